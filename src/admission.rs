@@ -97,7 +97,7 @@ fn validate<'p>(policy: &'p Policy, request: &Request<'_>, now: Timestamp) -> Re
     let mut words = verdict::Words::default();
     if let Some(pod) = to_be_judged(policy, request) {
         let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
-        let circumstances = Circumstances { policy, namespace: &request.namespace, now };
+        let circumstances = Circumstances { policy, namespace: Some(&request.namespace), now };
         words = verdict::words(&circumstances, request, pod, &decision);
         report.tallies = tallies(&decision);
         report.outcome = Outcome::of(&words);

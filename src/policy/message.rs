@@ -6,6 +6,7 @@
 //! none, what to write instead, whom to ask. Image strings are untrusted and go
 //! through [`crate::text`]. Pure; decides nothing.
 
+use crate::image::Reference;
 use super::{Action, Entry, Judgement, Policy, Rule, Unknown, Verdict};
 use crate::text::{SHOWN, cut, quoted, visible};
 use jiff::Timestamp;
@@ -30,8 +31,8 @@ const MAP_TEXT: usize = 400;
 pub struct Circumstances<'c> {
     /// The map that decided.
     pub policy: &'c Policy,
-    /// The pod's namespace.
-    pub namespace: &'c str,
+    /// The pod's namespace; none where a command was not told.
+    pub namespace: Option<&'c str>,
     /// The time the decision was made for.
     pub now: Timestamp,
 }
@@ -139,7 +140,7 @@ impl Circumstances<'_> {
                 "no server can have the port in {}",
                 quoted(reference.registry(), SHOWN)
             ),
-            (Ok(reference), _) => self.no_entry(reference.registry(), judgement.image),
+            (Ok(reference), _) => self.no_entry(reference),
         };
         if let Some(reason) = self.policy.unknown_reason() {
             words.push_str("; ");
@@ -148,14 +149,14 @@ impl Circumstances<'_> {
         words
     }
 
-    fn no_entry(&self, registry: &str, image: &str) -> String {
-        // A grammar that lets only ASCII letters, digits and `.-:[]_` through needs
-        // no escaping, but a length.
-        let mut words = format!("no entry for host {}", cut(registry.to_owned(), SHOWN));
-        if let Some(near) = self
+    fn no_entry(&self, reference: &Reference<'_>) -> String {
+        // The grammar lets only ASCII letters, digits and `.-:[]_` through, so a
+        // registry needs no escaping, but it can be long.
+        let mut words = format!("no entry for host {}", cut(reference.registry().to_owned(), SHOWN));
+        let near = self
             .policy
-            .nearest(image, Some(self.namespace), self.now)
-        {
+            .nearest(&reference.name(), self.namespace, self.now);
+        if let Some(near) = near {
             words.push_str("; did you mean ");
             words.push_str(&map_text(&near.text));
             words.push('?');
