@@ -24,7 +24,7 @@
 
 pub mod admission;
 pub mod certificates;
-pub mod cli;
+//TMP pub mod cli;
 pub mod image;
 pub mod metrics;
 pub mod policy;

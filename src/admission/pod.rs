@@ -93,7 +93,8 @@ impl<'a> Pod<'a> {
     /// (`pkg/apis/core/validation`, `validateContainerCommon`).
     pub fn images(&self) -> impl Iterator<Item = (Field, &str)> {
         let spec = self.spec.as_ref();
-        let of = move |list: fn(&Spec<'a>) -> &List<Container<'a>>, field: fn(u32) -> Field| {
+        let of = move |list: for<'s> fn(&'s Spec<'a>) -> &'s List<Container<'a>>,
+                      field: fn(u32) -> Field| {
             spec.into_iter().flat_map(move |spec| {
                 numbered(list(spec)).map(move |(i, container)| (field(i), &*container.image.0))
             })
@@ -103,7 +104,7 @@ impl<'a> Pod<'a> {
                 let image = volume.image.as_ref()?;
                 Some((Field::Volume(i), &*image.reference.0))
             })
-        };
+        });
         of(|spec| &spec.containers, Field::Container)
             .chain(of(|spec| &spec.init_containers, Field::InitContainer))
             .chain(of(|spec| &spec.ephemeral_containers, Field::EphemeralContainer))

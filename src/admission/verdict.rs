@@ -5,9 +5,11 @@
 
 use super::pod::Pod;
 use super::request::{Operation, Request, Subject};
+use crate::image::DOCKER_HUB;
 use crate::policy::message::{self, Circumstances};
 use crate::policy::{Action, Decision, Rule, Verdict};
 use crate::pull_secret;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// What is answered besides yes or no.
@@ -99,7 +101,7 @@ fn warnings(
     });
     let spellings = verdicts
         .iter()
-        .filter_map(|verdict| Some(message::spelling(verdict, unlike_the_entry(verdict)?)));
+        .filter_map(|verdict| Some(message::spelling(verdict, &unlike_the_entry(verdict)?)));
     message::limited(registries.chain(secrets).chain(spellings))
 }
 
@@ -118,9 +120,9 @@ fn remedy(request: &Request<'_>) -> &'static str {
     }
 }
 
-/// The entry's pattern, where the image is spelled so that the kubelet will not
-/// find credentials that are stored under that pattern.
-fn unlike_the_entry<'p>(verdict: &Verdict<'p, '_>) -> Option<&'p str> {
+/// The key under which the entry's credentials are most likely stored, where the
+/// image is spelled so that the kubelet will not find them there.
+fn unlike_the_entry<'p>(verdict: &Verdict<'p, '_>) -> Option<Cow<'p, str>> {
     let judgement = &verdict.judgement;
     let (Rule::Entry(_, pattern), Ok(reference)) = (judgement.rule, &judgement.reference) else {
         return None;
@@ -128,6 +130,13 @@ fn unlike_the_entry<'p>(verdict: &Verdict<'p, '_>) -> Option<&'p str> {
     if judgement.pull_secrets.is_empty() {
         return None;
     }
-    let key = pattern.credential_key();
-    (!pull_secret::key_matches(key, &reference.name())).then_some(key)
+    // Docker Hub has several names, and the kubelet looks under this one.
+    let key = if pattern.host() != DOCKER_HUB {
+        Cow::Borrowed(pattern.text.as_str())
+    } else if pattern.path().is_empty() {
+        Cow::Borrowed(DOCKER_HUB)
+    } else {
+        Cow::Owned(format!("{DOCKER_HUB}/{}", pattern.path()))
+    };
+    (!pull_secret::key_matches(&key, &reference.name())).then_some(key)
 }
