@@ -9,7 +9,8 @@ CARGO ?= cargo
 
 .PHONY: run
 run: ## build, start on loopback, send two recorded reviews, keep serving until Ctrl-C
-	$(CARGO) run --locked --release --features demo --bin pullpass-demo
+	$(CARGO) build --locked --release --features demo --bins
+	@$(CARGO) run --locked --release --features demo --quiet --bin pullpass-demo
 
 .PHONY: build
 build: ## the release binary, target/release/pullpass
