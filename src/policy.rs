@@ -101,3 +101,17 @@ pub struct Judgement<'p, 'i> {
     /// Secrets that the image needs; empty for an image that is denied.
     pub pull_secrets: &'p [String],
 }
+
+/// Stub, only so that this branch compiles.
+#[derive(Debug, Default)]
+pub struct Policy {
+    /// Stub.
+    pub entries: Vec<Entry>,
+}
+
+impl Policy {
+    /// The names of all entries, in the map's order.
+    pub fn entry_names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.name.as_str())
+    }
+}
