@@ -63,6 +63,9 @@ pub struct Answer<'p> {
 }
 
 /// Answers a review: the whole way.
+/// ```text
+/// request::parse → Policy::decide → patch::build, or verdict::words → response
+/// ```
 pub fn review<'p>(
     policy: &'p Policy,
     endpoint: Endpoint,
@@ -83,7 +86,6 @@ fn mutate<'p>(policy: &'p Policy, request: &Request<'_>, now: Timestamp) -> Resu
         let decision = policy.decide(pod.images(), &request.namespace, now);
         report.secrets = patch::missing(pod, &decision.pull_secrets);
         patch = patch::build(pod, &report.secrets);
-        report.tallies = tallies(&decision);
     }
     if patch.is_some() {
         report.outcome = Outcome::Patched;
@@ -99,7 +101,9 @@ fn validate<'p>(policy: &'p Policy, request: &Request<'_>, now: Timestamp) -> Re
         let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
         let circumstances = Circumstances { policy, namespace: Some(&request.namespace), now };
         words = verdict::words(&circumstances, request, pod, &decision);
-        report.tallies = tallies(&decision);
+        if !request.dry_run {
+            report.tallies = tallies(&decision);
+        }
         report.outcome = Outcome::of(&words);
     }
     let body = response::judged(&request.uid, &words)?;
@@ -202,7 +206,8 @@ pub struct Report<'p> {
     pub secrets: Vec<&'p str>,
     /// What was said; escaped, cut, and without secrets.
     pub words: verdict::Words,
-    /// How many images fell under which rule.
+    /// How many images fell under which rule; only where verdicts are given, and not
+    /// on a dry run, so that each image counts once.
     pub tallies: Vec<Tally<'p>>,
 }
 

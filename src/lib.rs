@@ -24,7 +24,7 @@
 
 pub mod admission;
 pub mod certificates;
-//TMP pub mod cli;
+pub mod cli;
 pub mod image;
 pub mod metrics;
 pub mod policy;
@@ -33,3 +33,4 @@ pub mod pull_secret;
 pub mod server;
 pub mod telemetry;
 pub mod text;
+pub mod watch;
