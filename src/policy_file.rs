@@ -49,42 +49,46 @@ impl MapFile {
         Self { path, options }
     }
 
-    /// The file, or the files of the directory in the order of their names: those
-    /// that end in `.yaml`, `.yml` or `.json` and do not begin with a dot.
-    /// Directories in it are not entered: the kubelet keeps its versions there.
+    /// The files of the map, as [`read`] finds them.
     pub fn read(&self) -> Result<Vec<SourceFile>, MapError> {
-        let unreadable = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| MapError::Unreadable {
-                path,
-                error: error.to_string(),
-            }
-        };
-        let metadata = fs::metadata(&self.path).map_err(unreadable(&self.path))?;
-        let paths = if metadata.is_dir() {
-            let paths = map_files(&self.path).map_err(unreadable(&self.path))?;
-            if paths.is_empty() {
-                return Err(MapError::Empty(self.path.display().to_string()));
-            }
-            paths
-        } else {
-            vec![self.path.clone()]
-        };
-        let read = |path: PathBuf| {
-            let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
-            let name = path.display().to_string();
-            Ok(SourceFile { name, text })
-        };
-        paths.into_iter().map(read).collect()
+        read(&self.path)
     }
 
     /// Compiles what was read.
     pub fn compile(&self, files: &[SourceFile]) -> Result<Loaded, MapError> {
         config::load(files, &self.options).map_err(|errors| {
-            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            MapError::Wrong(errors.join("\n"))
+            MapError::Wrong(config::render(&errors, files, false))
         })
     }
+}
+
+/// The file, or the files of the directory in the order of their names: those
+/// that end in `.yaml`, `.yml` or `.json` and do not begin with a dot.
+/// Directories in it are not entered: the kubelet keeps its versions there.
+pub fn read(path: &Path) -> Result<Vec<SourceFile>, MapError> {
+    let unreadable = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: io::Error| MapError::Unreadable {
+            path,
+            error: error.to_string(),
+        }
+    };
+    let metadata = fs::metadata(path).map_err(unreadable(path))?;
+    let paths = if metadata.is_dir() {
+        let paths = map_files(path).map_err(unreadable(path))?;
+        if paths.is_empty() {
+            return Err(MapError::Empty(path.display().to_string()));
+        }
+        paths
+    } else {
+        vec![path.to_owned()]
+    };
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+        let name = path.display().to_string();
+        Ok(SourceFile { name, text })
+    };
+    paths.into_iter().map(read).collect()
 }
 
 fn map_files(directory: &Path) -> io::Result<Vec<PathBuf>> {

@@ -5,8 +5,7 @@
 use super::map::MapArgs;
 use super::output::{self, Format, Printer};
 use super::{Failure, Status};
-use crate::policy::config::{self, Diagnostic, Options, SourceFile};
-use crate::policy::config::map_test::{self, Case};
+use crate::policy::config::{self, Case, Diagnostic, ExpectedEntry, Options};
 use crate::policy::{Policy, Rule};
 use crate::policy_file;
 use crate::text::visible;
@@ -72,32 +71,30 @@ fn validate(source: &Source, format: Format) -> Result<Status, Failure> {
         Err(errors) => (errors, None),
     };
     let mut printer = Printer::default();
-    for diagnostic in &found {
-        match format {
-            Format::Json => printer.json(&Found::from(diagnostic))?,
-            Format::Text => printer.line(diagnostic.render(&files))?,
+    match format {
+        Format::Json => {
+            for diagnostic in &found {
+                printer.json(&Found::from(diagnostic))?;
+            }
         }
-    }
-    if format == Format::Text {
-        match entries {
-            Some(entries) => printer.line(format_args!(
-                "fine: {}, {} with {}",
-                counted(files.len(), "file"),
-                counted(entries, "entry"),
-                counted(found.len(), "warning"),
-            ))?,
-            None => printer.line(counted(found.len(), "error"))?,
+        Format::Text => {
+            if !found.is_empty() {
+                printer.line(config::render(&found, &files, output::stdout_coloured()))?;
+            }
+            if let Some(entries) = entries {
+                printer.line(format_args!(
+                    "fine: {} in {}",
+                    counted(entries, "entry", "entries"),
+                    counted(files.len(), "file", "files"),
+                ))?;
+            }
         }
     }
     printer.finish(if entries.is_some() { Status::Fine } else { Status::Findings })
 }
 
-fn counted(count: usize, noun: &str) -> String {
-    match (count, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        _ => format!("{count} {noun}s"),
-    }
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// A diagnostic as JSON.
@@ -128,42 +125,47 @@ impl<'d> From<&'d Diagnostic> for Found<'d> {
 }
 
 fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failure> {
-    let path = map.config.as_ref();
-    let path = path.ok_or_else(|| Failure::input("name a registry map: --config FILE or $PULLPASS_CONFIG"))?;
-    let map_files = policy_file::read(path).map_err(Failure::input)?;
-    let loaded = map.load_or_defaults()?;
-    let mut test_files: Vec<SourceFile> = map_files;
+    let path = map.config.as_ref().ok_or_else(|| {
+        Failure::input("no registry map is named: use --config FILE or $PULLPASS_CONFIG")
+    })?;
+    let mut files = policy_file::read(path).map_err(Failure::input)?;
+    let policy = super::map::load(&files)?.policy;
     for path in more {
-        test_files.extend(policy_file::read(path).map_err(Failure::input)?);
+        files.extend(policy_file::read(path).map_err(Failure::input)?);
     }
-    let cases = map_test::cases(&test_files)
-        .map_err(|errors| Failure::input(super::map::broken(&errors, &test_files)))?;
+    let cases = config::tests(&files).map_err(|errors| super::map::broken(&errors, &files))?;
     if cases.is_empty() {
         return Err(Failure::input(
-            "there is no RegistryMapTest document here: write one beside the map, or name its file",
+            "there is no RegistryMapTest document: write one beside the map, or name its file",
         ));
     }
     let now = map.now();
     let mut printer = Printer::default();
     let mut failed = 0_usize;
     for case in &cases {
-        let differences = differences(&loaded.policy, case, now);
+        let differences = differences(&policy, case, now);
         failed += usize::from(!differences.is_empty());
         match format {
             Format::Json => printer.json(&Ran::of(case, &differences))?,
-            Format::Text if differences.is_empty() => {}
-            Format::Text => {
-                printer.line(format_args!("{}: {}", visible(&case.location), visible(&case.image)))?;
-                for difference in &differences {
-                    printer.line(format_args!("  {difference}"))?;
-                }
-            }
+            Format::Text => tell(case, &differences, &mut printer)?,
         }
     }
     if format == Format::Text {
         printer.line(format_args!("{} passed, {failed} failed", cases.len() - failed))?;
     }
     printer.finish(if failed == 0 { Status::Fine } else { Status::Findings })
+}
+
+/// What came out otherwise; nothing for a case that passed.
+fn tell(case: &Case, differences: &[String], printer: &mut Printer) -> Result<(), Failure> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    printer.line(format_args!("{}: {}", visible(&case.location), visible(&case.image)))?;
+    for difference in differences {
+        printer.line(format_args!("  {difference}"))?;
+    }
+    Ok(())
 }
 
 /// A case's result as JSON.
@@ -196,11 +198,14 @@ fn differences(policy: &Policy, case: &Case, now: jiff::Timestamp) -> Vec<String
         Rule::Unknown(_) => None,
     };
     let mut found = Vec::new();
-    if let Some(expected) = &case.entry
-        && expected.as_deref() != entry
-    {
+    let expected = match &case.entry {
+        ExpectedEntry::Any => entry,
+        ExpectedEntry::None => None,
+        ExpectedEntry::Named(name) => Some(name.as_str()),
+    };
+    if expected != entry {
         let shown = |name: Option<&str>| name.map_or("none".to_owned(), visible);
-        found.push(format!("entry: expected {}, got {}", shown(expected.as_deref()), shown(entry)));
+        found.push(format!("entry: expected {}, got {}", shown(expected), shown(entry)));
     }
     if let Some(expected) = case.action
         && expected != judgement.action

@@ -8,7 +8,7 @@ use super::output::{Format, Printer};
 use super::{Failure, Status};
 use crate::image::Reference;
 use crate::policy::{Judgement, Policy, Rule};
-use crate::pull_secret::{Keyring, manifest};
+use crate::pull_secret::{Keyring, PullSecret, manifest};
 use crate::policy::message::Circumstances;
 use crate::text::{SHOWN, quoted, visible};
 use jiff::Timestamp;
@@ -45,17 +45,18 @@ struct Question<'q> {
     policy: &'q Policy,
     namespace: Option<&'q str>,
     now: Timestamp,
-    keyring: Option<Keyring>,
+    keyring: Option<Keyring<'q>>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Status, Failure> {
     let loaded = args.map.load_or_defaults()?;
+    let secrets = args.secret.as_deref().map(pull_secrets).transpose()?;
     let question = Question {
         policy: &loaded.policy,
         namespace: args.namespace.as_deref(),
         now: args.map.now(),
-        keyring: args.secret.as_deref().map(keyring).transpose()?,
+        keyring: secrets.as_ref().map(|secrets| Keyring::from_secrets(secrets)),
     };
     let mut printer = Printer::default();
     if args.images == ["-"] {
@@ -76,13 +77,11 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
     printer.finish(Status::Fine)
 }
 
-fn keyring(path: &Path) -> Result<Keyring, Failure> {
+fn pull_secrets(path: &Path) -> Result<Vec<PullSecret>, Failure> {
     let at = path.display();
     let bytes = std::fs::read(path)
-        .map_err(|error| Failure::input(format_args!("{at} cannot be read: {error}")))?;
-    let secrets = manifest::read(&bytes)
-        .map_err(|error| Failure::input(format_args!("{at}: {error}")))?;
-    Ok(Keyring::from_secrets(&secrets))
+        .map_err(|error| Failure::input(format_args!("cannot read {at}: {error}")))?;
+    manifest::read(&bytes).map_err(|error| Failure::input(format_args!("{at}: {error}")))
 }
 
 /// One line of `explain -` and `-o json`. The keys are a promise to scripts.
@@ -159,7 +158,7 @@ impl Question<'_> {
                 .into_iter()
                 .map(|found| Tried {
                     key: found.key().to_owned(),
-                    username: found.credential().username().to_owned(),
+                    username: found.credential().username().into_owned(),
                 })
                 .collect(),
         )

@@ -4,7 +4,7 @@
 //! map, the built-in defaults answer it and the command says so.
 
 use super::{Failure, output};
-use crate::policy::config::{self, Diagnostic, Loaded, Options};
+use crate::policy::config::{self, Diagnostic, Loaded, Options, SourceFile};
 use crate::policy_file;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -55,21 +55,28 @@ impl MapArgs {
                 "note: no registry map is named (--config FILE or $PULLPASS_CONFIG); answering \
                  from the defaults: no entries, well-known public registries, warn about all others",
             );
-            return Ok(Loaded::defaults());
+            return load(&[SourceFile {
+                name: "defaults".to_owned(),
+                text: DEFAULTS.to_owned(),
+            }]);
         };
-        let files = policy_file::read(path).map_err(Failure::input)?;
-        config::load(&files, &Options::default())
-            .map_err(|errors| Failure::input(broken(&errors)))
+        load(&policy_file::read(path).map_err(Failure::input)?)
     }
 }
 
-/// All errors of a map, the way the map's author reads them.
+/// A map that leaves everything out that can be left out.
+const DEFAULTS: &str = "apiVersion: pullpass.dev/v1\nkind: RegistryMap\nregistries: []\n";
+
+/// The map in these files; all of its errors, the way its author reads them.
+pub fn load(files: &[SourceFile]) -> Result<Loaded, Failure> {
+    config::load(files, &Options::default()).map_err(|errors| broken(&errors, files))
+}
+
+/// A map, or its tests, that cannot be used.
 #[must_use]
-pub fn broken(errors: &[Diagnostic]) -> String {
-    let mut text = String::from("the registry map has errors\n");
-    for error in errors {
-        text.push_str(&error.render());
-        text.push('\n');
-    }
-    text
+pub fn broken(errors: &[Diagnostic], files: &[SourceFile]) -> Failure {
+    Failure::input(format_args!(
+        "the registry map cannot be used\n{}",
+        config::render(errors, files, output::coloured())
+    ))
 }

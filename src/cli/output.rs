@@ -61,6 +61,18 @@ pub fn write(bytes: &[u8]) -> Result<Status, Failure> {
     Ok(Status::Fine)
 }
 
+/// Whether standard output shows colours, by the same rule.
+#[must_use]
+pub fn stdout_coloured() -> bool {
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
+/// Whether standard error shows colours: a terminal, and nobody said `NO_COLOR`.
+#[must_use]
+pub fn coloured() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
 /// Says something to the person at the terminal.
 pub fn say(words: impl fmt::Display) {
     // Where standard error is closed there is nobody to tell.

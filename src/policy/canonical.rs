@@ -114,7 +114,13 @@ mod tests {
     #[test]
     fn a_port_that_no_server_can_have_is_no_place() {
         assert_eq!(place("reg.example.com:65536/app"), None);
-        assert_eq!(place(&format!("reg.example.com:{}/app", "9".repeat(500))), None);
-        assert_eq!(place("reg.example.com:65535/app").as_deref(), Some("reg.example.com 65535 app"));
+        assert_eq!(
+            place(&format!("reg.example.com:{}/app", "9".repeat(500))),
+            None
+        );
+        assert_eq!(
+            place("reg.example.com:65535/app").as_deref(),
+            Some("reg.example.com 65535 app")
+        );
     }
 }

@@ -84,7 +84,9 @@ impl Policy {
         namespace: Option<&str>,
         now: Timestamp,
     ) -> Vec<Considered<'_>> {
-        let Some(place) = Reference::parse(image).ok().and_then(|reference| Place::of(&reference))
+        let Some(place) = Reference::parse(image)
+            .ok()
+            .and_then(|reference| Place::of(&reference))
         else {
             return Vec::new();
         };
@@ -94,7 +96,8 @@ impl Policy {
             Rule::Unknown(_) => None,
         };
         let entries = self.entries.iter();
-        let entries = entries.flat_map(|entry| entry.patterns.iter().map(move |p| (Some(entry), p)));
+        let entries =
+            entries.flat_map(|entry| entry.patterns.iter().map(move |p| (Some(entry), p)));
         let public = self.public.iter().map(|pattern| (None, pattern));
         entries
             .chain(public)

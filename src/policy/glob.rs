@@ -3,7 +3,8 @@
 //! One such text is one label of a host or one namespace: nothing here knows dots,
 //! and `*` is the only sign that means anything.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::{Bound, ControlFlow};
 
 /// Whether the text holds a `*`.
 pub(super) fn is_glob(text: &str) -> bool {
@@ -53,6 +54,43 @@ pub(super) fn ends(glob: &str) -> (&str, &str) {
     let head = glob.split('*').next().unwrap_or_default();
     let tail = glob.rsplit('*').next().unwrap_or_default();
     (head, tail)
+}
+
+/// Calls `visit` with each pair of globs whose ends do not exclude each other, the
+/// lower number first, until it breaks.
+///
+/// Those are the pairs that overlap, by [`overlap`], and the cost grows with their
+/// number, not with the square of the number of globs.
+pub(super) fn compatible_pairs(
+    globs: &[&str],
+    mut visit: impl FnMut(usize, usize) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut order: Vec<usize> = (0..globs.len()).collect();
+    // With the short heads first, all that can agree with one are its own beginnings.
+    order.sort_by_key(|at| globs.get(*at).map(|glob| ends(glob).0.len()));
+    let mut seen: HashMap<&str, BTreeMap<Vec<u8>, Vec<usize>>> = HashMap::new();
+    for at in order {
+        let (head, tail) = globs.get(at).map_or(("", ""), |glob| ends(glob));
+        let tail: Vec<u8> = tail.bytes().rev().collect();
+        for end in 0..=head.len() {
+            let Some(tails) = head.get(..end).and_then(|head| seen.get(head)) else {
+                continue;
+            };
+            let shorter = (0..tail.len()).filter_map(|end| tails.get(tail.get(..end)?));
+            let longer =
+                tails.range::<[u8], _>((Bound::Included(tail.as_slice()), Bound::Unbounded));
+            let longer = longer.take_while(|(other, _)| other.starts_with(&tail));
+            for other in shorter.chain(longer.map(|(_, list)| list)).flatten() {
+                visit(at.min(*other), at.max(*other))?;
+            }
+        }
+        seen.entry(head)
+            .or_default()
+            .entry(tail)
+            .or_default()
+            .push(at);
+    }
+    ControlFlow::Continue(())
 }
 
 /// Values by glob, found by a text that the glob covers.
@@ -157,7 +195,10 @@ mod tests {
         match (glob.split_first(), text.split_first()) {
             (None, None) => true,
             (Some((b'*', rest)), _) => {
-                slowly(rest, text) || text.split_first().is_some_and(|(_, left)| slowly(glob, left))
+                slowly(rest, text)
+                    || text
+                        .split_first()
+                        .is_some_and(|(_, left)| slowly(glob, left))
             }
             (Some((a, glob)), Some((b, text))) => a == b && slowly(glob, text),
             _ => false,
@@ -188,6 +229,26 @@ mod tests {
             // Eight letters are room enough for what two globs of four can ask for.
             let shared = words(8).iter().any(|word| matches(&a, word) && matches(&b, word));
             prop_assert_eq!(overlap(&a, &b), shared, "{} {}", a, b);
+        }
+
+        #[test]
+        fn compatible_pairs_are_those_that_overlap(globs in proptest::collection::vec("[ab]{0,2}[*][ab*]{0,2}", 0..12)) {
+            let texts: Vec<&str> = globs.iter().map(String::as_str).collect();
+            let mut found = Vec::new();
+            let _ = compatible_pairs(&texts, |a, b| {
+                found.push((a, b));
+                ControlFlow::Continue(())
+            });
+            found.sort_unstable();
+            let mut expected = Vec::new();
+            for (a, left) in texts.iter().enumerate() {
+                for (b, right) in texts.iter().enumerate().skip(a + 1) {
+                    if overlap(left, right) {
+                        expected.push((a, b));
+                    }
+                }
+            }
+            prop_assert_eq!(found, expected);
         }
 
         #[test]

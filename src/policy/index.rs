@@ -26,7 +26,10 @@ pub(super) enum Target {
 pub(super) struct Found {
     pub(super) target: Option<Target>,
     /// Places of the index that were looked into; for tests of its cost.
-    #[cfg_attr(not(test), expect(dead_code, reason = "counted for the tests of the cost"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "counted for the tests of the cost")
+    )]
     pub(super) looked_at: usize,
 }
 
@@ -112,7 +115,10 @@ impl Index {
             }
         }
         for (at, pattern) in public.iter().enumerate() {
-            index.scopes(pattern).public.get_or_insert(Target::Public(at));
+            index
+                .scopes(pattern)
+                .public
+                .get_or_insert(Target::Public(at));
         }
         index
     }
@@ -145,7 +151,12 @@ impl Index {
         Found { target, looked_at }
     }
 
-    fn search(&self, entries: &[Entry], question: Question<'_>, looked_at: &mut usize) -> Option<Target> {
+    fn search(
+        &self,
+        entries: &[Entry],
+        question: Question<'_>,
+        looked_at: &mut usize,
+    ) -> Option<Target> {
         let hosts = self.hosts.get(&question.place.port)?;
         let host = question.place.host.as_ref();
         if let Some(paths) = hosts.literal.get(host)
@@ -160,7 +171,8 @@ impl Index {
         hosts.globs.collect(Some(host), &mut matching, looked_at);
         let mut best = None;
         for paths in matching {
-            let Some((length, closeness, target)) = paths.closest(entries, question, looked_at) else {
+            let Some((length, closeness, target)) = paths.closest(entries, question, looked_at)
+            else {
                 continue;
             };
             let rank = (paths.literal_characters, length, closeness);
@@ -175,7 +187,12 @@ impl Index {
 impl Node {
     /// All hosts of the map that cover what is left of a host, which is `None` when
     /// all its labels are used up.
-    fn collect<'a>(&'a self, left: Option<&'a str>, found: &mut Vec<&'a Paths>, looked_at: &mut usize) {
+    fn collect<'a>(
+        &'a self,
+        left: Option<&'a str>,
+        found: &mut Vec<&'a Paths>,
+        looked_at: &mut usize,
+    ) {
         *looked_at += 1;
         let Some(left) = left else {
             found.extend(&self.here);
@@ -242,7 +259,11 @@ impl Scopes {
             if let Some(target) = named.and_then(|targets| first(targets)) {
                 return Some((Closeness::Name, target));
             }
-            if let Some(target) = scoped.namespaces.globs(namespace).find_map(|targets| first(targets)) {
+            if let Some(target) = scoped
+                .namespaces
+                .globs(namespace)
+                .find_map(|targets| first(targets))
+            {
                 return Some((Closeness::Glob, target));
             }
         }
@@ -256,7 +277,9 @@ impl Scopes {
 fn has_not_ended(entries: &[Entry], target: Target, now: Timestamp) -> bool {
     match target {
         Target::Public(_) => true,
-        Target::Entry { entry, .. } => entries.get(entry).is_some_and(|entry| !entry.has_ended(now)),
+        Target::Entry { entry, .. } => entries
+            .get(entry)
+            .is_some_and(|entry| !entry.has_ended(now)),
     }
 }
 

@@ -83,7 +83,9 @@ impl Policy {
         namespace: Option<&str>,
         now: Timestamp,
     ) -> Option<&Pattern> {
-        let (registry, path) = registry_or_name.split_once('/').unwrap_or((registry_or_name, ""));
+        let (registry, path) = registry_or_name
+            .split_once('/')
+            .unwrap_or((registry_or_name, ""));
         let (host, digits) = match registry.rsplit_once(':') {
             Some((host, digits)) if !digits.ends_with(']') => (host, Some(digits)),
             _ => (registry, None),
@@ -100,7 +102,9 @@ impl Policy {
                     continue;
                 };
                 let distance = match distance {
-                    Distance::OtherPath(_) => Distance::OtherPath(path_distance(path, pattern.path())),
+                    Distance::OtherPath(_) => {
+                        Distance::OtherPath(path_distance(path, pattern.path()))
+                    }
                     other => other,
                 };
                 if best.is_none_or(|(nearest, _)| distance < nearest) {
@@ -141,7 +145,10 @@ fn host_distance(host: &str, port: Option<u16>, known: &Host) -> Option<Distance
 /// How far the beginning of a path is from a pattern's; far is all the same.
 fn path_distance(path: &str, pattern: &str) -> usize {
     let parts = pattern.split('/').count();
-    let end = path.match_indices('/').nth(parts - 1).map_or(path.len(), |(at, _)| at);
+    let end = path
+        .match_indices('/')
+        .nth(parts - 1)
+        .map_or(path.len(), |(at, _)| at);
     let beginning = path.get(..end).unwrap_or(path);
     edits(beginning, pattern, 8).unwrap_or(9)
 }

@@ -183,7 +183,9 @@ enum Problem {
     Character(char),
     #[error("`{0}` is no port: write a number from 1 to 65535")]
     Port(String),
-    #[error("`{0}` is no host name: a label is letters, digits and `-`, not empty, no `-` at its ends")]
+    #[error(
+        "`{0}` is no host name: a label is letters, digits and `-`, not empty, no `-` at its ends"
+    )]
     Label(String),
     #[error("`{0}` is no host name: it is longer than 253 characters")]
     LongHost(String),
@@ -191,7 +193,9 @@ enum Problem {
     Ipv6(String),
     #[error("repositories are written in lower case, so this can never match")]
     UpperPath,
-    #[error("`{0}` is no part of a repository's path: write lower case letters and digits, with `.`, `_`, `__` or `-` between them")]
+    #[error(
+        "`{0}` is no part of a repository's path: write lower case letters and digits, with `.`, `_`, `__` or `-` between them"
+    )]
     Path(String),
     #[error("a repository's path is no longer than 255 characters")]
     LongPath,
@@ -210,7 +214,11 @@ fn take_apart(text: &str) -> Result<Pattern, Problem> {
     };
     if let Some((_, after)) = text.split_once('@') {
         let digest = after.starts_with("sha") || !first.contains('@');
-        return Err(if digest { Problem::Digest } else { Problem::UserName });
+        return Err(if digest {
+            Problem::Digest
+        } else {
+            Problem::UserName
+        });
     }
     if first.bytes().all(|byte| byte == b'*') && !first.is_empty() {
         return Err(Problem::Everything(text.to_owned()));
@@ -340,7 +348,8 @@ fn check_path(path: &str) -> Result<(), Problem> {
 /// (github.com/distribution/reference, `regexp.go`).
 fn is_path_part(part: &str) -> bool {
     let word = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-    let separator = |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|b| b == b'-');
+    let separator =
+        |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|b| b == b'-');
     part.starts_with(word) && part.ends_with(word) && part.split(word).all(separator)
 }
 

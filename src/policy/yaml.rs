@@ -6,8 +6,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{Location, Spanned};
+
+/// How many values all aliases of a text together may stand for.
+const MOST_ALIASED: usize = 10_000;
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -41,25 +45,78 @@ pub(super) enum Value<'a> {
     Map(Vec<(Node<'a>, Node<'a>)>),
 }
 
+/// Why a text is no YAML.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SyntaxError {
+    pub(super) message: String,
+    pub(super) at: Span,
+}
+
+/// The documents of a text that are not empty.
+///
+/// JSON is read by the same rules, of which its own are nearly a part. A map may hold
+/// a key twice here. Depth, aliases and what they stand for are bounded, so that a
+/// small text cannot become a large tree.
+pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            // Not the tree but the text is the bound: no value is shorter than a byte.
+            max_events: text.len().saturating_add(MOST_ALIASED).saturating_mul(2),
+            max_nodes: text.len().saturating_add(MOST_ALIASED),
+            max_aliases: 1_000,
+            max_depth: 32,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MOST_ALIASED,
+        },
+        // All that stand twice are to be named, with both places.
+        duplicate_keys: DuplicateKeyPolicy::LastWins,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        with_snippet: false,
+        emit_comments: false,
+    };
+    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| syntax_error(&error))
+}
+
+fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
+    let mut at = Span::default();
+    let mut message = error.to_string();
+    if let Some(place) = error.location() {
+        at = span(place);
+        // The place stands before the message.
+        let written = format!(" at line {}, column {}", place.line(), place.column());
+        if let Some(rest) = message.strip_suffix(&written) {
+            message = rest.to_owned();
+        }
+    }
+    SyntaxError {
+        message: format!("this is no YAML: {message}"),
+        at,
+    }
+}
+
+fn span(place: Location) -> Span {
+    let span = place.span();
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Span {
+        start: number(span.byte_offset().unwrap_or_default()),
+        len: number(span.byte_len().unwrap_or_default()),
+        line: number(place.line()),
+        column: number(place.column()),
+    }
+}
+
 impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Value>::deserialize(deserializer)?;
         // Where an alias stands, not what it stands for: that is the line to change.
-        let place = spanned.referenced;
-        let span = place.span();
-        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let len = match spanned.value {
-            Value::List(_) | Value::Map(_) => 0,
-            _ => number(span.byte_len().unwrap_or_default()),
-        };
+        let mut at = span(spanned.referenced);
+        if matches!(spanned.value, Value::List(_) | Value::Map(_)) {
+            at.len = 0;
+        }
         Ok(Self {
             value: spanned.value,
-            at: Span {
-                start: number(span.byte_offset().unwrap_or_default()),
-                len,
-                line: number(place.line()),
-                column: number(place.column()),
-            },
+            at,
         })
     }
 }
@@ -118,47 +175,5 @@ impl<'de> Visitor<'de> for ValueVisitor {
             pairs.push((key, map.next_value()?));
         }
         Ok(Value::Map(pairs))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    #[test]
-    fn try_it() {
-        for text in [
-            "a: 1\nb: [x, 'y', \"z\\n\"]\n",
-            "a: 1\nb: 2\na: 3\nb: 4\n",
-            "x: &q [a, b]\ny: *q\n",
-            "x: &q {a: b}\ny:\n  <<: *q\n  c: d\n",
-            "{\"a\": \"\\ud83d\\ude00\", \"b\\/c\": \"\\/\"}",
-            "{\n\t\"a\":\t[1,\n\t2]\n}\n",
-            "a: no\nb: 2026-12-31\nc: 2026-12-31T00:00:00Z\nd: 1e3\ne: ~\nf:\ng: 0x10\nh: 012\ni: .nan\nj: 99999999999999999999999",
-            "a: [b\nc: d",
-            "a: *nope",
-            "a:\n  - name: x\n    match: y\n",
-            "a: !!binary aGk=\nb: !foo bar\n",
-            "? [a]\n: b\n? {c: d}\n: e\n1: 2\n",
-            "a\n---\nb: ü x\n...\n---\n# nothing\n---\nc\n",
-            "- *a", "\u{feff}a: b", "a: \"\u{0}\"", "a: |\n  x\n  y\nb: >-\n  z\n",
-        ] {
-            println!("=== {text:?}");
-            for policy in [serde_saphyr::options::DuplicateKeyPolicy::Error, serde_saphyr::options::DuplicateKeyPolicy::LastWins] {
-            let o = serde_saphyr::options!{ with_snippet: false, duplicate_keys: policy};
-            match serde_saphyr::from_multiple_with_options::<Node>(text, o) {
-                Ok(nodes) => for n in nodes { println!("{n:?}") },
-                Err(e) => println!("ERR {e} | {:?} | {:?}", e.location().map(|l| (l.line(), l.column())), e),
-            }}
-        }
-    }
-    #[test]
-    fn large() {
-        let mut s = String::from("registries:\n");
-        for i in 0..100_000 { s.push_str(&format!("  - name: entry{i}\n    match: [registry{i}.corp.example/team]\n    pullSecrets: [secret{i}]\n")); }
-        println!("{}", s.len());
-        let t = std::time::Instant::now();
-        let o = serde_saphyr::options!{ with_snippet: false, budget: serde_saphyr::budget!{ max_nodes: 5_000_000, max_events: 5_000_000 } };
-        let r = serde_saphyr::from_multiple_with_options::<Node>(&s, o);
-        println!("{:?} {:?}", t.elapsed(), r.is_ok());
     }
 }

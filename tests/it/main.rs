@@ -9,5 +9,7 @@
     reason = "a test that fails says so by panicking, and skips say so on standard output"
 )]
 
+mod architecture;
 mod image;
 mod oracle;
+mod policy;
