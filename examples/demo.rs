@@ -95,8 +95,16 @@ struct Server {
 impl Server {
     fn start(program: &Path) -> Result<Self> {
         let args = [
-            "serve", "--config", MAP, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-            "--self-signed", "--shutdown-delay", "0s",
+            "serve",
+            "--config",
+            MAP,
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--self-signed",
+            "--shutdown-delay",
+            "0s",
         ];
         say(format_args!("$ pullpass {}", args.join(" ")));
         let mut child = Command::new(program)
@@ -107,10 +115,16 @@ impl Server {
         let stdout = child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
         let mut next = |name: &str| -> Result<String> {
-            let line = lines.next().context("the server ended before it was ready")??;
+            let line = lines
+                .next()
+                .context("the server ended before it was ready")??;
             say(&line);
-            let value = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
-            Ok(value.with_context(|| format!("expected {name}"))?.to_owned())
+            let value = line
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix(": "));
+            Ok(value
+                .with_context(|| format!("expected {name}"))?
+                .to_owned())
         };
         Ok(Self {
             webhook: next("webhook")?,
@@ -131,7 +145,9 @@ impl Server {
             .with_no_client_auth();
         let name = ServerName::try_from("localhost")?;
         let socket = TcpStream::connect(authority).await?;
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
+        let stream = TlsConnector::from(Arc::new(config))
+            .connect(name, socket)
+            .await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -150,7 +166,9 @@ impl Server {
 
     fn wait(mut self) -> Result<()> {
         // Ctrl-C reaches the server too; it drains and ends, and so do we.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(tokio::signal::ctrl_c())?;
         let status = self.child.wait()?;
         ensure!(status.success(), "the server ended with {status}");
@@ -167,7 +185,9 @@ impl Server {
 fn print_request(review: &Value) {
     let request = &review["request"];
     let metadata = &request["object"]["metadata"];
-    let name = metadata["name"].as_str().or(metadata["generateName"].as_str());
+    let name = metadata["name"]
+        .as_str()
+        .or(metadata["generateName"].as_str());
     say(format_args!(
         "   pod {}/{}",
         request["namespace"].as_str().unwrap_or_default(),
@@ -191,7 +211,11 @@ fn print_answer(answer: &Value) -> Result<()> {
             response["status"]["code"],
             response["status"]["reason"].as_str().unwrap_or_default()
         ));
-        for line in response["status"]["message"].as_str().unwrap_or_default().lines() {
+        for line in response["status"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .lines()
+        {
             say(format_args!("      {line}"));
         }
         return Ok(());
@@ -211,7 +235,10 @@ fn print_answer(answer: &Value) -> Result<()> {
         }
     }
     for warning in response["warnings"].as_array().into_iter().flatten() {
-        say(format_args!("      warning: {}", warning.as_str().unwrap_or_default()));
+        say(format_args!(
+            "      warning: {}",
+            warning.as_str().unwrap_or_default()
+        ));
     }
     Ok(())
 }

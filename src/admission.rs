@@ -79,7 +79,11 @@ pub fn review<'p>(
     }
 }
 
-fn mutate<'p>(policy: &'p Policy, request: &Request<'_>, now: Timestamp) -> Result<Answer<'p>, Fault> {
+fn mutate<'p>(
+    policy: &'p Policy,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut patch = None;
     if let Some(pod) = to_be_patched(policy, request) {
@@ -94,12 +98,20 @@ fn mutate<'p>(policy: &'p Policy, request: &Request<'_>, now: Timestamp) -> Resu
     Ok(Answer { body, report })
 }
 
-fn validate<'p>(policy: &'p Policy, request: &Request<'_>, now: Timestamp) -> Result<Answer<'p>, Fault> {
+fn validate<'p>(
+    policy: &'p Policy,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut words = verdict::Words::default();
     if let Some(pod) = to_be_judged(policy, request) {
         let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
-        let circumstances = Circumstances { policy, namespace: Some(&request.namespace), now };
+        let circumstances = Circumstances {
+            policy,
+            namespace: Some(&request.namespace),
+            now,
+        };
         words = verdict::words(&circumstances, request, pod, &decision);
         if !request.dry_run {
             report.tallies = tallies(&decision);
@@ -158,8 +170,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, so that a metric can show each from the start.
-    pub const ALL: [Self; 5] =
-        [Self::Untouched, Self::Patched, Self::Audited, Self::Warned, Self::Refused];
+    pub const ALL: [Self; 5] = [
+        Self::Untouched,
+        Self::Patched,
+        Self::Audited,
+        Self::Warned,
+        Self::Refused,
+    ];
 
     /// The word for it in logs and metrics.
     #[must_use]
@@ -265,10 +282,16 @@ fn tallies<'p>(decision: &Decision<'p, '_>) -> Vec<Tally<'p>> {
             Rule::Unknown(Unknown::NoEntry) => Source::Unknown,
             Rule::Unknown(Unknown::InvalidReference | Unknown::InvalidPort) => Source::Invalid,
         };
-        *counts.entry((source, verdict.judgement.action)).or_default() += 1;
+        *counts
+            .entry((source, verdict.judgement.action))
+            .or_default() += 1;
     }
     counts
         .into_iter()
-        .map(|((source, action), images)| Tally { source, action, images })
+        .map(|((source, action), images)| Tally {
+            source,
+            action,
+            images,
+        })
         .collect()
 }

@@ -62,7 +62,12 @@ impl Failure {
 /// missing imagePullSecrets to pods and refuses, warns about or records pods whose
 /// images come from registries that nobody has named.
 #[derive(Debug, Parser)]
-#[command(name = "pullpass", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "pullpass",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

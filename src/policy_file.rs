@@ -56,9 +56,8 @@ impl MapFile {
 
     /// Compiles what was read.
     pub fn compile(&self, files: &[SourceFile]) -> Result<Loaded, MapError> {
-        config::load(files, &self.options).map_err(|errors| {
-            MapError::Wrong(config::render(&errors, files, false))
-        })
+        config::load(files, &self.options)
+            .map_err(|errors| MapError::Wrong(config::render(&errors, files, false)))
     }
 }
 
@@ -179,10 +178,7 @@ impl MapStore {
                     tracing::warn!("{warning}");
                 }
                 let entries = self.metrics.map_in_force(names(&policy), now);
-                tracing::info!(
-                    entries = policy.entries().len(),
-                    "registry map in force"
-                );
+                tracing::info!(entries = policy.entries().len(), "registry map in force");
                 self.live.store(Some(Arc::new(LiveMap {
                     policy,
                     entries,

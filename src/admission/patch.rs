@@ -45,11 +45,20 @@ pub fn build(pod: &Pod<'_>, missing: &[&str]) -> Option<Patch> {
     };
     let injected = injected(pod, missing);
     operations.push(if pod.has_annotations() {
-        add(["metadata", "annotations", INJECTED_ANNOTATION], injected.into())
+        add(
+            ["metadata", "annotations", INJECTED_ANNOTATION],
+            injected.into(),
+        )
     } else if pod.has_metadata() {
-        add(["metadata", "annotations"], json!({ INJECTED_ANNOTATION: injected }))
+        add(
+            ["metadata", "annotations"],
+            json!({ INJECTED_ANNOTATION: injected }),
+        )
     } else {
-        add(["metadata"], json!({ "annotations": { INJECTED_ANNOTATION: injected } }))
+        add(
+            ["metadata"],
+            json!({ "annotations": { INJECTED_ANNOTATION: injected } }),
+        )
     });
     Some(Patch(operations))
 }
@@ -84,7 +93,12 @@ mod tests {
         let text = pod_json.to_string();
         let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
         let patch = build(&pod, &missing(&pod, needed))?;
-        assert!(patch.0.iter().all(|op| matches!(op, PatchOperation::Add(_))));
+        assert!(
+            patch
+                .0
+                .iter()
+                .all(|op| matches!(op, PatchOperation::Add(_)))
+        );
         let mut object = pod_json.clone();
         json_patch::patch(&mut object, &patch).expect("the patch applies");
         Some(object)
@@ -97,9 +111,18 @@ mod tests {
             (json!({}), ours.clone()),
             (json!({"imagePullSecrets": null}), ours.clone()),
             (json!({"imagePullSecrets": []}), ours),
-            (json!({"imagePullSecrets": [{"name":"own"}]}), json!([{"name":"own"},{"name":"a"},{"name":"b"}])),
-            (json!({"imagePullSecrets": [{}]}), json!([{},{"name":"a"},{"name":"b"}])),
-            (json!({"imagePullSecrets": [{"name":"b"}]}), json!([{"name":"b"},{"name":"a"}])),
+            (
+                json!({"imagePullSecrets": [{"name":"own"}]}),
+                json!([{"name":"own"},{"name":"a"},{"name":"b"}]),
+            ),
+            (
+                json!({"imagePullSecrets": [{}]}),
+                json!([{},{"name":"a"},{"name":"b"}]),
+            ),
+            (
+                json!({"imagePullSecrets": [{"name":"b"}]}),
+                json!([{"name":"b"},{"name":"a"}]),
+            ),
         ] {
             for metadata in [
                 json!(null),
@@ -116,7 +139,10 @@ mod tests {
                     after["metadata"]["annotations"]["other/key"],
                     metadata["annotations"]["other/key"]
                 );
-                assert!(patched(&after, &["a", "b"]).is_none(), "a second call changes nothing");
+                assert!(
+                    patched(&after, &["a", "b"]).is_none(),
+                    "a second call changes nothing"
+                );
             }
         }
     }

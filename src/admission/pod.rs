@@ -94,7 +94,7 @@ impl<'a> Pod<'a> {
     pub fn images(&self) -> impl Iterator<Item = (Field, &str)> {
         let spec = self.spec.as_ref();
         let of = move |list: for<'s> fn(&'s Spec<'a>) -> &'s List<Container<'a>>,
-                      field: fn(u32) -> Field| {
+                       field: fn(u32) -> Field| {
             spec.into_iter().flat_map(move |spec| {
                 numbered(list(spec)).map(move |(i, container)| (field(i), &*container.image.0))
             })
@@ -107,7 +107,10 @@ impl<'a> Pod<'a> {
         });
         of(|spec| &spec.containers, Field::Container)
             .chain(of(|spec| &spec.init_containers, Field::InitContainer))
-            .chain(of(|spec| &spec.ephemeral_containers, Field::EphemeralContainer))
+            .chain(of(
+                |spec| &spec.ephemeral_containers,
+                Field::EphemeralContainer,
+            ))
             .chain(volumes)
             .filter(|(_, image)| !image.is_empty())
     }
@@ -270,8 +273,10 @@ mod tests {
 
     #[test]
     fn escapes_in_strings_are_read() {
-        let pod = pod(r#"{"metadata":{"annotations":{"kubernetes.io\/config.mirror":"x"}},
-            "spec":{"containers":[{"image":"a\u002fb"}]}}"#);
+        let pod = pod(
+            r#"{"metadata":{"annotations":{"kubernetes.io\/config.mirror":"x"}},
+            "spec":{"containers":[{"image":"a\u002fb"}]}}"#,
+        );
         assert!(pod.is_mirror());
         assert_eq!(pod.images().next().unwrap().1, "a/b");
     }

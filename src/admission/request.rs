@@ -270,7 +270,8 @@ fn operation(word: &Text<'_>) -> Operation {
 mod tests {
     use super::*;
 
-    const BEFORE: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":"#;
+    const BEFORE: &str =
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":"#;
 
     fn review(request: &str) -> String {
         format!("{BEFORE}{request}}}")
@@ -280,7 +281,10 @@ mod tests {
     fn the_order_of_the_fields_does_not_matter() {
         let object = r#""object":{"spec":{"containers":[{"image":"a"}]}}"#;
         let rest = r#""uid":"u","namespace":"n","operation":"CREATE","resource":{"group":"","version":"v1","resource":"pods"}"#;
-        for request in [format!("{{{rest},{object}}}"), format!("{{{object},{rest}}}")] {
+        for request in [
+            format!("{{{rest},{object}}}"),
+            format!("{{{object},{rest}}}"),
+        ] {
             let text = review(&request);
             let request = parse(text.as_bytes()).unwrap();
             assert_eq!(request.subject, Subject::Pod);
@@ -307,14 +311,28 @@ mod tests {
             ("null".to_owned(), "cannot be read"),
             ("{".to_owned(), "cannot be read"),
             ("{}".to_owned(), r#"the body is "" of "","#),
-            (r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}"#.to_owned(), "v1beta1"),
-            (r#"{"apiVersion":"v1","kind":"Pod"}"#.to_owned(), r#""Pod" of "v1""#),
+            (
+                r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}"#.to_owned(),
+                "v1beta1",
+            ),
+            (
+                r#"{"apiVersion":"v1","kind":"Pod"}"#.to_owned(),
+                r#""Pod" of "v1""#,
+            ),
             (review("null"), "has no request"),
             (review("{}"), "has no request.uid"),
-            (review(&format!(r#"{{"uid":"u",{pods},"namespace":"n"}}"#)), "has no request.object"),
-            (review(&format!(r#"{{"uid":"u",{pods},"object":{{}}}}"#)), "has no request.namespace"),
             (
-                review(&format!(r#"{{"uid":"u",{pods},"object":{{"spec":{{"containers":[{{"image":7}}]}}}}}}"#)),
+                review(&format!(r#"{{"uid":"u",{pods},"namespace":"n"}}"#)),
+                "has no request.object",
+            ),
+            (
+                review(&format!(r#"{{"uid":"u",{pods},"object":{{}}}}"#)),
+                "has no request.namespace",
+            ),
+            (
+                review(&format!(
+                    r#"{{"uid":"u",{pods},"object":{{"spec":{{"containers":[{{"image":7}}]}}}}}}"#
+                )),
                 "expected a string",
             ),
         ];
@@ -327,7 +345,9 @@ mod tests {
     #[test]
     fn deep_nesting_in_fields_we_skip_is_skipped() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        let text = review(&format!(r#"{{"uid":"u","options":{deep},"object":{deep}}}"#));
+        let text = review(&format!(
+            r#"{{"uid":"u","options":{deep},"object":{deep}}}"#
+        ));
         assert_eq!(parse(text.as_bytes()).unwrap().subject, Subject::Other);
     }
 

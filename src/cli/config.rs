@@ -19,6 +19,7 @@ pub enum Command {
     ///
     /// Exits with 1 where the map has errors; warnings alone are fine.
     Validate {
+        /// Which map
         #[command(flatten)]
         source: Source,
         /// How to print
@@ -31,6 +32,7 @@ pub enum Command {
     ///
     /// Exits with 1 where a case does not come out as written.
     Test {
+        /// Which map, and which time
         #[command(flatten)]
         map: MapArgs,
         /// Files or directories with RegistryMapTest documents, besides those of the map
@@ -46,7 +48,11 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Source {
     /// The registry map: a file, or a directory of them
-    #[arg(value_name = "FILE|DIR", required_unless_present = "config", conflicts_with = "config")]
+    #[arg(
+        value_name = "FILE|DIR",
+        required_unless_present = "config",
+        conflicts_with = "config"
+    )]
     path: Option<PathBuf>,
     /// The same
     #[arg(long, value_name = "FILE|DIR", env = "PULLPASS_CONFIG")]
@@ -90,7 +96,11 @@ fn validate(source: &Source, format: Format) -> Result<Status, Failure> {
             }
         }
     }
-    printer.finish(if entries.is_some() { Status::Fine } else { Status::Findings })
+    printer.finish(if entries.is_some() {
+        Status::Fine
+    } else {
+        Status::Findings
+    })
 }
 
 fn counted(count: usize, one: &str, many: &str) -> String {
@@ -151,9 +161,16 @@ fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failu
         }
     }
     if format == Format::Text {
-        printer.line(format_args!("{} passed, {failed} failed", cases.len() - failed))?;
+        printer.line(format_args!(
+            "{} passed, {failed} failed",
+            cases.len() - failed
+        ))?;
     }
-    printer.finish(if failed == 0 { Status::Fine } else { Status::Findings })
+    printer.finish(if failed == 0 {
+        Status::Fine
+    } else {
+        Status::Findings
+    })
 }
 
 /// What came out otherwise; nothing for a case that passed.
@@ -161,7 +178,11 @@ fn tell(case: &Case, differences: &[String], printer: &mut Printer) -> Result<()
     if differences.is_empty() {
         return Ok(());
     }
-    printer.line(format_args!("{}: {}", visible(&case.location), visible(&case.image)))?;
+    printer.line(format_args!(
+        "{}: {}",
+        visible(&case.location),
+        visible(&case.image)
+    ))?;
     for difference in differences {
         printer.line(format_args!("  {difference}"))?;
     }
@@ -191,7 +212,11 @@ impl<'c> Ran<'c> {
 /// What came out otherwise than the case says. A key that the case leaves out is
 /// not looked at.
 fn differences(policy: &Policy, case: &Case, now: jiff::Timestamp) -> Vec<String> {
-    let judgement = policy.judge(&case.image, case.namespace.as_deref(), case.at.unwrap_or(now));
+    let judgement = policy.judge(
+        &case.image,
+        case.namespace.as_deref(),
+        case.at.unwrap_or(now),
+    );
     let entry = match judgement.rule {
         Rule::Entry(entry, _) => Some(entry.name.as_str()),
         Rule::Public(pattern) => Some(pattern.text.as_str()),
@@ -205,18 +230,30 @@ fn differences(policy: &Policy, case: &Case, now: jiff::Timestamp) -> Vec<String
     };
     if expected != entry {
         let shown = |name: Option<&str>| name.map_or("none".to_owned(), visible);
-        found.push(format!("entry: expected {}, got {}", shown(expected), shown(entry)));
+        found.push(format!(
+            "entry: expected {}, got {}",
+            shown(expected),
+            shown(entry)
+        ));
     }
     if let Some(expected) = case.action
         && expected != judgement.action
     {
-        found.push(format!("action: expected {}, got {}", expected.as_str(), judgement.action.as_str()));
+        found.push(format!(
+            "action: expected {}, got {}",
+            expected.as_str(),
+            judgement.action.as_str()
+        ));
     }
     if let Some(expected) = &case.secrets
         && expected != judgement.pull_secrets
     {
         let shown = |names: &[String]| format!("[{}]", visible(&names.join(", ")));
-        found.push(format!("secrets: expected {}, got {}", shown(expected), shown(judgement.pull_secrets)));
+        found.push(format!(
+            "secrets: expected {}, got {}",
+            shown(expected),
+            shown(judgement.pull_secrets)
+        ));
     }
     found
 }

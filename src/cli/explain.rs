@@ -7,9 +7,9 @@ use super::map::MapArgs;
 use super::output::{Format, Printer};
 use super::{Failure, Status};
 use crate::image::Reference;
+use crate::policy::message::Circumstances;
 use crate::policy::{Judgement, Policy, Rule};
 use crate::pull_secret::{Keyring, PullSecret, manifest};
-use crate::policy::message::Circumstances;
 use crate::text::{SHOWN, quoted, visible};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -56,7 +56,9 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
         policy: &loaded.policy,
         namespace: args.namespace.as_deref(),
         now: args.map.now(),
-        keyring: secrets.as_ref().map(|secrets| Keyring::from_secrets(secrets)),
+        keyring: secrets
+            .as_ref()
+            .map(|secrets| Keyring::from_secrets(secrets)),
     };
     let mut printer = Printer::default();
     if args.images == ["-"] {
@@ -181,7 +183,8 @@ impl Question<'_> {
     fn tell(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
         let judgement = self.policy.judge(image, self.namespace, self.now);
         printer.line(visible(image))?;
-        let mut say = |label: &str, words: &str| printer.line(format_args!("  {label:LABEL$} {words}"));
+        let mut say =
+            |label: &str, words: &str| printer.line(format_args!("  {label:LABEL$} {words}"));
         match &judgement.reference {
             Ok(reference) => {
                 say("registry", reference.registry())?;
@@ -202,7 +205,9 @@ impl Question<'_> {
             namespace: self.namespace,
             now: self.now,
         };
-        say("because", &circumstances.cause(&judgement))?;
+        if judgement.reference.is_ok() {
+            say("because", &circumstances.cause(&judgement))?;
+        }
         let secrets = match judgement.pull_secrets {
             [] => "none".to_owned(),
             names => names.join(", "),
@@ -212,10 +217,27 @@ impl Question<'_> {
             let owner = other.entry.map_or("publicRegistries".to_owned(), |entry| {
                 format!("entry {}", quoted(&entry.name, SHOWN))
             });
-            say("not", &format!("{} of {owner}: {}", visible(&other.pattern.text), other.why_not))?;
+            say(
+                "not",
+                &format!(
+                    "{} of {owner}: {}",
+                    visible(&other.pattern.text),
+                    other.why_not
+                ),
+            )?;
         }
-        for (i, tried) in self.credentials(judgement.reference.as_ref().ok()).iter().flatten().enumerate() {
-            let words = format!("{}. {} as {}", i + 1, visible(&tried.key), visible(&tried.username));
+        for (i, tried) in self
+            .credentials(judgement.reference.as_ref().ok())
+            .iter()
+            .flatten()
+            .enumerate()
+        {
+            let words = format!(
+                "{}. {} as {}",
+                i + 1,
+                visible(&tried.key),
+                visible(&tried.username)
+            );
             say("credential", &words)?;
         }
         Ok(())

@@ -37,7 +37,9 @@ impl FromStr for At {
         text.parse::<Date>()
             .and_then(|date| date.to_zoned(TimeZone::UTC))
             .map(|midnight| Self(midnight.timestamp()))
-            .map_err(|_| "write a day like 2026-12-31 or a time like 2026-12-31T12:00:00Z".to_owned())
+            .map_err(|_| {
+                "write a day like 2026-12-31 or a time like 2026-12-31T12:00:00Z".to_owned()
+            })
     }
 }
 

@@ -196,8 +196,7 @@ impl TlsArgs {
         if !listen.ip().is_unspecified() && !names.contains(&address) {
             names.push(address);
         }
-        let made =
-            certificates::development(&names, SystemTime::now()).map_err(Failure::input)?;
+        let made = certificates::development(&names, SystemTime::now()).map_err(Failure::input)?;
         let pair = Pair::from_pem(made.certificate.as_bytes(), made.key.as_bytes())
             .map_err(Failure::input)?;
         let authority = AuthorityFile::write(&made.authority).map_err(|error| {

@@ -6,8 +6,8 @@
 //! none, what to write instead, whom to ask. Image strings are untrusted and go
 //! through [`crate::text`]. Pure; decides nothing.
 
-use crate::image::Reference;
 use super::{Action, Entry, Judgement, Policy, Rule, Unknown, Verdict};
+use crate::image::Reference;
 use crate::text::{SHOWN, cut, quoted, visible};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -152,7 +152,10 @@ impl Circumstances<'_> {
     fn no_entry(&self, reference: &Reference<'_>) -> String {
         // The grammar lets only ASCII letters, digits and `.-:[]_` through, so a
         // registry needs no escaping, but it can be long.
-        let mut words = format!("no entry for host {}", cut(reference.registry().to_owned(), SHOWN));
+        let mut words = format!(
+            "no entry for host {}",
+            cut(reference.registry().to_owned(), SHOWN)
+        );
         let near = self
             .policy
             .nearest(&reference.name(), self.namespace, self.now);

@@ -261,7 +261,9 @@ impl fmt::Display for Fault {
             Self::NotReady => "no registry map is loaded yet; try again in a second",
             Self::NoMemory => "too many large reviews at once; try again in a second",
             Self::Overloaded => "too many reviews at once; try again in a second",
-            Self::Encode | Self::Panic => "the review failed by a fault of pullpass; its log says where",
+            Self::Encode | Self::Panic => {
+                "the review failed by a fault of pullpass; its log says where"
+            }
         })
     }
 }

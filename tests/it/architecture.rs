@@ -19,19 +19,44 @@ const ARROWS: [(&str, &[&str]); 5] = [
 
 /// What values in, values out cannot need.
 const IMPURE: [&str; 17] = [
-    "tokio", "axum", "hyper", "tower", "rustls", "kube::", "tracing", "std::fs", "std::net",
-    "std::env", "std::process", "std::thread", "std::io", "Instant", "SystemTime",
-    "Timestamp::now", "Zoned::now",
+    "tokio",
+    "axum",
+    "hyper",
+    "tower",
+    "rustls",
+    "kube::",
+    "tracing",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::io",
+    "Instant",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
 ];
 
 const MODULES: [&str; 11] = [
-    "admission", "certificates", "cli", "image", "metrics", "policy", "policy_file", "pull_secret",
-    "server", "telemetry", "text",
+    "admission",
+    "certificates",
+    "cli",
+    "image",
+    "metrics",
+    "policy",
+    "policy_file",
+    "pull_secret",
+    "server",
+    "telemetry",
+    "text",
 ];
 
 /// The code of a file: without comments, and without its tests, which stand last.
 fn production(source: &str) -> String {
-    let end = source.find("#[cfg(test)]\nmod tests").unwrap_or(source.len());
+    let end = source
+        .find("#[cfg(test)]\nmod tests")
+        .unwrap_or(source.len());
     source[..end]
         .lines()
         .map(|line| match line.find("//") {
@@ -105,7 +130,10 @@ fn layout(path: &Path, source: &str) -> Vec<String> {
     if ["mod.rs", "utils.rs", "helpers.rs", "common.rs"].contains(&name.as_ref()) {
         found.push("has a name that says nothing".to_owned());
     }
-    let lines = production(source).lines().filter(|line| !line.trim().is_empty()).count();
+    let lines = production(source)
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .count();
     let ceiling = if name == "main.rs" { 60 } else { 400 };
     if path.starts_with("src") && lines > ceiling {
         found.push(format!("has {lines} lines of code, more than {ceiling}"));
@@ -125,8 +153,12 @@ fn layout(path: &Path, source: &str) -> Vec<String> {
 /// Places that are on one machine only, and hosts that packages come from.
 fn foreign(text: &str) -> Vec<String> {
     [
-        concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/home", "/"),
-        concat!("crates", ".io/"), concat!("proxy.golang", ".org"), concat!("pypi", ".org"),
+        concat!("/wo", "rk/"),
+        concat!("/ro", "ot/"),
+        concat!("/home", "/"),
+        concat!("crates", ".io/"),
+        concat!("proxy.golang", ".org"),
+        concat!("pypi", ".org"),
         concat!("deb.debian", ".org"),
     ]
     .iter()
@@ -157,19 +189,29 @@ fn all(check: impl Fn(&Path, &str) -> Vec<String>, paths: Vec<PathBuf>) {
     let mut broken = Vec::new();
     for path in paths {
         let source = fs::read_to_string(&path).unwrap();
-        broken.extend(check(&path, &source).iter().map(|what| format!("{}: {what}", path.display())));
+        broken.extend(
+            check(&path, &source)
+                .iter()
+                .map(|what| format!("{}: {what}", path.display())),
+        );
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
 fn the_arrows_point_one_way() {
-    all(|path, source| broken_arrows(&module(path), &production(source)), files("src", ".rs"));
+    all(
+        |path, source| broken_arrows(&module(path), &production(source)),
+        files("src", ".rs"),
+    );
 }
 
 #[test]
 fn the_pure_half_takes_values_and_gives_values() {
-    all(|path, source| impurities(&module(path), &production(source)), files("src", ".rs"));
+    all(
+        |path, source| impurities(&module(path), &production(source)),
+        files("src", ".rs"),
+    );
 }
 
 #[test]
@@ -187,14 +229,22 @@ fn nothing_names_a_place_on_one_machine() {
             paths.extend(files(folder, ""));
         }
     }
-    let top = fs::read_dir(".").unwrap().map(|entry| entry.unwrap().path());
+    let top = fs::read_dir(".")
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     // Cargo writes where packages come from into its lock file.
     paths.extend(top.filter(|path| path.is_file() && !path.ends_with("Cargo.lock")));
     let mut broken = Vec::new();
     for path in paths {
         // What is no text (none today) names nothing.
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        broken.extend(foreign(&text).iter().map(|what| format!("{}: {what}", path.display())));
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        broken.extend(
+            foreign(&text)
+                .iter()
+                .map(|what| format!("{}: {what}", path.display())),
+        );
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
@@ -211,7 +261,9 @@ mod the_rules_themselves {
         ] {
             assert_eq!(broken_arrows("policy", line).len(), 1, "{line}");
         }
-        assert!(broken_arrows("policy", "use crate::image::Reference; // crate::imagery").is_empty());
+        assert!(
+            broken_arrows("policy", "use crate::image::Reference; // crate::imagery").is_empty()
+        );
         assert_eq!(broken_arrows("server", "use crate::cli::Failure;").len(), 1);
         assert!(broken_arrows("cli", "use crate::server::Config;").is_empty());
     }
