@@ -9,6 +9,7 @@
     reason = "a test that fails says so by panicking, and skips say so on standard output"
 )]
 
+mod admission;
 mod architecture;
 mod image;
 mod oracle;
