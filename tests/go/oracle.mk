@@ -11,7 +11,7 @@ PULLPASS_ORACLE_CASES ?= 300000
 golden:
 	bin=$$(tests/go/build.sh oracles) && \
 	"$$bin/oracle-reference" -generate -seed 1 -n 5000 > tests/fixtures/oracle/references.jsonl && \
-	"$$bin/oracle-keyring" -generate -seed 1 -n 6000 -repeat 20 > tests/fixtures/oracle/keyring.jsonl
+	"$$bin/oracle-keyring" -generate -seed 1 -n 6000 -repeat 100 > tests/fixtures/oracle/keyring.jsonl
 
 test-oracle:
 	bin=$$(tests/go/build.sh oracles) && \

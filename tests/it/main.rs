@@ -11,3 +11,4 @@
 
 mod image;
 mod oracle;
+mod pull_secret;

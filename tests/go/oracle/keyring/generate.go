@@ -102,7 +102,7 @@ func cases(seed uint64, n int, each func(keyringCase) error) error {
 func table() []keyringCase {
 	var list []keyringCase
 	add := func(repository string, secrets ...secret) {
-		list = append(list, keyringCase{Secrets: secrets, Repository: repository})
+		list = append(list, keyringCase{Secrets: append([]secret{}, secrets...), Repository: repository})
 	}
 	for i, key := range keys {
 		one := config("j", entry(key, plain(0)))
