@@ -9,7 +9,7 @@ use super::{Failure, Status};
 use crate::image::Reference;
 use crate::policy::message::Circumstances;
 use crate::policy::{Judgement, Policy, Rule};
-use crate::pull_secret::{Keyring, PullSecret, manifest};
+use crate::pull_secret::{Keyring, PullSecret};
 use crate::text::{SHOWN, quoted, visible};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -86,6 +86,12 @@ fn pull_secrets(path: &Path) -> Result<Vec<PullSecret>, Failure> {
     manifest::read(&bytes).map_err(|error| Failure::input(format_args!("{at}: {error}")))
 }
 
+mod manifest {
+    pub(super) fn read(_: &[u8]) -> Result<Vec<super::PullSecret>, String> {
+        Err("TMP".into())
+    }
+}
+
 /// One line of `explain -` and `-o json`. The keys are a promise to scripts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -159,8 +165,8 @@ impl Question<'_> {
             found
                 .into_iter()
                 .map(|found| Tried {
-                    key: found.key().to_owned(),
-                    username: found.credential().username().into_owned(),
+                    key: found.key.to_owned(),
+                    username: found.credential.username().into_owned(),
                 })
                 .collect(),
         )

@@ -14,3 +14,4 @@ mod architecture;
 mod image;
 mod oracle;
 mod policy;
+mod pull_secret;
