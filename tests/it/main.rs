@@ -15,3 +15,4 @@ mod image;
 mod oracle;
 mod policy;
 mod pull_secret;
+mod server;
