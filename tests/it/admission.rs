@@ -662,7 +662,7 @@ proptest! {
         let text = review("CREATE", "shop", &object).to_string();
         let theirs: AdmissionReview<Pod> = serde_json::from_str(&text).unwrap();
         let theirs = theirs.request.unwrap();
-        let ours = pullpass::admission::request::parse(text.as_bytes()).unwrap();
+        let ours = admission::request::parse(text.as_bytes()).unwrap();
         prop_assert_eq!(&*ours.uid, &theirs.uid);
         prop_assert_eq!(Some(&*ours.namespace), theirs.namespace.as_deref());
         let (images, secrets) = typed(&theirs.object.unwrap());

@@ -1,5 +1,7 @@
 //! Every status of the two endpoints, asked of the router without a socket.
 
+use pullpass::admission::{Source, Tally};
+use pullpass::policy::Action;
 use super::support::{MAP, review};
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
@@ -343,7 +345,11 @@ async fn series_of_entries_end_with_their_entry_and_go_on_while_it_stays() {
     let count = |name: &str| {
         let current = maps.current();
         let entries = &current.as_ref().unwrap().entries;
-        entries.count(Some(name), pullpass::policy::Action::Deny);
+        entries.count(&Tally {
+            source: Source::Entry(name),
+            action: Action::Deny,
+            images: 1,
+        });
     };
     put_map(
         &maps,
