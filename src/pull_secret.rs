@@ -14,6 +14,7 @@ mod glob;
 mod json;
 mod keyring;
 mod location;
+mod manifest;
 mod payload;
 
 pub use complaint::{Complaint, KeyProblem};
@@ -21,6 +22,7 @@ pub use credential::Credential;
 pub use json::{JsonKind, SyntaxError};
 pub use keyring::{Keyring, Match, key_matches};
 pub use location::LocationError;
+pub use manifest::{Finding, Ignored, ManifestError, ManifestSecret, parse_manifest};
 pub use payload::{Base64Problem, PayloadError};
 
 /// The two types of Secret in which the kubelet looks for credentials; it ignores

@@ -153,15 +153,12 @@ impl Auths {
         reader.object(|key, reader| {
             let entry = entry(key, reader)?;
             let place = self.places.get(key).copied();
-            match place.and_then(|place| self.entries.get_mut(place)) {
-                Some(earlier) => {
-                    *earlier = entry;
-                    self.repeated.push(key.to_owned());
-                }
-                None => {
-                    self.places.insert(key.to_owned(), self.entries.len());
-                    self.entries.push(entry);
-                }
+            if let Some(earlier) = place.and_then(|place| self.entries.get_mut(place)) {
+                *earlier = entry;
+                self.repeated.push(key.to_owned());
+            } else {
+                self.places.insert(key.to_owned(), self.entries.len());
+                self.entries.push(entry);
             }
             Ok(())
         })
