@@ -10,8 +10,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
-/// How many values all aliases of a text together may stand for.
+/// How many values all aliases of a short text together may stand for. Of a long one
+/// as many as it has bytes: a list that a thousand entries share is no bomb.
 const MOST_ALIASED: usize = 10_000;
+
+/// How deep lists and maps may lie in each other; a map of registries needs seven.
+const MOST_DEEP: usize = 32;
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -58,16 +62,19 @@ pub(super) struct SyntaxError {
 /// a key twice here. Depth, aliases and what they stand for are bounded, so that a
 /// small text cannot become a large tree.
 pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
+    let aliased = text.len().saturating_add(MOST_ALIASED);
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            // Not the tree but the text is the bound: no value is shorter than a byte.
-            max_events: text.len().saturating_add(MOST_ALIASED).saturating_mul(2),
-            max_nodes: text.len().saturating_add(MOST_ALIASED),
-            max_aliases: 1_000,
-            max_depth: 32,
+            // No value is shorter than a byte, so these bound what aliases add.
+            max_events: aliased.saturating_mul(2),
+            max_nodes: aliased,
+            max_aliases: aliased,
+            max_recorded_anchor_events: aliased,
+            enforce_alias_anchor_ratio: false,
+            max_depth: MOST_DEEP,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MOST_ALIASED,
+            max_total_replayed_events: aliased,
         },
         // All that stand twice are to be named, with both places.
         duplicate_keys: DuplicateKeyPolicy::LastWins,
@@ -75,14 +82,16 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
         with_snippet: false,
         emit_comments: false,
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| syntax_error(&error))
+    serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| syntax_error(&error, text))
 }
 
-fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
+fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
     let mut at = Span::default();
     let mut message = error.to_string();
     if let Some(place) = error.location() {
         at = span(place);
+        at.start = byte(text, at);
         // The place stands before the message.
         let written = format!(" at line {}, column {}", place.line(), place.column());
         if let Some(rest) = message.strip_suffix(&written) {
@@ -90,9 +99,18 @@ fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
         }
     }
     SyntaxError {
-        message: format!("this is no YAML: {message}"),
+        message: format!("this cannot be read: {message}"),
         at,
     }
+}
+
+/// The place as a byte; errors of the parser itself know line and column only.
+fn byte(text: &str, at: Span) -> usize {
+    let line = text.split_inclusive('\n').take(at.line.saturating_sub(1));
+    let start: usize = line.map(str::len).sum();
+    let rest = text.get(start..).unwrap_or_default();
+    let column = rest.char_indices().nth(at.column.saturating_sub(1));
+    start + column.map_or(rest.len(), |(at, _)| at)
 }
 
 fn span(place: Location) -> Span {
