@@ -1,7 +1,5 @@
 //! Every status of the two endpoints, asked of the router without a socket.
 
-use pullpass::admission::{Source, Tally};
-use pullpass::policy::Action;
 use super::support::{MAP, review};
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
@@ -10,7 +8,9 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use jiff::Timestamp;
 use pullpass::admission::Endpoint;
+use pullpass::admission::{Source, Tally};
 use pullpass::metrics::Metrics;
+use pullpass::policy::Action;
 use pullpass::policy::config::{Options, SourceFile};
 use pullpass::policy_file::{MapFile, MapStore};
 use pullpass::server::Limits;
