@@ -57,9 +57,7 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
         policy: &loaded.policy,
         namespace: args.namespace.as_deref(),
         now: args.map.now(),
-        keyring: secrets
-            .as_ref()
-            .map(|secrets| Keyring::from_secrets(secrets)),
+        keyring: secrets.as_ref().map(Secrets::keyring),
     };
     let mut printer = Printer::default();
     if args.images == ["-"] {
