@@ -369,10 +369,6 @@ async fn series_of_entries_end_with_their_entry_and_go_on_while_it_stays() {
     let text = metrics.render();
     assert!(!text.contains("\"gone\""), "{text}");
     assert!(text.contains(&format!("{}2\n", series("corp"))), "{text}");
-    assert!(
-        text.contains(&format!("{}1\n", series("(public)"))),
-        "{text}"
-    );
     assert!(text.ends_with("# EOF\n"));
 }
 
