@@ -128,6 +128,20 @@ func table() []keyringCase {
 			add(repository, config("j", entry("reg.example.com", plain(0))), text(kind, payload))
 		}
 	}
+	// Keys are taken apart twice and images once, so an escape of an escape fits one.
+	for _, pair := range [][2]string{
+		{"r%25c3%25a4g.example.com", "r\u00e4g.example.com/app"},
+		{"[fe80::1%25251]:5000", "[fe80::1%251]:5000/app"},
+		{"[fe80::1%2525a%2520b]:1", "[fe80::1%25a%20b]:1/app"},
+		{"[fe80::1%2525a%252fb]:1", "[fe80::1%25a%2fb]:1/app"},
+		{"[fe80::1%2525]:1", "[fe80::1%25]:1/app"},
+		{"reg.example.com/%2574eam", "reg.example.com/team/app"},
+		{"reg.example.com/%252574eam", "reg.example.com/team/app"},
+		{"reg.example.com/te%253fam", "reg.example.com/te%3fam/app"},
+		{"reg%25c3%25a4%25ff.example.com", "reg%c3%a4%ff.example.com/app"},
+	} {
+		add(pair[1], config("j", entry(pair[0], plain(0))))
+	}
 	add("docker.io/library/nginx", config("j", entry("https://index.docker.io/v1/", plain(0)), entry("docker.io", plain(1))))
 	add("docker.io/library/nginx", config("j", entry("https://index.docker.io/v1/", plain(0))), config("j", entry("docker.io", plain(1))))
 	add(repository, config("j", entry("*.example.com", plain(0)), entry("reg.example.com", plain(1)), entry("reg.example.com/team", plain(2))))
