@@ -88,9 +88,9 @@ fn outranked_by_globs<'d, 's>(
     denies: &[Deny<'d, 's>],
     found: &mut Vec<(&'d Place<'s>, Deny<'d, 's>)>,
 ) {
-    let allowed = allows.iter().map(|placed| placed.allow.pattern);
-    let denied = denies.iter().map(|deny| deny.pattern);
-    let hosts: Vec<String> = allowed.chain(denied).map(Pattern::loose_host).collect();
+    let first = allows.iter().map(|placed| placed.allow.pattern);
+    let second = denies.iter().map(|deny| deny.pattern);
+    let hosts: Vec<String> = first.chain(second).map(Pattern::loose_host).collect();
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
     let mut reported = HashSet::new();
     let mut compared = 0;
