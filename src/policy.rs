@@ -14,13 +14,16 @@ use crate::image::{Reference, ReferenceError};
 
 mod canonical;
 pub mod config;
+pub mod decision;
 mod explain;
 mod glob;
 mod index;
+pub mod message;
 mod nearest;
 pub mod pattern;
 mod yaml;
 
+pub use decision::{Decision, Field, Verdict};
 pub use explain::{Considered, WhyNot};
 pub use pattern::Pattern;
 

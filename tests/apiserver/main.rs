@@ -1,1 +1,25 @@
-//! stub
+//! Against a real kube-apiserver: etcd, the API server and the controllers run on
+//! loopback, pullpass is registered by URL, and every rule of the decision table
+//! is seen from where its users sit.
+//!
+//! Nothing here knows pullpass's code: the tests start the program, write a
+//! registry map and talk to the API server. One control plane serves the whole
+//! binary; each test has namespaces, a pullpass and webhook configurations of its
+//! own, so that all of them run at once.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test crate: here a panic is how a fault is reported"
+)]
+
+mod api;
+mod assets;
+mod certificate;
+mod control_plane;
+mod daemon;
+mod record_reviews;
+mod recording_webhook;
+mod registration;
