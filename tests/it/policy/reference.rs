@@ -212,7 +212,7 @@ fn images() -> Vec<String> {
         hosts.push(format!("a.{first}.b.x"));
         hosts.push(format!("b.a.{first}.x"));
     }
-    let places = ["/p/q/r", "/pq", "/z", ":5000/p/q"];
+    let places = ["/p/q/r", "/pq", "/z", ":5000/p/q/r", ":5000/pq", ":5000/z"];
     hosts
         .iter()
         .flat_map(|host| places.map(|place| format!("{host}{place}")))
