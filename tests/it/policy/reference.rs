@@ -1,10 +1,11 @@
 //! The index against a definition that is too slow to ship, on random maps.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use pullpass::image::Reference;
-use pullpass::policy::config::{Options, SourceFile, load};
+use pullpass::policy::config::{Diagnostic, Options, SourceFile, load};
 use pullpass::policy::{Entry, Pattern, Policy, Rule};
 
 use super::NOW;
@@ -55,9 +56,9 @@ fn text(entries: &[Written], public: &[String]) -> String {
         text += "registries:\n";
     }
     for (at, entry) in entries.iter().enumerate() {
-        text += &format!("  - name: e{at}\n    match: {:?}\n", entry.patterns);
+        writeln!(text, "  - name: e{at}\n    match: {:?}", entry.patterns).unwrap();
         if let Some(namespaces) = &entry.namespaces {
-            text += &format!("    namespaces: {namespaces:?}\n");
+            writeln!(text, "    namespaces: {namespaces:?}").unwrap();
         }
         if entry.ended {
             text += "    until: 2020-01-01\n";
@@ -71,22 +72,17 @@ fn policy(entries: &[Written], public: &[String]) -> Result<Policy, String> {
         name: "map.yaml".to_owned(),
         text: text(entries, public),
     }];
+    let lines = |problems: Vec<Diagnostic>| -> Vec<String> {
+        problems.iter().map(ToString::to_string).collect()
+    };
     load(&files, &Options::default())
         .map(|loaded| loaded.policy)
-        .map_err(|problems| {
-            problems
-                .iter()
-                .map(|problem| format!("{problem}\n"))
-                .collect()
-        })
+        .map_err(|problems| lines(problems).join("\n"))
 }
 
-/// The map with each entry left out that contradicts one before it, and those.
-fn without_contradictions(
-    entries: Vec<Written>,
-    public: &[String],
-) -> (Policy, Vec<Written>, Vec<Written>) {
-    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+/// The map without the entries that contradict one before them.
+fn without_contradictions(entries: Vec<Written>, public: &[String]) -> Policy {
+    let mut kept = Vec::new();
     let mut whole = policy(&kept, public).unwrap();
     for entry in entries {
         kept.push(entry);
@@ -94,11 +90,11 @@ fn without_contradictions(
             Ok(policy) => whole = policy,
             Err(problems) => {
                 assert!(problems.contains("nothing decides"), "{problems}");
-                refused.extend(kept.pop());
+                kept.pop();
             }
         }
     }
-    (whole, kept, refused)
+    whole
 }
 
 // The definition: no index, no parts shared with the code but the two parsers.
@@ -254,7 +250,7 @@ proptest! {
         entries in proptest::collection::vec(written(), 0..8),
         public in proptest::collection::vec(pattern(), 0..3),
     ) {
-        let (policy, ..) = without_contradictions(entries, &public);
+        let policy = without_contradictions(entries, &public);
         for image in images() {
             for namespace in [None, Some("n"), Some("nm"), Some("mn")] {
                 // Between two public registries nothing has to be decided.
