@@ -7,6 +7,7 @@ mod precedence;
 mod reference;
 mod schema;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,11 +52,8 @@ fn sources(path: &Path) -> Vec<SourceFile> {
 
 /// One line for each problem, and the same with the source and a caret.
 fn said(problems: &[Diagnostic], files: &[SourceFile]) -> String {
-    let lines: String = problems
-        .iter()
-        .map(|problem| format!("{problem}\n"))
-        .collect();
-    format!("{lines}\n{}", render(problems, files, false))
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    format!("{}\n\n{}", lines.join("\n"), render(problems, files, false))
 }
 
 fn compare_with_golden(path: &Path, found: &str) {
@@ -76,9 +74,8 @@ fn compare_with_golden(path: &Path, found: &str) {
 fn everything_wrong_with_a_map_is_said_at_once() {
     for path in fixtures("bad") {
         let files = sources(&path);
-        let problems = match load(&files, &Options::default()) {
-            Ok(_) => panic!("{} is taken for good", path.display()),
-            Err(problems) => problems,
+        let Err(problems) = load(&files, &Options::default()) else {
+            panic!("{} is taken for good", path.display());
         };
         compare_with_golden(&path, &said(&problems, &files));
     }
@@ -213,13 +210,15 @@ fn a_large_map_loads_and_is_warned_of() {
         "apiVersion: pullpass.dev/v1\nkind: RegistryMap\npublicRegistries: []\nregistries:\n",
     );
     for at in 0..2_500 {
-        body += &format!(
+        write!(
+            body,
             "  - {{match: r{at}.example/team, pullSecrets: [secret-{at}], reason: {}}}\n\
              \x20 - {{match: shared.example/p{at}, action: deny}}\n\
              \x20 - {{match: '*.g{at}.example', namespaces: [team-{at}]}}\n\
              \x20 - {{name: n{at}, match: scoped.example, namespaces: ['team-{at}-*']}}\n",
             "x".repeat(200)
-        );
+        )
+        .unwrap();
     }
     let files = [source("map.yaml", &body)];
     let loaded = load(&files, &Options::default())
@@ -294,9 +293,8 @@ registries: nonsense
 fn everything_wrong_with_cases_is_said_at_once() {
     for path in fixtures("bad-cases") {
         let files = sources(&path);
-        let problems = match tests(&files) {
-            Ok(_) => panic!("{} is taken for good", path.display()),
-            Err(problems) => problems,
+        let Err(problems) = tests(&files) else {
+            panic!("{} is taken for good", path.display());
         };
         compare_with_golden(&path, &said(&problems, &files));
     }

@@ -12,17 +12,7 @@ use crate::policy::Entry;
 /// Reads an entry. What is wrong in it is left out of it, but for `match`: without a
 /// pattern there is no entry.
 pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<DraftEntry<'s>> {
-    if item.is_text() {
-        let message = "an entry is a map, not a text";
-        problems.add(
-            Diagnostic::new(Severity::Error, &item.place, message).help(format!(
-                "write `- match: {}`",
-                item.written().escape_debug()
-            )),
-        );
-        return None;
-    }
-    let mut fields = item.map(keys::ENTRY, problems)?;
+    let mut fields = keys_of(item, problems)?;
     let patterns = patterns(&mut fields, problems);
     let name = fields.take("name");
     let given_name = name
@@ -36,10 +26,10 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
         .take("namespaces")
         .map(|field| values::some(&field, problems, values::namespace).unwrap_or_default());
     refuse_selector(&mut fields, problems);
-    let action = fields.take("action");
-    let action = action.map_or(Some(Action::Allow), |field| {
-        values::action(&field, problems)
-    });
+    let action = match fields.take("action") {
+        Some(field) => values::action(&field, problems),
+        None => Some(Action::Allow),
+    };
     let reason = fields
         .take("reason")
         .and_then(|field| values::words(&field, problems));
@@ -48,14 +38,9 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
     let replace_with = replacement
         .as_ref()
         .and_then(|field| replace_with(field, problems));
-    let begins = from.is_some();
-    warn_of_useless(
-        secrets.as_ref(),
-        replacement.as_ref(),
-        action,
-        begins,
-        problems,
-    );
+    // Until a deny begins its images are pulled, and need secrets.
+    let secrets = secrets.filter(|_| from.is_none());
+    warn_of_useless(secrets.as_ref(), replacement.as_ref(), action, problems);
 
     // Without patterns there is no entry; the complaint has been made.
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
@@ -78,6 +63,16 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
         },
         patterns: places,
     })
+}
+
+fn keys_of<'s, 't>(item: &Field<'s, 't>, problems: &mut Problems) -> Option<Fields<'s, 't>> {
+    if !item.is_text() {
+        return item.map(keys::ENTRY, problems);
+    }
+    let message = "an entry is a map, not a text";
+    let instead = format!("write `- match: {}`", item.written().escape_debug());
+    problems.add(Diagnostic::new(Severity::Error, &item.place, message).help(instead));
+    None
 }
 
 fn patterns<'s>(
@@ -146,7 +141,6 @@ fn warn_of_useless(
     secrets: Option<&Field<'_, '_>>,
     replacement: Option<&Field<'_, '_>>,
     action: Option<Action>,
-    begins: bool,
     problems: &mut Problems,
 ) {
     if let (Some(field), Some(Action::Allow)) = (replacement, action) {
@@ -155,7 +149,7 @@ fn warn_of_useless(
             "`replaceWith` is shown with a warning or a refusal, and this entry allows",
         );
     }
-    if let (Some(field), Some(Action::Deny), false) = (secrets, action, begins) {
+    if let (Some(field), Some(Action::Deny)) = (secrets, action) {
         problems.warning(&field.place, "a deny needs no secrets: nothing is pulled");
     }
 }
