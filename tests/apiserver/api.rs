@@ -89,6 +89,11 @@ impl Api {
         }
     }
 
+    /// Creates an object that is in no namespace.
+    pub(crate) async fn post(&self, path: &str, object: &Value) -> Answer {
+        self.send(Method::POST, path, Some(object)).await
+    }
+
     /// A new namespace in which pods can be created.
     pub(crate) async fn namespace(&self, prefix: &str) -> Namespace {
         static COUNT: AtomicUsize = AtomicUsize::new(1);

@@ -7,6 +7,7 @@
 
 use crate::api::{Api, Namespace, eventually};
 use crate::control_plane::{ControlPlane, control_plane};
+use crate::objects::{container, every_field, mirror_pod, pod, renamed};
 use crate::recording_webhook::{Recorded, RecordingWebhook};
 use crate::registration::{Hook, Stage, rule};
 use serde_json::{Value, json};
@@ -391,51 +392,6 @@ impl Recorder {
             );
         }
     }
-}
-
-fn container(name: &str, image: &str) -> Value {
-    json!({"name": name, "image": image})
-}
-
-fn pod(name: &str, spec: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec})
-}
-
-fn renamed(pod: &Value, name: &str) -> Value {
-    let mut pod = pod.clone();
-    pod["metadata"]["name"] = json!(name);
-    pod
-}
-
-/// A pod with an image in every place that a new pod may have one.
-fn every_field() -> Value {
-    let mut sidecar = container("mesh", "registry.corp.example:5000/mesh/proxy:3");
-    sidecar["restartPolicy"] = json!("Always");
-    let digest = format!("quay.io/shop/model@sha256:{}", "0123456789abcdef".repeat(4));
-    pod(
-        "every-field",
-        json!({
-            "initContainers": [container("schema", "registry.cn-hangzhou.aliyuncs.com/team/schema:7"), sidecar],
-            "containers": [container("web", "registry.corp.example/shop/web:1.4"), container("cache", "redis")],
-            "volumes": [
-                {"name": "model", "image": {"reference": digest, "pullPolicy": "IfNotPresent"}},
-                {"name": "scratch", "emptyDir": {}},
-            ],
-        }),
-    )
-}
-
-fn mirror_pod(name: &str, node: &str, node_uid: &str, image: &str) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "annotations": {"kubernetes.io/config.mirror": "0123456789abcdef", "kubernetes.io/config.source": "file"},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": node, "uid": node_uid, "controller": true}],
-        },
-        "spec": {"nodeName": node, "containers": [container("proxy", image)]},
-    })
 }
 
 /// The review without what differs from run to run.
