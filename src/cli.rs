@@ -1,1 +1,141 @@
-//! stub
+//! The command line: which commands there are, what they exit with, and the one
+//! door to standard output.
+//!
+//! A command gathers, calls pure code and prints; it decides nothing about images.
+//! Data goes to standard output, talk to standard error.
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::fmt::Display;
+use std::process::ExitCode;
+
+pub mod certs;
+pub mod config;
+pub mod explain;
+pub mod map;
+pub mod output;
+pub mod serve;
+
+/// How a command ended. The numbers are a promise to scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// 0: done, nothing found.
+    Fine = 0,
+    /// 1: done, and something was found that should not be.
+    Findings = 1,
+    /// 2: the command line, a file or the map is wrong.
+    Input = 2,
+    /// 3: something could not be reached or opened.
+    Unreachable = 3,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the program exits with.
+    pub status: Status,
+    /// What happened, where, and what to do next.
+    pub message: String,
+}
+
+impl Failure {
+    /// The input is wrong.
+    pub fn input(message: impl Display) -> Self {
+        Self {
+            status: Status::Input,
+            message: message.to_string(),
+        }
+    }
+
+    /// Something could not be reached or opened.
+    pub fn unreachable(message: impl Display) -> Self {
+        Self {
+            status: Status::Unreachable,
+            message: message.to_string(),
+        }
+    }
+}
+
+/// Pods get the pass to pull, or a clear word why not.
+///
+/// An admission webhook for Kubernetes: from one file, the registry map, it adds the
+/// missing imagePullSecrets to pods and refuses, warns about or records pods whose
+/// images come from registries that nobody has named.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pullpass",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Explain(explain::Args),
+    #[command(subcommand)]
+    Config(config::Command),
+    #[command(subcommand)]
+    Certs(certs::Command),
+    /// Print the completion script of a shell
+    ///
+    /// For instance: pullpass completion bash > /etc/bash_completion.d/pullpass
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run() -> ExitCode {
+    // A usage error exits with 2 by itself, which is what `Status::Input` says.
+    let cli = Cli::parse();
+    match dispatch(cli.command) {
+        Ok(status) => ExitCode::from(status as u8),
+        Err(failure) => {
+            // Without words where a reader went away: that is no error.
+            if !failure.message.is_empty() {
+                output::say(format_args!("error: {}", failure.message));
+            }
+            ExitCode::from(failure.status as u8)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<Status, Failure> {
+    match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Config(command) => config::run(command),
+        Command::Certs(command) => certs::run(command),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pullpass", &mut script);
+            output::write(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(Failure::unreachable)?;
+            output::write(&page)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

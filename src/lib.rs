@@ -33,3 +33,4 @@ pub mod pull_secret;
 pub mod server;
 pub mod telemetry;
 pub mod text;
+pub mod watch;

@@ -1,1 +1,428 @@
-//! stub
+//! Every metric: its name, its help, its labels.
+//!
+//! Labels are closed sets: enums, and the names of the map's own entries; never a
+//! host, an image or a namespace from a request. Counting on the way of a review is
+//! an atomic addition: no series is looked up, made or locked there. Only the admin
+//! port reads what is counted.
+
+use crate::admission::{Endpoint, Outcome};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
+use std::time::Duration;
+
+mod durations;
+mod entries;
+mod process;
+
+use durations::Durations;
+pub use entries::EntryCounters;
+use entries::EntryFamily;
+
+/// The media type of [`Metrics::render`].
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Where a request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpRoute {
+    /// `/mutate` or `/validate`.
+    Review(Endpoint),
+    /// Any other path.
+    Other,
+}
+
+impl From<Endpoint> for HttpRoute {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::Review(endpoint)
+    }
+}
+
+/// Which of the two ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// HTTPS, for the API server.
+    Webhook,
+    /// Plain HTTP, for probes and Prometheus.
+    Admin,
+}
+
+/// Why a TLS handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// It took too long.
+    Timeout,
+    /// The client did not like our certificate, or not our TLS.
+    Refused,
+    /// The connection ended, or what came was no TLS.
+    Broken,
+}
+
+/// All that pullpass counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    mutate: ReviewMetrics,
+    validate: ReviewMetrics,
+    other_codes: Codes,
+    panics: Counter,
+    webhook: PortMetrics,
+    admin: PortMetrics,
+    handshake_failures: [Counter; 3],
+    body_memory: Gauge,
+    entries: EntryFamily,
+    /// The registry map's loads.
+    pub map: LoadMetrics,
+    /// How many entries the map in force has.
+    map_entries: Gauge,
+    /// When the map in force was loaded, seconds since 1970.
+    map_loaded: Gauge,
+    /// The certificate's loads.
+    pub certificate: LoadMetrics,
+    certificate_not_after: Gauge,
+}
+
+/// Counts and times what happens at one endpoint.
+#[derive(Debug)]
+struct ReviewMetrics {
+    outcomes: [(Outcome, Counter); Outcome::ALL.len()],
+    codes: Codes,
+    durations: Durations,
+    in_flight: Gauge,
+}
+
+/// Answers by class: `2xx`, `4xx`, `5xx`.
+#[derive(Debug)]
+struct Codes([Counter; 3]);
+
+#[derive(Debug)]
+struct PortMetrics {
+    open: Gauge,
+    accepted: Counter,
+}
+
+/// Loads of a file that is read again when it changes.
+#[derive(Debug)]
+pub struct LoadMetrics {
+    good: Counter,
+    failed: Counter,
+    last: Gauge,
+}
+
+impl LoadMetrics {
+    /// Counts one load, and remembers how the last one went.
+    pub fn loaded(&self, good: bool) {
+        if good { &self.good } else { &self.failed }.inc();
+        self.last.set(i64::from(good));
+    }
+}
+
+/// Lowers a gauge when what it counts has ended.
+#[derive(Debug)]
+pub struct Counted<'m>(&'m Gauge);
+
+impl<'m> Counted<'m> {
+    fn begin(gauge: &'m Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// A review that was answered: with what, and how long the decision took.
+    pub fn reviewed(&self, endpoint: Endpoint, outcome: Outcome, took: Duration) {
+        let metrics = self.endpoint(endpoint);
+        metrics.durations.observe(took);
+        if let Some((_, counter)) = metrics.outcomes.iter().find(|(of, _)| *of == outcome) {
+            counter.inc();
+        }
+    }
+
+    /// An HTTP answer.
+    pub fn answered(&self, route: HttpRoute, status: StatusCode) {
+        let Codes([success, client, server]) = match route {
+            HttpRoute::Review(endpoint) => &self.endpoint(endpoint).codes,
+            HttpRoute::Other => &self.other_codes,
+        };
+        match status.as_u16() {
+            ..400 => success,
+            400..500 => client,
+            500.. => server,
+        }
+        .inc();
+    }
+
+    /// A review that panicked and was answered with 500.
+    pub fn panicked(&self, route: HttpRoute) {
+        self.panics.inc();
+        self.answered(route, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    /// A request that is being answered, until the value is dropped.
+    pub fn in_flight(&self, endpoint: Endpoint) -> Counted<'_> {
+        Counted::begin(&self.endpoint(endpoint).in_flight)
+    }
+
+    /// A connection that is open, until the value is dropped.
+    pub fn connection(&self, port: Port) -> Counted<'_> {
+        let metrics = match port {
+            Port::Webhook => &self.webhook,
+            Port::Admin => &self.admin,
+        };
+        metrics.accepted.inc();
+        Counted::begin(&metrics.open)
+    }
+
+    /// A TLS handshake that came to nothing.
+    pub fn handshake_failed(&self, failure: HandshakeFailure) {
+        let [timeout, refused, broken] = &self.handshake_failures;
+        match failure {
+            HandshakeFailure::Timeout => timeout,
+            HandshakeFailure::Refused => refused,
+            HandshakeFailure::Broken => broken,
+        }
+        .inc();
+    }
+
+    /// How many bytes the bodies of all requests hold now.
+    pub fn set_body_memory(&self, bytes: usize) {
+        self.body_memory
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A map that is in force from now on: the counters of its entries. Entries that
+    /// the map before it had too go on counting, all others' series end.
+    pub fn map_in_force<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        now: Timestamp,
+    ) -> Arc<EntryCounters> {
+        let counters = self.entries.replace(names);
+        self.map_entries
+            .set(i64::try_from(counters.len()).unwrap_or(i64::MAX));
+        self.map_loaded.set(now.as_second());
+        counters
+    }
+
+    /// When the certificate in force ends.
+    pub fn certificate_in_force(&self, not_after: Timestamp) {
+        self.certificate_not_after.set(not_after.as_second());
+    }
+
+    /// Everything as `OpenMetrics` text, of the media type [`MEDIA_TYPE`].
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail, and a collector of ours adds no failure.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    fn endpoint(&self, endpoint: Endpoint) -> &ReviewMetrics {
+        match endpoint {
+            Endpoint::Mutate => &self.mutate,
+            Endpoint::Validate => &self.validate,
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        process::register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("pullpass");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        ours.register("build", "The running build", build);
+        let reviews = ReviewFamilies::register(ours);
+        let ports = PortFamilies::register(ours);
+        let handshakes = Family::<Labels, Counter>::default();
+        let help = "TLS handshakes that came to nothing, by reason";
+        ours.register("handshake_failures", help, handshakes.clone());
+        let handshake = |reason| handshakes.get_or_create_owned(&vec![("reason", reason)]);
+        let entries = EntryFamily::default();
+        ours.register_collector(Box::new(entries.clone()));
+        let panics = Counter::default();
+        let help = "Reviews that panicked and were answered with 500";
+        ours.register("panics", help, panics.clone());
+        let map = LoadMetrics::register(ours, "map", "the registry map");
+        let certificate = LoadMetrics::register(ours, "certificate", "the serving certificate");
+        let mut gauge = |(name, help, unit)| registered_gauge(ours, name, help, unit);
+        Self {
+            body_memory: gauge(BODY_MEMORY),
+            map_entries: gauge(MAP_ENTRIES),
+            map_loaded: gauge(MAP_LOADED),
+            certificate_not_after: gauge(CERTIFICATE_NOT_AFTER),
+            map,
+            certificate,
+            panics,
+            mutate: reviews.of("mutate"),
+            validate: reviews.of("validate"),
+            other_codes: reviews.codes("other"),
+            webhook: ports.of("webhook"),
+            admin: ports.of("admin"),
+            handshake_failures: ["timeout", "refused", "broken"].map(handshake),
+            entries,
+            registry,
+        }
+    }
+}
+
+/// Name, help and unit of a gauge.
+type Described = (&'static str, &'static str, Option<Unit>);
+
+const BODY_MEMORY: Described = (
+    "body_memory",
+    "Memory that request bodies hold",
+    Some(Unit::Bytes),
+);
+const MAP_ENTRIES: Described = ("map_entries", "Entries of the registry map in force", None);
+const MAP_LOADED: Described = (
+    "map_loaded_timestamp",
+    "When the registry map in force was loaded",
+    Some(Unit::Seconds),
+);
+const CERTIFICATE_NOT_AFTER: Described = (
+    "certificate_not_after_timestamp",
+    "When the serving certificate in force ends",
+    Some(Unit::Seconds),
+);
+
+/// Labels whose every value is written in this program.
+type Labels = Vec<(&'static str, &'static str)>;
+
+/// The families from which the metrics of one endpoint are taken, all their series
+/// made at once: a series that first appears with its first count has no rate.
+struct ReviewFamilies {
+    outcomes: Family<Labels, Counter>,
+    codes: Family<Labels, Counter>,
+    durations: Family<Labels, Durations>,
+    in_flight: Family<Labels, Gauge>,
+}
+
+impl ReviewFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self {
+            outcomes: Family::default(),
+            codes: Family::default(),
+            durations: Family::default(),
+            in_flight: Family::default(),
+        };
+        registry.register(
+            "reviews",
+            "Reviews answered, by outcome",
+            families.outcomes.clone(),
+        );
+        registry.register(
+            "http_responses",
+            "HTTP answers on the webhook's port, by class of their status",
+            families.codes.clone(),
+        );
+        registry.register_with_unit(
+            "review_duration",
+            "Time from a request's last byte to the decision",
+            Unit::Seconds,
+            families.durations.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests that are being read or answered",
+            families.in_flight.clone(),
+        );
+        families
+    }
+
+    fn of(&self, endpoint: &'static str) -> ReviewMetrics {
+        let label = ("endpoint", endpoint);
+        let outcome = |outcome: Outcome| {
+            let labels = vec![label, ("outcome", outcome.as_str())];
+            (outcome, self.outcomes.get_or_create_owned(&labels))
+        };
+        ReviewMetrics {
+            outcomes: Outcome::ALL.map(outcome),
+            codes: self.codes(endpoint),
+            durations: self.durations.get_or_create_owned(&vec![label]),
+            in_flight: self.in_flight.get_or_create_owned(&vec![label]),
+        }
+    }
+
+    fn codes(&self, endpoint: &'static str) -> Codes {
+        let code = |code| {
+            let labels = vec![("endpoint", endpoint), ("code", code)];
+            self.codes.get_or_create_owned(&labels)
+        };
+        Codes(["2xx", "4xx", "5xx"].map(code))
+    }
+}
+
+struct PortFamilies {
+    open: Family<Labels, Gauge>,
+    accepted: Family<Labels, Counter>,
+}
+
+impl PortFamilies {
+    fn register(registry: &mut Registry) -> Self {
+        let families = Self {
+            open: Family::default(),
+            accepted: Family::default(),
+        };
+        registry.register(
+            "open_connections",
+            "Open connections",
+            families.open.clone(),
+        );
+        registry.register(
+            "connections",
+            "Connections accepted",
+            families.accepted.clone(),
+        );
+        families
+    }
+
+    fn of(&self, port: &'static str) -> PortMetrics {
+        let labels = vec![("port", port)];
+        PortMetrics {
+            open: self.open.get_or_create_owned(&labels),
+            accepted: self.accepted.get_or_create_owned(&labels),
+        }
+    }
+}
+
+impl LoadMetrics {
+    fn register(registry: &mut Registry, name: &str, what: &str) -> Self {
+        let loads = Family::<Labels, Counter>::default();
+        let last = Gauge::default();
+        registry.register(
+            format!("{name}_loads"),
+            format!("Loads of {what}, by result"),
+            loads.clone(),
+        );
+        registry.register(
+            format!("{name}_last_load_successful"),
+            format!("1 when the newest version of {what} is in force, 0 when it was refused"),
+            last.clone(),
+        );
+        let [good, failed] =
+            ["ok", "failed"].map(|result| loads.get_or_create_owned(&vec![("result", result)]));
+        Self { good, failed, last }
+    }
+}
+
+fn registered_gauge(registry: &mut Registry, name: &str, help: &str, unit: Option<Unit>) -> Gauge {
+    let gauge = Gauge::default();
+    match unit {
+        Some(unit) => registry.register_with_unit(name, help, unit, gauge.clone()),
+        None => registry.register(name, help, gauge.clone()),
+    }
+    gauge
+}

@@ -6,13 +6,34 @@
 //! command) asks it. Pure: the clock is an argument, and nothing here reads a
 //! file, logs, or knows what an AdmissionReview is.
 
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
 use crate::image::{Reference, ReferenceError};
-use jiff::Timestamp;
 
+mod canonical;
 pub mod config;
+pub mod decision;
+mod explain;
+mod glob;
+mod index;
+pub mod message;
+mod nearest;
 pub mod pattern;
+mod yaml;
 
+pub use decision::{Decision, Field, Verdict};
+pub use explain::{Considered, WhyNot};
 pub use pattern::Pattern;
+
+use canonical::Place;
+use glob::GlobMap;
+use index::{Index, Question, Target};
+use nearest::Nearest;
+
+/// How long before its end an entry is spoken of.
+const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// What the map says about an image, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,4 +121,234 @@ pub struct Judgement<'p, 'i> {
     pub action: Action,
     /// Secrets that the image needs; empty for an image that is denied.
     pub pull_secrets: &'p [String],
+}
+
+impl Entry {
+    /// Whether the entry is as if absent. An entry ends at `until`, not after it.
+    #[must_use]
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Whether the entry exists in a namespace; in `None`, one that exists everywhere.
+    #[must_use]
+    pub fn exists_in(&self, namespace: Option<&str>) -> bool {
+        match (&self.namespaces, namespace) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(globs), Some(namespace)) => index::in_scope(globs, namespace),
+        }
+    }
+
+    /// What the entry comes to at a time: a deny is a warning before its `from`.
+    #[must_use]
+    pub fn action_at(&self, now: Timestamp) -> Action {
+        match self.from {
+            Some(from) if now < from && self.action == Action::Deny => Action::Warn,
+            _ => self.action,
+        }
+    }
+}
+
+impl<'p> Judgement<'p, '_> {
+    /// The entry that decided, where it was one.
+    #[must_use]
+    pub fn entry(&self) -> Option<&'p Entry> {
+        match self.rule {
+            Rule::Entry(entry, _) => Some(entry),
+            Rule::Public(_) | Rule::Unknown(_) => None,
+        }
+    }
+
+    /// When the image will be refused, where that has not yet begun.
+    #[must_use]
+    pub fn denied_from(&self, now: Timestamp) -> Option<Timestamp> {
+        self.entry()
+            .filter(|entry| entry.action == Action::Deny)
+            .and_then(|entry| entry.from)
+            .filter(|from| now < *from)
+    }
+
+    /// When the entry ends, where that is less than 14 days away.
+    #[must_use]
+    pub fn ends_soon(&self, now: Timestamp) -> Option<Timestamp> {
+        self.entry()
+            .and_then(|entry| entry.until)
+            .filter(|until| now < *until && until.duration_since(now) <= ENDS_SOON)
+    }
+}
+
+/// A registry map that holds no contradiction. Made by [`config::load`] only.
+pub struct Policy {
+    entries: Vec<Entry>,
+    public: Vec<Pattern>,
+    unknown: UnknownRegistries,
+    exempt: GlobMap<()>,
+    contact: Option<String>,
+    index: Index,
+    nearest: Nearest,
+}
+
+/// What happens to images that no rule covers.
+#[derive(Debug)]
+struct UnknownRegistries {
+    default: Action,
+    // In the map's order, of which the first that covers a namespace holds.
+    overrides: Vec<Action>,
+    // Namespace globs with the first place in `overrides` that names them.
+    namespaces: GlobMap<usize>,
+    reason: Option<String>,
+}
+
+/// The values a [`Policy`] is made of, checked one by one and against each other.
+#[derive(Debug, Default)]
+struct Parts {
+    entries: Vec<Entry>,
+    public: Vec<Pattern>,
+    unknown: Option<Action>,
+    overrides: Vec<(Vec<String>, Action)>,
+    unknown_reason: Option<String>,
+    exempt: Vec<String>,
+    contact: Option<String>,
+}
+
+impl Policy {
+    fn new(parts: Parts) -> Self {
+        let mut namespaces = GlobMap::default();
+        for (at, (globs, _)) in parts.overrides.iter().enumerate() {
+            for glob in globs {
+                namespaces.entry(glob, || at);
+            }
+        }
+        let mut exempt = GlobMap::default();
+        for glob in &parts.exempt {
+            exempt.entry(glob, || ());
+        }
+        Self {
+            index: Index::build(&parts.entries, &parts.public),
+            nearest: Nearest::build(&parts.entries, &parts.public),
+            entries: parts.entries,
+            public: parts.public,
+            unknown: UnknownRegistries {
+                default: parts.unknown.unwrap_or(Action::Warn),
+                overrides: parts.overrides.iter().map(|(_, action)| *action).collect(),
+                namespaces,
+                reason: parts.unknown_reason,
+            },
+            exempt,
+            contact: parts.contact,
+        }
+    }
+
+    /// What the map says about an image in a namespace.
+    ///
+    /// Without a namespace, entries that exist in some namespaces only are left out
+    /// and the default of `unknownRegistries` holds. The cost depends on the image and
+    /// on the patterns that cover its host, not on the size of the map.
+    #[must_use]
+    pub fn judge<'p, 'i>(
+        &'p self,
+        image: &'i str,
+        namespace: Option<&str>,
+        now: Timestamp,
+    ) -> Judgement<'p, 'i> {
+        let reference = Reference::parse(image);
+        let rule = match reference.as_ref().map(Place::of) {
+            Err(_) => Rule::Unknown(Unknown::InvalidReference),
+            Ok(None) => Rule::Unknown(Unknown::InvalidPort),
+            Ok(Some(place)) => self.rule(&place, namespace, now),
+        };
+        let action = match rule {
+            Rule::Entry(entry, _) => entry.action_at(now),
+            Rule::Public(_) => Action::Allow,
+            Rule::Unknown(_) => self.unknown_action(namespace),
+        };
+        let pull_secrets = match rule {
+            Rule::Entry(entry, _) if action != Action::Deny => entry.pull_secrets.as_slice(),
+            _ => &[],
+        };
+        Judgement {
+            image,
+            reference,
+            rule,
+            action,
+            pull_secrets,
+        }
+    }
+
+    fn rule(&self, place: &Place<'_>, namespace: Option<&str>, now: Timestamp) -> Rule<'_> {
+        let question = Question {
+            place,
+            namespace,
+            now,
+        };
+        let found = self.index.find(&self.entries, question);
+        found
+            .target
+            .and_then(|target| self.resolve(target))
+            .unwrap_or(Rule::Unknown(Unknown::NoEntry))
+    }
+
+    fn resolve(&self, target: Target) -> Option<Rule<'_>> {
+        match target {
+            Target::Entry { entry, pattern } => {
+                let entry = self.entries.get(entry)?;
+                Some(Rule::Entry(entry, entry.patterns.get(pattern)?))
+            }
+            Target::Public(at) => self.public.get(at).map(Rule::Public),
+        }
+    }
+
+    /// Whether the namespace is never touched and never refused anything.
+    #[must_use]
+    pub fn exempts(&self, namespace: &str) -> bool {
+        self.exempt.literal(namespace).is_some() || self.exempt.globs(namespace).next().is_some()
+    }
+
+    /// What happens to images that no rule covers; in `None`, by default.
+    #[must_use]
+    pub fn unknown_action(&self, namespace: Option<&str>) -> Action {
+        let unknown = &self.unknown;
+        let first = namespace.and_then(|namespace| {
+            let globs = unknown.namespaces.globs(namespace);
+            globs.chain(unknown.namespaces.literal(namespace)).min()
+        });
+        first
+            .and_then(|at| unknown.overrides.get(*at))
+            .copied()
+            .unwrap_or(unknown.default)
+    }
+
+    /// What the map wants said with an unknown registry.
+    #[must_use]
+    pub fn unknown_reason(&self) -> Option<&str> {
+        self.unknown.reason.as_deref()
+    }
+
+    /// Whom to ask; ends every refusal.
+    #[must_use]
+    pub fn contact(&self) -> Option<&str> {
+        self.contact.as_deref()
+    }
+
+    /// The entries in the map's order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The patterns of `publicRegistries`, or those that stand in for it.
+    #[must_use]
+    pub fn public_registries(&self) -> &[Pattern] {
+        &self.public
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("entries", &self.entries.len())
+            .field("unknown", &self.unknown.default)
+            .finish_non_exhaustive()
+    }
 }

@@ -1,1 +1,330 @@
-//! stub
+//! The server: two ports, their life from binding to the last answer.
+//!
+//! The states are types: a [`Config`] is bound to its ports, a [`Bound`] serves until
+//! it is told to end. Certificates are loaded before a port is bound, so that nobody
+//! connects to a server that cannot answer. Decides nothing about images.
+
+use crate::metrics::{Metrics, Port};
+use crate::policy_file::{MapFile, MapStore};
+use crate::watch::Watch;
+use jiff::Timestamp;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub mod admin;
+pub mod body;
+mod connection;
+pub mod deadline;
+mod listener;
+pub mod tls;
+pub mod webhook;
+
+use admin::Admin;
+use connection::Ending;
+use listener::Listener;
+use tls::{Certificate, Pair, PairError, PairFiles};
+use webhook::{Review, Webhook};
+
+/// Probes and Prometheus; a flood here must not take the webhook's memory.
+const ADMIN_CONNECTIONS: usize = 64;
+
+/// What to serve and where.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the API server connects, HTTPS.
+    pub listen: SocketAddr,
+    /// Where probes and Prometheus connect, plain HTTP.
+    pub admin_listen: SocketAddr,
+    /// What to show to those who connect.
+    pub certificate: CertificateSource,
+    /// What to decide by.
+    pub map: MapFile,
+    /// How long and how much.
+    pub limits: Limits,
+    /// [`admission::review`](crate::admission::review); tests put something in its place that panics.
+    pub review: Review,
+}
+
+/// Where the serving certificate comes from.
+#[derive(Debug)]
+pub enum CertificateSource {
+    /// From two files, read again when they change.
+    Files(PairFiles),
+    /// From memory, for as long as the process lives.
+    Memory(Box<Pair>),
+}
+
+/// Bounds of time and memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections on the webhook's port at a time; more wait.
+    pub max_connections: usize,
+    /// Bytes that the bodies of all requests may hold together.
+    pub body_memory: usize,
+    /// Bytes of one body. A review with a full-size object and old object, each
+    /// character escaped to six, comes to about 30 MiB.
+    pub max_body: usize,
+    /// For the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// For a request's header, from its first byte.
+    pub header_timeout: Duration,
+    /// For a request's body, from the header's end.
+    pub body_timeout: Duration,
+    /// For a connection without a request. Above the 90 s after which the API server
+    /// closes idle connections itself (Go `net/http` `DefaultTransport`).
+    pub idle_timeout: Duration,
+    /// After this a connection's next answer is its last, so that new certificates
+    /// and new replicas reach connections that never fall idle.
+    pub max_age: Duration,
+    /// How often files are looked at for changes.
+    pub poll_interval: Duration,
+    /// How long connections are still accepted once the process is to end: until the
+    /// last API server has learnt that this replica is not ready.
+    pub shutdown_delay: Duration,
+    /// How long requests may then take to end.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            body_memory: 256 << 20,
+            max_body: 32 << 20,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(120),
+            max_age: Duration::from_secs(600),
+            poll_interval: Duration::from_secs(1),
+            shutdown_delay: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The certificate cannot be used.
+    #[error("cannot serve HTTPS: {0}")]
+    Certificate(#[from] PairError),
+    /// TLS cannot be set up.
+    #[error("cannot serve HTTPS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// A port cannot be had.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// A server whose ports are taken and which does not accept yet.
+pub struct Bound {
+    webhook: (TcpListener, Listener),
+    admin: (TcpListener, Listener),
+    limits: Limits,
+    reload: Reload,
+}
+
+impl Config {
+    /// Loads certificate and map, then takes both ports.
+    ///
+    /// A certificate that cannot be used is an error, since nothing can be answered
+    /// without one. A map that cannot be used is not: see [`crate::policy_file`].
+    pub async fn bind(self) -> Result<Bound, StartError> {
+        let metrics = Arc::new(Metrics::default());
+        let (certificate, certificate_watch) = load_certificate(self.certificate, &metrics)?;
+        let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
+        let map_watch = load_map(self.map, Arc::clone(&maps));
+        let limits = self.limits;
+        let webhook =
+            Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits).with_review(self.review);
+        let ending = Ending::default();
+        let admin = Admin {
+            maps,
+            certificate: Arc::clone(&certificate),
+            metrics: Arc::clone(&metrics),
+            budget: webhook.budget(),
+            shutting_down: Arc::clone(&ending.last_answers),
+        };
+        let webhook = Listener {
+            port: Port::Webhook,
+            tls: Some(TlsAcceptor::from(Arc::new(tls::server_config(
+                certificate,
+            )?))),
+            router: webhook.router(),
+            limits,
+            max_connections: limits.max_connections,
+            metrics,
+            ending,
+            connections: TaskTracker::new(),
+        };
+        let admin = Listener {
+            port: Port::Admin,
+            tls: None,
+            router: admin.router(),
+            max_connections: ADMIN_CONNECTIONS,
+            // The probes must be answered as before until the process ends.
+            ending: Ending::default(),
+            connections: TaskTracker::new(),
+            ..webhook.clone()
+        };
+        Ok(Bound {
+            webhook: (listen(self.listen).await?, webhook),
+            admin: (listen(self.admin_listen).await?, admin),
+            limits,
+            reload: vec![certificate_watch, map_watch],
+        })
+    }
+}
+
+/// The default address is `[::]`, which means IPv4 too; where the kernel has no IPv6
+/// it is `0.0.0.0`.
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let mut result = TcpListener::bind(address).await;
+    if address.ip() == SocketAddr::from(([0u16; 8], 0)).ip() && result.is_err() {
+        let without_ipv6 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+        if let Ok(listener) = TcpListener::bind(without_ipv6).await {
+            result = Ok(listener);
+        }
+    }
+    result.map_err(|error| StartError::Listen { address, error })
+}
+
+/// Looks for a change and takes it; called again and again. Reads files.
+type Reload = Vec<Box<dyn FnMut() + Send>>;
+
+fn load_certificate(
+    source: CertificateSource,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Certificate>, Box<dyn FnMut() + Send>), StartError> {
+    let files = match source {
+        CertificateSource::Files(files) => files,
+        CertificateSource::Memory(pair) => {
+            let certificate = Arc::new(Certificate::new(*pair, Arc::clone(metrics)));
+            return Ok((certificate, Box::new(|| {})));
+        }
+    };
+    let mut watch = Watch::new(move || files.read());
+    let pair = match watch.content() {
+        Ok(bytes) => bytes.parse()?,
+        Err(error) => return Err(error.clone().into()),
+    };
+    let certificate = Arc::new(Certificate::new(pair, Arc::clone(metrics)));
+    let watched = Arc::clone(&certificate);
+    let reload = move || {
+        if let Some(new) = watch.changed() {
+            let new = new
+                .as_ref()
+                .map_err(Clone::clone)
+                .and_then(|bytes| bytes.parse());
+            watched.replace(new, Timestamp::now());
+        }
+    };
+    Ok((certificate, Box::new(reload)))
+}
+
+fn load_map(file: MapFile, maps: Arc<MapStore>) -> Box<dyn FnMut() + Send> {
+    let reading = file.clone();
+    let mut watch = Watch::new(move || reading.read());
+    let take = move |content: &Result<Vec<_>, _>| {
+        let new = content
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|files| file.compile(files));
+        maps.replace(new, Timestamp::now());
+    };
+    take(watch.content());
+    Box::new(move || {
+        if let Some(new) = watch.changed() {
+            take(new);
+        }
+    })
+}
+
+impl Bound {
+    /// Where the webhook listens; the port is known even when 0 was asked for.
+    pub fn webhook_address(&self) -> io::Result<SocketAddr> {
+        self.webhook.0.local_addr()
+    }
+
+    /// Where the admin port listens.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.0.local_addr()
+    }
+
+    /// Serves until `shutdown` comes, then ends in order. `false` when requests had
+    /// to be cut because they took too long.
+    ///
+    /// First this replica is not ready and answers each request with
+    /// `Connection: close`, while it still accepts; then nobody sends to it any more,
+    /// and idle connections can be closed without harm; then what is left ends.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> bool {
+        let stop = CancellationToken::new();
+        let connections = self.webhook.1.connections.clone();
+        let ending = self.webhook.1.ending.clone();
+        let reloading = tokio::spawn(reload(self.reload, self.limits.poll_interval));
+        let (socket, listener) = self.admin;
+        let admin = tokio::spawn(listener.accept(socket, CancellationToken::new()));
+        let (socket, listener) = self.webhook;
+        let webhook = tokio::spawn(listener.accept(socket, stop.clone()));
+
+        shutdown.await;
+        tracing::info!(delay = ?self.limits.shutdown_delay, "shutting down: not ready from now on");
+        ending.last_answers.store(true, Relaxed);
+        sleep(self.limits.shutdown_delay).await;
+        stop.cancel();
+        // The listening socket is closed when this has ended.
+        let _ = webhook.await;
+        ending.close_idle.cancel();
+        connections.close();
+        let whole = timeout(self.limits.drain_timeout, connections.wait())
+            .await
+            .is_ok();
+        if !whole {
+            tracing::warn!(
+                connections = connections.len(),
+                "cutting connections that did not end in time"
+            );
+            ending.cut.cancel();
+            connections.wait().await;
+        }
+        admin.abort();
+        reloading.abort();
+        tracing::info!("shut down");
+        whole
+    }
+}
+
+async fn reload(mut watches: Reload, interval: Duration) {
+    loop {
+        sleep(interval).await;
+        // Reading and compiling a large map takes long enough to hold up reviews.
+        let step = tokio::task::spawn_blocking(move || {
+            for watch in &mut watches {
+                watch();
+            }
+            watches
+        });
+        match step.await {
+            Ok(again) => watches = again,
+            Err(error) => {
+                tracing::error!(%error, "files are not looked at any more, restart pullpass");
+                return;
+            }
+        }
+    }
+}

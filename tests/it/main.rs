@@ -1,1 +1,15 @@
-//! stub
+//! Tests that need nothing but Rust. One binary, so that what it links is linked
+//! once; a module for each part of the library.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that fails says so by panicking, and skips say so on standard output"
+)]
+
+mod architecture;
+mod image;
+mod oracle;
+mod policy;

@@ -1,0 +1,160 @@
+//! How JSON values are read from a review: borrowed where the text allows it,
+//! `null` like absent (as Go decodes into zero values), and never more elements
+//! than a real pod can have. Pure; knows no Kubernetes type.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt::{self, Formatter};
+use std::marker::PhantomData;
+
+/// The most elements a list may have.
+///
+/// The API server takes at most 3 MiB from a client (`MaxRequestBodyBytes` in
+/// `k8s.io/apiserver/pkg/server/config.go`) and the shortest container with an
+/// image, `{"image":"a"}`, has 13 bytes, so no real pod has as many. Without the
+/// bound 32 MiB of `{},{},…` would become ten times as much memory.
+pub(super) const MAX_ELEMENTS: usize = 3 * 1024 * 1024 / 12;
+
+/// A string, borrowed unless it holds escapes; `null` is the empty string.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrow;
+        impl<'de> Visitor<'de> for Borrow {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Text::default())
+            }
+        }
+        // Not `deserialize_str`: it refuses null before it asks the visitor.
+        deserializer.deserialize_any(Borrow)
+    }
+}
+
+/// A list; `null` is the empty list and a `null` element the element's default,
+/// so that the numbers in field paths are those of the request.
+#[derive(Debug)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Elements<T> {
+            type Value = List<T>;
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(List::default())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = seq.next_element::<Option<T>>()? {
+                    if list.len() == MAX_ELEMENTS {
+                        return Err(A::Error::custom(format_args!(
+                            "more than {MAX_ELEMENTS} elements, which is more than the API server takes in a pod"
+                        )));
+                    }
+                    list.push(element.unwrap_or_default());
+                }
+                Ok(List(list))
+            }
+        }
+        deserializer.deserialize_any(Elements(PhantomData))
+    }
+}
+
+/// Whether anything but `null` stands there.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Flag(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Option::<IgnoredAny>::deserialize(deserializer)?;
+        Ok(Self(value.is_some()))
+    }
+}
+
+/// Whether a list of strings holds one text; the others are skipped.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct NodesGroup(pub(super) bool);
+
+impl NodesGroup {
+    /// The group of every kubelet (`k8s.io/apiserver/pkg/authentication/user`,
+    /// `NodesGroup`).
+    const NAME: &'static str = "system:nodes";
+}
+
+impl<'de> Deserialize<'de> for NodesGroup {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Groups;
+        impl<'de> Visitor<'de> for Groups {
+            type Value = NodesGroup;
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of groups")
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(NodesGroup(false))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut found = false;
+                while let Some(group) = seq.next_element::<Text<'de>>()? {
+                    found |= group.0 == NodesGroup::NAME;
+                }
+                Ok(NodesGroup(found))
+            }
+        }
+        deserializer.deserialize_any(Groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_borrowed_where_they_can_be() {
+        let plain: Text<'_> = serde_json::from_str(r#""abc""#).unwrap();
+        assert!(matches!(plain.0, Cow::Borrowed("abc")));
+        let escaped: Text<'_> = serde_json::from_str(r#""a\u0062c""#).unwrap();
+        assert!(matches!(&escaped.0, Cow::Owned(text) if text == "abc"));
+    }
+
+    #[test]
+    fn a_list_longer_than_any_pod_is_refused_while_it_is_read() {
+        #[derive(Debug, Default, Deserialize)]
+        struct Nothing {}
+        let most = format!("[{}{{}}]", "{},".repeat(MAX_ELEMENTS - 1));
+        let list: List<Nothing> = serde_json::from_str(&most).unwrap();
+        assert_eq!(list.0.len(), MAX_ELEMENTS);
+        let more = most.replacen('[', "[{},", 1);
+        let error = serde_json::from_str::<List<Nothing>>(&more).unwrap_err();
+        assert!(error.to_string().contains("more than 262144"), "{error}");
+    }
+
+    #[test]
+    fn the_nodes_group_is_found_only_as_a_whole() {
+        let found = |text| serde_json::from_str::<NodesGroup>(text).unwrap().0;
+        assert!(found(r#"["system:authenticated","system:nodes"]"#));
+        assert!(!found(r#"["system:nodes:x","asystem:nodes"]"#));
+        assert!(!found("null"));
+    }
+}

@@ -1,0 +1,283 @@
+//! The part of a pod that pullpass reads: every field that names an image, the
+//! pull secrets it has, and a few facts of its metadata.
+//!
+//! Everything else is skipped unread and never written back, so fields that are
+//! newer than this build survive untouched. As in the API server's own decoding,
+//! `null` and absent are the same. A new image-bearing field of Kubernetes goes
+//! into [`Field`], `Spec` and [`Pod::images`], nowhere else. Pure; judges nothing.
+
+use super::json::{Flag, List, Text};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt::{self, Formatter};
+
+use crate::policy::Field;
+
+/// The annotation by which the kubelet marks the API object of a static pod
+/// (`pkg/kubelet/types/pod_update.go`, `ConfigMirrorAnnotationKey`).
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+
+/// The annotation that names the secrets pullpass added. Information for people:
+/// no decision reads it, because whoever creates a pod can write it.
+pub const INJECTED_ANNOTATION: &str = "pullpass.dev/injected";
+
+/// A pod, as far as pullpass looks at it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Pod<'a> {
+    #[serde(borrow)]
+    metadata: Option<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Option<Spec<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    generate_name: Text<'a>,
+    deletion_timestamp: Flag,
+    #[serde(borrow)]
+    annotations: Option<Annotations<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec<'a> {
+    #[serde(borrow)]
+    init_containers: List<Container<'a>>,
+    #[serde(borrow)]
+    containers: List<Container<'a>>,
+    #[serde(borrow)]
+    ephemeral_containers: List<Container<'a>>,
+    #[serde(borrow)]
+    volumes: List<Volume<'a>>,
+    #[serde(borrow)]
+    image_pull_secrets: List<SecretReference<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Container<'a> {
+    #[serde(borrow)]
+    image: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Volume<'a> {
+    #[serde(borrow)]
+    image: Option<VolumeImage<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct VolumeImage<'a> {
+    #[serde(borrow)]
+    reference: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SecretReference<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+}
+
+impl<'a> Pod<'a> {
+    /// Every image the pod names, with its field. An empty image is left out: the
+    /// API server refuses it in its own words after mutation
+    /// (`pkg/apis/core/validation`, `validateContainerCommon`).
+    pub fn images(&self) -> impl Iterator<Item = (Field, &str)> {
+        let spec = self.spec.as_ref();
+        let of = move |list: for<'s> fn(&'s Spec<'a>) -> &'s List<Container<'a>>,
+                       field: fn(u32) -> Field| {
+            spec.into_iter().flat_map(move |spec| {
+                numbered(list(spec)).map(move |(i, container)| (field(i), &*container.image.0))
+            })
+        };
+        let volumes = spec.into_iter().flat_map(|spec| {
+            numbered(&spec.volumes).filter_map(|(i, volume)| {
+                let image = volume.image.as_ref()?;
+                Some((Field::Volume(i), &*image.reference.0))
+            })
+        });
+        of(|spec| &spec.containers, Field::Container)
+            .chain(of(|spec| &spec.init_containers, Field::InitContainer))
+            .chain(of(
+                |spec| &spec.ephemeral_containers,
+                Field::EphemeralContainer,
+            ))
+            .chain(volumes)
+            .filter(|(_, image)| !image.is_empty())
+    }
+
+    /// The names in `spec.imagePullSecrets`, in order. An element without a name,
+    /// which the API allows, is left out.
+    pub fn pull_secrets(&self) -> impl Iterator<Item = &str> {
+        self.spec
+            .iter()
+            .flat_map(|spec| spec.image_pull_secrets.0.iter())
+            .map(|secret| &*secret.name.0)
+            .filter(|name| !name.is_empty())
+    }
+
+    /// Whether `spec.imagePullSecrets` has elements, nameless ones counted, so
+    /// that a patch may append to it.
+    #[must_use]
+    pub fn has_pull_secret_list(&self) -> bool {
+        self.spec
+            .as_ref()
+            .is_some_and(|spec| !spec.image_pull_secrets.0.is_empty())
+    }
+
+    /// `metadata.name`, or `metadata.generateName` where a controller leaves the
+    /// name to the API server.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.metadata.as_ref().map_or("", |metadata| {
+            if metadata.name.0.is_empty() {
+                &metadata.generate_name.0
+            } else {
+                &metadata.name.0
+            }
+        })
+    }
+
+    /// Whether the pod claims to be the API object of a static pod.
+    #[must_use]
+    pub fn is_mirror(&self) -> bool {
+        self.annotations().is_some_and(|a| a.mirror)
+    }
+
+    /// Whether the pod is being deleted; what changes then is its finalizers.
+    #[must_use]
+    pub fn is_being_deleted(&self) -> bool {
+        self.metadata
+            .as_ref()
+            .is_some_and(|metadata| metadata.deletion_timestamp.0)
+    }
+
+    /// Whether the pod has `metadata`, so that a patch may add below it.
+    #[must_use]
+    pub fn has_metadata(&self) -> bool {
+        self.metadata.is_some()
+    }
+
+    /// Whether the pod has `metadata.annotations`, so that a patch may add below it.
+    #[must_use]
+    pub fn has_annotations(&self) -> bool {
+        self.annotations().is_some()
+    }
+
+    /// What [`INJECTED_ANNOTATION`] says so far.
+    #[must_use]
+    pub fn injected(&self) -> &str {
+        self.annotations().map_or("", |a| &a.injected)
+    }
+
+    fn annotations(&self) -> Option<&Annotations<'a>> {
+        self.metadata.as_ref()?.annotations.as_ref()
+    }
+}
+
+fn numbered<T>(list: &List<T>) -> impl Iterator<Item = (u32, &T)> {
+    (0_u32..).zip(list.0.iter())
+}
+
+/// The two annotations of interest; the others are skipped unread.
+#[derive(Debug, Default)]
+struct Annotations<'a> {
+    mirror: bool,
+    injected: Cow<'a, str>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Annotations<'de>;
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of annotations")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut found = Annotations::default();
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    if key.0 == INJECTED_ANNOTATION {
+                        found.injected = map.next_value::<Text<'de>>()?.0;
+                    } else {
+                        found.mirror |= key.0 == MIRROR_ANNOTATION;
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(found)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(json: &str) -> Pod<'_> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn every_image_bearing_field_is_found_with_its_path() {
+        let pod = pod(r#"{"spec":{
+            "volumes":[{"name":"x"},{"image":{"reference":"v"}},{"image":null}],
+            "initContainers":[{"image":"i"}],
+            "containers":[{"name":"no-image"},{"image":"c"},null,{"image":null}],
+            "ephemeralContainers":[{"image":"e"}]}}"#);
+        let found: Vec<_> = pod
+            .images()
+            .map(|(field, image)| (field.to_string(), image.to_owned()))
+            .collect();
+        let expected = [
+            ("spec.containers[1].image", "c"),
+            ("spec.initContainers[0].image", "i"),
+            ("spec.ephemeralContainers[0].image", "e"),
+            ("spec.volumes[1].image.reference", "v"),
+        ];
+        assert_eq!(found, expected.map(|(f, i)| (f.to_owned(), i.to_owned())));
+    }
+
+    #[test]
+    fn null_and_absent_are_alike() {
+        for text in [
+            "{}",
+            r#"{"metadata":null,"spec":null}"#,
+            r#"{"metadata":{},"spec":{}}"#,
+            r#"{"metadata":{"annotations":null,"deletionTimestamp":null,"name":null},
+                "spec":{"containers":null,"imagePullSecrets":null,"volumes":null}}"#,
+        ] {
+            let pod = pod(text);
+            assert_eq!(pod.images().count(), 0, "{text}");
+            assert!(!pod.has_pull_secret_list() && !pod.is_mirror() && !pod.is_being_deleted());
+            assert!(!pod.has_annotations());
+        }
+    }
+
+    #[test]
+    fn nameless_secrets_count_for_the_list_and_not_for_the_names() {
+        let pod = pod(r#"{"spec":{"imagePullSecrets":[{},{"name":"a"},null,{"name":""}]}}"#);
+        assert_eq!(pod.pull_secrets().collect::<Vec<_>>(), ["a"]);
+        assert!(pod.has_pull_secret_list());
+    }
+
+    #[test]
+    fn escapes_in_strings_are_read() {
+        let pod = pod(
+            r#"{"metadata":{"annotations":{"kubernetes.io\/config.mirror":"x"}},
+            "spec":{"containers":[{"image":"a\u002fb"}]}}"#,
+        );
+        assert!(pod.is_mirror());
+        assert_eq!(pod.images().next().unwrap().1, "a/b");
+    }
+}

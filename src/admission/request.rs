@@ -1,0 +1,361 @@
+//! AdmissionReview v1 bytes → [`Request`]: what the API server asks, as far as
+//! pullpass needs it to answer.
+//!
+//! Minimal and borrowed on purpose: decoding a whole typed pod costs about seven
+//! times as much and fails on fields it does not know. Whether something is a
+//! fault is decided here: what cannot be read, or has nobody to answer to, is a
+//! [`BadReview`] and never a verdict. Pure; knows no map.
+
+use super::json::{NodesGroup, Text};
+use super::pod::Pod;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt::{self, Formatter};
+
+/// Why a body is no review that can be answered. The API server takes it as a
+/// failed call, so `failurePolicy` decides.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadReview {
+    /// Nothing was sent.
+    #[error("the body is empty: send an AdmissionReview of admission.k8s.io/v1 as JSON")]
+    Empty,
+    /// The body is no JSON, or a value in it has the wrong type.
+    #[error("the body cannot be read as an AdmissionReview: {0}")]
+    Json(String),
+    /// JSON, but of another kind or version.
+    #[error(
+        "the body is {kind} of {api_version}, this webhook answers AdmissionReview of \
+         admission.k8s.io/v1: set admissionReviewVersions to [\"v1\"]"
+    )]
+    NotV1Review {
+        /// `apiVersion` as sent, escaped.
+        api_version: String,
+        /// `kind` as sent, escaped.
+        kind: String,
+    },
+    /// A field is missing without which there is no answer.
+    #[error("the AdmissionReview has no {0}")]
+    Missing(&'static str),
+}
+
+/// The operation that is under review.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Operation {
+    /// The object is made.
+    Create,
+    /// The object, or one of its sub-resources, is changed.
+    Update,
+    /// `DELETE`, `CONNECT`, and whatever a later Kubernetes adds.
+    #[default]
+    Other,
+}
+
+impl Operation {
+    /// The word for it in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Default)]
+pub struct Request<'a> {
+    /// Echoed in the answer; the API server refuses an answer without it.
+    pub uid: Cow<'a, str>,
+    /// The namespace. Of the request, not of the object: that one may be absent.
+    pub namespace: Cow<'a, str>,
+    /// Empty where the API server is still to make the name (`generateName`).
+    pub name: Cow<'a, str>,
+    /// The operation.
+    pub operation: Operation,
+    /// What the object is.
+    pub subject: Subject,
+    /// Whether the result is thrown away. The answer is the same.
+    pub dry_run: bool,
+    /// Whether a kubelet asks (group `system:nodes`).
+    pub from_node: bool,
+    /// The pod as it would be; none where the subject is no pod.
+    pub object: Option<Pod<'a>>,
+    /// The pod as it is; none on `CREATE`.
+    pub old_object: Option<Pod<'a>>,
+}
+
+/// What kind of object a review is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Subject {
+    /// A pod.
+    Pod,
+    /// A pod, through `pods/ephemeralcontainers`.
+    EphemeralContainers,
+    /// Another resource or sub-resource; its object is not read.
+    #[default]
+    Other,
+}
+
+/// Reads a review. Any error is the sender's fault.
+pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
+    if body.is_empty() {
+        return Err(BadReview::Empty);
+    }
+    let review: Review<'_> =
+        serde_json::from_slice(body).map_err(|error| BadReview::Json(error.to_string()))?;
+    if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
+        let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
+        return Err(BadReview::NotV1Review {
+            api_version: shown(&review.api_version),
+            kind: shown(&review.kind),
+        });
+    }
+    let request = review.request.ok_or(BadReview::Missing("request"))?;
+    if request.uid.is_empty() {
+        return Err(BadReview::Missing("request.uid"));
+    }
+    let is_pod = request.subject != Subject::Other;
+    if is_pod && request.operation != Operation::Other {
+        if request.object.is_none() {
+            return Err(BadReview::Missing("request.object"));
+        }
+        if request.namespace.is_empty() {
+            return Err(BadReview::Missing("request.namespace"));
+        }
+    }
+    Ok(request)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    #[serde(borrow, default)]
+    api_version: Text<'a>,
+    #[serde(borrow, default)]
+    kind: Text<'a>,
+    #[serde(borrow, default)]
+    request: Option<Request<'a>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Resource<'a> {
+    #[serde(borrow)]
+    group: Text<'a>,
+    #[serde(borrow)]
+    resource: Text<'a>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct UserInfo {
+    groups: NodesGroup,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Fields::default())
+    }
+}
+
+/// Reads the fields of `request` in one pass.
+///
+/// What `object` is depends on `resource` and `subResource`, which the API server
+/// writes first. Where another sender has them behind it, the object is kept as
+/// raw text until they are known.
+#[derive(Default)]
+struct Fields<'de> {
+    request: Request<'de>,
+    resource: Option<Resource<'de>>,
+    sub_resource: Text<'de>,
+    object: Object<'de>,
+    old_object: Object<'de>,
+}
+
+#[derive(Default)]
+enum Object<'de> {
+    #[default]
+    Absent,
+    Read(Option<Pod<'de>>),
+    Raw(&'de RawValue),
+}
+
+impl<'de> Visitor<'de> for Fields<'de> {
+    type Value = Request<'de>;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("an admission request")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            match &*key.0 {
+                "uid" => self.request.uid = map.next_value::<Text<'de>>()?.0,
+                "resource" => self.resource = map.next_value()?,
+                "subResource" => self.sub_resource = map.next_value()?,
+                "name" => self.request.name = map.next_value::<Text<'de>>()?.0,
+                "namespace" => self.request.namespace = map.next_value::<Text<'de>>()?.0,
+                "operation" => self.request.operation = operation(&map.next_value()?),
+                "userInfo" => {
+                    let user = map.next_value::<Option<UserInfo>>()?;
+                    self.request.from_node = user.is_some_and(|user| user.groups.0);
+                }
+                "dryRun" => self.request.dry_run = map.next_value::<Option<bool>>()? == Some(true),
+                "object" => self.object = self.next_object(&mut map)?,
+                "oldObject" => self.old_object = self.next_object(&mut map)?,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        self.finish()
+    }
+}
+
+impl<'de> Fields<'de> {
+    fn subject(&self) -> Subject {
+        match &self.resource {
+            Some(at) if at.group.0.is_empty() && at.resource.0 == "pods" => {
+                match &*self.sub_resource.0 {
+                    "" => Subject::Pod,
+                    "ephemeralcontainers" => Subject::EphemeralContainers,
+                    _ => Subject::Other,
+                }
+            }
+            _ => Subject::Other,
+        }
+    }
+
+    fn next_object<A: MapAccess<'de>>(&self, map: &mut A) -> Result<Object<'de>, A::Error> {
+        if self.resource.is_some() && self.subject() != Subject::Other {
+            Ok(Object::Read(map.next_value()?))
+        } else {
+            Ok(Object::Raw(map.next_value()?))
+        }
+    }
+
+    fn finish<E: Error>(mut self) -> Result<Request<'de>, E> {
+        self.request.subject = self.subject();
+        if self.request.subject != Subject::Other {
+            self.request.object = self.object.read()?;
+            self.request.old_object = self.old_object.read()?;
+        }
+        Ok(self.request)
+    }
+}
+
+impl<'de> Object<'de> {
+    fn read<E: Error>(self) -> Result<Option<Pod<'de>>, E> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Read(pod) => Ok(pod),
+            Self::Raw(text) => serde_json::from_str(text.get()).map_err(E::custom),
+        }
+    }
+}
+
+fn operation(word: &Text<'_>) -> Operation {
+    match &*word.0 {
+        "CREATE" => Operation::Create,
+        "UPDATE" => Operation::Update,
+        _ => Operation::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str =
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":"#;
+
+    fn review(request: &str) -> String {
+        format!("{BEFORE}{request}}}")
+    }
+
+    #[test]
+    fn the_order_of_the_fields_does_not_matter() {
+        let object = r#""object":{"spec":{"containers":[{"image":"a"}]}}"#;
+        let rest = r#""uid":"u","namespace":"n","operation":"CREATE","resource":{"group":"","version":"v1","resource":"pods"}"#;
+        for request in [
+            format!("{{{rest},{object}}}"),
+            format!("{{{object},{rest}}}"),
+        ] {
+            let text = review(&request);
+            let request = parse(text.as_bytes()).unwrap();
+            assert_eq!(request.subject, Subject::Pod);
+            assert_eq!(request.object.unwrap().images().next().unwrap().1, "a");
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_no_pod_is_not_read() {
+        let text = review(
+            r#"{"uid":"u","operation":"CREATE","resource":{"group":"x.dev","resource":"pods"},
+                "object":{"spec":{"containers":"not a list"}}}"#,
+        );
+        let request = parse(text.as_bytes()).unwrap();
+        assert_eq!(request.subject, Subject::Other);
+        assert!(request.object.is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_a_fault_that_says_so() {
+        let pods = r#""resource":{"group":"","resource":"pods"},"operation":"CREATE""#;
+        let cases = [
+            (String::new(), "the body is empty"),
+            ("null".to_owned(), "cannot be read"),
+            ("{".to_owned(), "cannot be read"),
+            ("{}".to_owned(), r#"the body is "" of "","#),
+            (
+                r#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}"#.to_owned(),
+                "v1beta1",
+            ),
+            (
+                r#"{"apiVersion":"v1","kind":"Pod"}"#.to_owned(),
+                r#""Pod" of "v1""#,
+            ),
+            (review("null"), "has no request"),
+            (review("{}"), "has no request.uid"),
+            (
+                review(&format!(r#"{{"uid":"u",{pods},"namespace":"n"}}"#)),
+                "has no request.object",
+            ),
+            (
+                review(&format!(r#"{{"uid":"u",{pods},"object":{{}}}}"#)),
+                "has no request.namespace",
+            ),
+            (
+                review(&format!(
+                    r#"{{"uid":"u",{pods},"object":{{"spec":{{"containers":[{{"image":7}}]}}}}}}"#
+                )),
+                "expected a string",
+            ),
+        ];
+        for (body, words) in cases {
+            let error = parse(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(words), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_in_fields_we_skip_is_skipped() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let text = review(&format!(
+            r#"{{"uid":"u","options":{deep},"object":{deep}}}"#
+        ));
+        assert_eq!(parse(text.as_bytes()).unwrap().subject, Subject::Other);
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_a_fault() {
+        let mut body = review(r#"{"uid":"u","name":"X"}"#).into_bytes();
+        let at = body.iter().position(|&b| b == b'X').unwrap();
+        body[at] = 0xff;
+        assert!(matches!(parse(&body), Err(BadReview::Json(_))));
+    }
+}

@@ -1,0 +1,259 @@
+//! `pullpass config`: the map itself.
+//!
+//! Reads files and prints what [`crate::policy::config`] says about them.
+
+use super::map::MapArgs;
+use super::output::{self, Format, Printer};
+use super::{Failure, Status};
+use crate::policy::config::{self, Case, Diagnostic, ExpectedEntry, Options};
+use crate::policy::{Policy, Rule};
+use crate::policy_file;
+use crate::text::visible;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Check the registry map, print its schema, run its tests
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Check a registry map: every error at once, with its place
+    ///
+    /// Exits with 1 where the map has errors; warnings alone are fine.
+    Validate {
+        /// Which map
+        #[command(flatten)]
+        source: Source,
+        /// How to print
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Format,
+    },
+    /// Print the JSON Schema of the registry map, for editors
+    Schema,
+    /// Run the RegistryMapTest documents that stand beside a registry map
+    ///
+    /// Exits with 1 where a case does not come out as written.
+    Test {
+        /// Which map, and which time
+        #[command(flatten)]
+        map: MapArgs,
+        /// Files or directories with RegistryMapTest documents, besides those of the map
+        #[arg(value_name = "FILE|DIR")]
+        tests: Vec<PathBuf>,
+        /// How to print
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Format,
+    },
+}
+
+/// Which map.
+#[derive(Debug, clap::Args)]
+pub struct Source {
+    /// The registry map: a file, or a directory of them
+    #[arg(
+        value_name = "FILE|DIR",
+        required_unless_present = "config",
+        conflicts_with = "config"
+    )]
+    path: Option<PathBuf>,
+    /// The same
+    #[arg(long, value_name = "FILE|DIR", env = "PULLPASS_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(command: Command) -> Result<Status, Failure> {
+    match command {
+        Command::Validate { source, output } => validate(&source, output),
+        Command::Schema => output::write(config::SCHEMA.as_bytes()),
+        Command::Test { map, tests, output } => test(&map, &tests, output),
+    }
+}
+
+fn validate(source: &Source, format: Format) -> Result<Status, Failure> {
+    let path = source.path.as_ref().or(source.config.as_ref());
+    let path = path.ok_or_else(|| Failure::input("name a registry map"))?;
+    let files = policy_file::read(path).map_err(Failure::input)?;
+    let (found, entries) = match config::load(&files, &Options::default()) {
+        Ok(loaded) => (loaded.warnings, Some(loaded.policy.entries().len())),
+        Err(errors) => (errors, None),
+    };
+    let mut printer = Printer::default();
+    match format {
+        Format::Json => {
+            for diagnostic in &found {
+                printer.json(&Found::from(diagnostic))?;
+            }
+        }
+        Format::Text => {
+            if !found.is_empty() {
+                printer.line(config::render(&found, &files, output::stdout_coloured()))?;
+            }
+            if let Some(entries) = entries {
+                printer.line(format_args!(
+                    "fine: {} in {}",
+                    counted(entries, "entry", "entries"),
+                    counted(files.len(), "file", "files"),
+                ))?;
+            }
+        }
+    }
+    printer.finish(if entries.is_some() {
+        Status::Fine
+    } else {
+        Status::Findings
+    })
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A diagnostic as JSON.
+#[derive(Serialize)]
+struct Found<'d> {
+    severity: &'static str,
+    file: &'d str,
+    line: usize,
+    column: usize,
+    path: &'d str,
+    message: &'d str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'d str>,
+}
+
+impl<'d> From<&'d Diagnostic> for Found<'d> {
+    fn from(diagnostic: &'d Diagnostic) -> Self {
+        Self {
+            severity: diagnostic.severity.as_str(),
+            file: &diagnostic.file,
+            line: diagnostic.line,
+            column: diagnostic.column,
+            path: &diagnostic.path,
+            message: &diagnostic.message,
+            help: diagnostic.help.as_deref(),
+        }
+    }
+}
+
+fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failure> {
+    let path = map.config.as_ref().ok_or_else(|| {
+        Failure::input("no registry map is named: use --config FILE or $PULLPASS_CONFIG")
+    })?;
+    let mut files = policy_file::read(path).map_err(Failure::input)?;
+    let policy = super::map::load(&files)?.policy;
+    for path in more {
+        files.extend(policy_file::read(path).map_err(Failure::input)?);
+    }
+    let cases = config::tests(&files).map_err(|errors| super::map::broken(&errors, &files))?;
+    if cases.is_empty() {
+        return Err(Failure::input(
+            "there is no RegistryMapTest document: write one beside the map, or name its file",
+        ));
+    }
+    let now = map.now();
+    let mut printer = Printer::default();
+    let mut failed = 0_usize;
+    for case in &cases {
+        let differences = differences(&policy, case, now);
+        failed += usize::from(!differences.is_empty());
+        match format {
+            Format::Json => printer.json(&Ran::of(case, &differences))?,
+            Format::Text => tell(case, &differences, &mut printer)?,
+        }
+    }
+    if format == Format::Text {
+        printer.line(format_args!(
+            "{} passed, {failed} failed",
+            cases.len() - failed
+        ))?;
+    }
+    printer.finish(if failed == 0 {
+        Status::Fine
+    } else {
+        Status::Findings
+    })
+}
+
+/// What came out otherwise; nothing for a case that passed.
+fn tell(case: &Case, differences: &[String], printer: &mut Printer) -> Result<(), Failure> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    printer.line(format_args!(
+        "{}: {}",
+        visible(&case.location),
+        visible(&case.image)
+    ))?;
+    for difference in differences {
+        printer.line(format_args!("  {difference}"))?;
+    }
+    Ok(())
+}
+
+/// A case's result as JSON.
+#[derive(Serialize)]
+struct Ran<'c> {
+    location: &'c str,
+    image: &'c str,
+    passed: bool,
+    differences: &'c [String],
+}
+
+impl<'c> Ran<'c> {
+    fn of(case: &'c Case, differences: &'c [String]) -> Self {
+        Self {
+            location: &case.location,
+            image: &case.image,
+            passed: differences.is_empty(),
+            differences,
+        }
+    }
+}
+
+/// What came out otherwise than the case says. A key that the case leaves out is
+/// not looked at.
+fn differences(policy: &Policy, case: &Case, now: jiff::Timestamp) -> Vec<String> {
+    let judgement = policy.judge(
+        &case.image,
+        case.namespace.as_deref(),
+        case.at.unwrap_or(now),
+    );
+    let entry = match judgement.rule {
+        Rule::Entry(entry, _) => Some(entry.name.as_str()),
+        Rule::Public(pattern) => Some(pattern.text.as_str()),
+        Rule::Unknown(_) => None,
+    };
+    let mut found = Vec::new();
+    let expected = match &case.entry {
+        ExpectedEntry::Any => entry,
+        ExpectedEntry::None => None,
+        ExpectedEntry::Named(name) => Some(name.as_str()),
+    };
+    if expected != entry {
+        let shown = |name: Option<&str>| name.map_or("none".to_owned(), visible);
+        found.push(format!(
+            "entry: expected {}, got {}",
+            shown(expected),
+            shown(entry)
+        ));
+    }
+    if let Some(expected) = case.action
+        && expected != judgement.action
+    {
+        found.push(format!(
+            "action: expected {}, got {}",
+            expected.as_str(),
+            judgement.action.as_str()
+        ));
+    }
+    if let Some(expected) = &case.secrets
+        && expected != judgement.pull_secrets
+    {
+        let shown = |names: &[String]| format!("[{}]", visible(&names.join(", ")));
+        found.push(format!(
+            "secrets: expected {}, got {}",
+            shown(expected),
+            shown(judgement.pull_secrets)
+        ));
+    }
+    found
+}

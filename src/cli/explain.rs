@@ -1,0 +1,259 @@
+//! `pullpass explain`: what the map says about an image, and why.
+//!
+//! Prints what [`Policy::judge`] holds; it has no opinion of its own, so it cannot
+//! drift from what the server does.
+
+use super::map::MapArgs;
+use super::output::{Format, Printer};
+use super::{Failure, Status};
+use crate::image::Reference;
+use crate::policy::message::Circumstances;
+use crate::policy::{Judgement, Policy, Rule};
+use crate::pull_secret::{Keyring, PullSecret, manifest};
+use crate::text::{SHOWN, quoted, visible};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+
+/// Explain what the registry map says about images
+///
+/// Prints the parsed reference, the entry that matched and why the others did not, what is
+/// done with the image and which pull secrets it gets.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Images as a pod would name them; - reads one a line from standard input and prints one
+    /// JSON object a line
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    #[command(flatten)]
+    map: MapArgs,
+    /// The namespace of the pod; without it entries that hold in some namespaces only are left out
+    #[arg(long, short)]
+    namespace: Option<String>,
+    /// Also list the credentials that the kubelet would try, in its order: a Secret manifest or a
+    /// docker config.json
+    #[arg(long, value_name = "FILE")]
+    secret: Option<PathBuf>,
+    /// How to print
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Everything an answer is made from.
+struct Question<'q> {
+    policy: &'q Policy,
+    namespace: Option<&'q str>,
+    now: Timestamp,
+    keyring: Option<Keyring<'q>>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Status, Failure> {
+    let loaded = args.map.load_or_defaults()?;
+    let secrets = args.secret.as_deref().map(pull_secrets).transpose()?;
+    let question = Question {
+        policy: &loaded.policy,
+        namespace: args.namespace.as_deref(),
+        now: args.map.now(),
+        keyring: secrets
+            .as_ref()
+            .map(|secrets| Keyring::from_secrets(secrets)),
+    };
+    let mut printer = Printer::default();
+    if args.images == ["-"] {
+        question.answer_lines(&mut io::stdin().lock(), &mut printer)?;
+    } else {
+        for (i, image) in args.images.iter().enumerate() {
+            match args.output {
+                Format::Json => printer.json(&question.answer(image))?,
+                Format::Text => {
+                    if i > 0 {
+                        printer.line("")?;
+                    }
+                    question.tell(image, &mut printer)?;
+                }
+            }
+        }
+    }
+    printer.finish(Status::Fine)
+}
+
+fn pull_secrets(path: &Path) -> Result<Vec<PullSecret>, Failure> {
+    let at = path.display();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Failure::input(format_args!("cannot read {at}: {error}")))?;
+    manifest::read(&bytes).map_err(|error| Failure::input(format_args!("{at}: {error}")))
+}
+
+/// One line of `explain -` and `-o json`. The keys are a promise to scripts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explained<'e> {
+    image: &'e str,
+    valid: bool,
+    error: Option<String>,
+    registry: Option<&'e str>,
+    repository: Option<String>,
+    tag: Option<&'e str>,
+    digest: Option<&'e str>,
+    /// The entry's name, the pattern for publicRegistries, null for none.
+    entry: Option<&'e str>,
+    action: &'static str,
+    pull_secrets: &'e [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<Vec<Tried>>,
+}
+
+/// A credential that the kubelet would try. Never its password.
+#[derive(Serialize)]
+struct Tried {
+    key: String,
+    username: String,
+}
+
+impl Question<'_> {
+    fn answer_lines(&self, input: &mut impl BufRead, printer: &mut Printer) -> Result<(), Failure> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = input
+                .read_until(b'\n', &mut line)
+                .map_err(|error| Failure::input(format_args!("standard input: {error}")))?;
+            if read == 0 {
+                return Ok(());
+            }
+            if line.last() == Some(&b'\n') {
+                line.pop();
+            }
+            // Bytes that are no UTF-8 become U+FFFD, which no reference holds.
+            printer.json(&self.answer(&String::from_utf8_lossy(&line)))?;
+        }
+    }
+
+    fn answer<'e>(&'e self, image: &'e str) -> Explained<'e> {
+        let judgement = self.policy.judge(image, self.namespace, self.now);
+        let reference = judgement.reference.as_ref().ok();
+        Explained {
+            image,
+            valid: reference.is_some(),
+            error: judgement.reference.as_ref().err().map(ToString::to_string),
+            registry: reference.map(Reference::registry),
+            repository: reference.map(|reference| reference.repository().into_owned()),
+            tag: reference.and_then(Reference::tag),
+            digest: reference.and_then(Reference::digest),
+            entry: entry(&judgement),
+            action: judgement.action.as_str(),
+            pull_secrets: judgement.pull_secrets,
+            credentials: self.credentials(reference),
+        }
+    }
+
+    fn credentials(&self, reference: Option<&Reference<'_>>) -> Option<Vec<Tried>> {
+        let keyring = self.keyring.as_ref()?;
+        let Some(reference) = reference else {
+            return Some(Vec::new());
+        };
+        let found = keyring.lookup(&reference.name());
+        Some(
+            found
+                .into_iter()
+                .map(|found| Tried {
+                    key: found.key().to_owned(),
+                    username: found.credential().username().into_owned(),
+                })
+                .collect(),
+        )
+    }
+}
+
+fn entry<'e>(judgement: &Judgement<'e, '_>) -> Option<&'e str> {
+    match judgement.rule {
+        Rule::Entry(entry, _) => Some(&entry.name),
+        Rule::Public(pattern) => Some(&pattern.text),
+        Rule::Unknown(_) => None,
+    }
+}
+
+/// How wide the names of the lines are.
+const LABEL: usize = 13;
+
+impl Question<'_> {
+    /// The same for people.
+    fn tell(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
+        let judgement = self.policy.judge(image, self.namespace, self.now);
+        printer.line(visible(image))?;
+        let mut say =
+            |label: &str, words: &str| printer.line(format_args!("  {label:LABEL$} {words}"));
+        match &judgement.reference {
+            Ok(reference) => {
+                say("registry", reference.registry())?;
+                say("repository", &reference.repository())?;
+                if let Some(tag) = reference.tag() {
+                    say("tag", tag)?;
+                }
+                if let Some(digest) = reference.digest() {
+                    say("digest", digest)?;
+                }
+            }
+            Err(error) => say("invalid", &error.to_string())?,
+        }
+        say("entry", &rule(&judgement))?;
+        say("action", judgement.action.as_str())?;
+        let circumstances = Circumstances {
+            policy: self.policy,
+            namespace: self.namespace,
+            now: self.now,
+        };
+        if judgement.reference.is_ok() {
+            say("because", &circumstances.cause(&judgement))?;
+        }
+        let secrets = match judgement.pull_secrets {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        say("pull secrets", &secrets)?;
+        for other in self.policy.considered(image, self.namespace, self.now) {
+            let owner = other.entry.map_or("publicRegistries".to_owned(), |entry| {
+                format!("entry {}", quoted(&entry.name, SHOWN))
+            });
+            say(
+                "not",
+                &format!(
+                    "{} of {owner}: {}",
+                    visible(&other.pattern.text),
+                    other.why_not
+                ),
+            )?;
+        }
+        for (i, tried) in self
+            .credentials(judgement.reference.as_ref().ok())
+            .iter()
+            .flatten()
+            .enumerate()
+        {
+            let words = format!(
+                "{}. {} as {}",
+                i + 1,
+                visible(&tried.key),
+                visible(&tried.username)
+            );
+            say("credential", &words)?;
+        }
+        Ok(())
+    }
+}
+
+/// The rule that decided, with the place where it stands.
+fn rule(judgement: &Judgement<'_, '_>) -> String {
+    match judgement.rule {
+        Rule::Entry(entry, pattern) => format!(
+            "{} (pattern {}, {})",
+            quoted(&entry.name, SHOWN),
+            visible(&pattern.text),
+            visible(&entry.location)
+        ),
+        Rule::Public(pattern) => format!("{} of publicRegistries", visible(&pattern.text)),
+        Rule::Unknown(_) => "none".to_owned(),
+    }
+}

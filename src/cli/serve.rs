@@ -1,0 +1,280 @@
+//! `pullpass serve`: the webhook.
+//!
+//! Flags become the server's configuration, signals become its shutdown; nothing is
+//! decided here.
+
+use super::{Failure, Status};
+use crate::admission;
+use crate::certificates::{self, DEVELOPMENT_NAMES};
+use crate::policy::config::Options;
+use crate::policy_file::MapFile;
+use crate::server::deadline::parse_duration;
+use crate::server::tls::{Pair, PairFiles};
+use crate::server::{Bound, CertificateSource, Config, Limits, StartError};
+use crate::telemetry::{self, LogFilter, LogFormat};
+use std::fs::{self, DirBuilder};
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Run the admission webhook
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The registry map: a file, or a directory of .yaml, .yml and .json files
+    #[arg(long, value_name = "PATH", env = "PULLPASS_CONFIG")]
+    config: PathBuf,
+    /// Where the API server connects (HTTPS)
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
+    listen: SocketAddr,
+    /// Where probes and Prometheus connect (plain HTTP): /metrics, /livez, /readyz
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
+    admin_listen: SocketAddr,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// The namespace that pullpass runs in; it is never touched
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged: a level, or directives such as info,pullpass=debug
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log_level: LogFilter,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// One of the two ways must be chosen.
+#[derive(Debug, clap::Args)]
+#[group(id = "tls", required = true, multiple = true)]
+struct TlsArgs {
+    /// The certificate chain, PEM, the server's own first; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Make a throw-away certificate and print where its CA is; for trying out
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    self_signed: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct LimitArgs {
+    /// Connections at a time; more wait
+    #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = parse_count)]
+    max_connections: usize,
+    /// Memory that request bodies may hold together, such as 256Mi; above it the
+    /// answer is 503
+    #[arg(long, value_name = "BYTES", default_value = "256Mi", value_parser = parse_bytes)]
+    body_memory: usize,
+    /// How long connections are still accepted after SIGTERM
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    shutdown_delay: Duration,
+    /// How long requests may then take to end
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
+    drain_timeout: Duration,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(args: Args) -> Result<Status, Failure> {
+    let log = telemetry::start(args.log_format, &args.log_level);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unreachable(format_args!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(args.serve());
+    // Not waiting for threads that still read files.
+    runtime.shutdown_background();
+    drop(log);
+    result.map(|()| Status::Fine)
+}
+
+impl Args {
+    async fn serve(self) -> Result<(), Failure> {
+        let Self {
+            config,
+            listen,
+            admin_listen,
+            tls,
+            namespace,
+            log_format: _,
+            log_level: _,
+            limits,
+        } = self;
+        // Before anything is made, so that no signal finds us without them.
+        let signals = Signals::new().map_err(Failure::unreachable)?;
+        let (certificate, authority) = tls.source(listen)?;
+        let options = Options {
+            own_namespace: namespace,
+        };
+        let config = Config {
+            listen,
+            admin_listen,
+            certificate,
+            map: MapFile::new(config, options),
+            limits: limits.into(),
+            review: admission::review,
+        };
+        let bound = config.bind().await.map_err(|error| match error {
+            StartError::Listen { .. } => Failure::unreachable(error),
+            _ => Failure::input(error),
+        })?;
+        announce(&bound, authority.as_ref()).map_err(Failure::unreachable)?;
+        signals.serve(bound).await;
+        Ok(())
+    }
+}
+
+/// Tells people and scripts where we are; these lines are an interface.
+fn announce(bound: &Bound, authority: Option<&AuthorityFile>) -> io::Result<()> {
+    let webhook = bound.webhook_address()?;
+    let admin = bound.admin_address()?;
+    let mut lines = format!("webhook: https://{webhook}\nadmin: http://{admin}\n");
+    if let Some(AuthorityFile { path, .. }) = authority {
+        lines.push_str(&format!("ca: {}\n", path.display()));
+    }
+    let mut stdout = anstream::stdout();
+    stdout.write_all(lines.as_bytes())?;
+    stdout.flush()
+}
+
+/// SIGTERM from the kubelet, SIGINT from a terminal.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// The first signal ends in order, a second one at once.
+    async fn serve(mut self, bound: Bound) {
+        let (first, came) = tokio::sync::oneshot::channel::<()>();
+        let serving = bound.serve(async {
+            let _ = came.await;
+        });
+        let signals = async {
+            self.next().await;
+            let _ = first.send(());
+            self.next().await;
+        };
+        tokio::select! {
+            _ = serving => {}
+            () = signals => tracing::warn!("a second signal: ending at once"),
+        }
+    }
+}
+
+impl TlsArgs {
+    fn source(
+        self,
+        listen: SocketAddr,
+    ) -> Result<(CertificateSource, Option<AuthorityFile>), Failure> {
+        if let (Some(certificate), Some(key)) = (self.tls_cert, self.tls_key) {
+            let files = PairFiles { certificate, key };
+            return Ok((CertificateSource::Files(files), None));
+        }
+        let mut names: Vec<String> = DEVELOPMENT_NAMES.map(str::to_owned).into();
+        let address = listen.ip().to_string();
+        if !listen.ip().is_unspecified() && !names.contains(&address) {
+            names.push(address);
+        }
+        let made = certificates::development(&names, SystemTime::now()).map_err(Failure::input)?;
+        let pair = Pair::from_pem(made.certificate.as_bytes(), made.key.as_bytes())
+            .map_err(Failure::input)?;
+        let authority = AuthorityFile::write(&made.authority).map_err(|error| {
+            Failure::input(format_args!(
+                "cannot write the CA to a temporary directory: {error}"
+            ))
+        })?;
+        Ok((CertificateSource::Memory(Box::new(pair)), Some(authority)))
+    }
+}
+
+/// The throw-away CA, in a directory of its own that goes when this does.
+#[derive(Debug)]
+struct AuthorityFile {
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl AuthorityFile {
+    fn write(pem: &str) -> io::Result<Self> {
+        // Different in each process and not to be guessed; `create` refuses what is
+        // there already, so nobody can have put a link in the way.
+        let name = format!("pullpass-{:016x}", RandomState::new().hash_one(pem));
+        let directory = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&directory)?;
+        let path = directory.join("ca.crt");
+        let file = Self { directory, path };
+        fs::write(&file.path, pem)?;
+        Ok(file)
+    }
+}
+
+impl Drop for AuthorityFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl From<LimitArgs> for Limits {
+    fn from(args: LimitArgs) -> Self {
+        let LimitArgs {
+            max_connections,
+            body_memory,
+            shutdown_delay,
+            drain_timeout,
+        } = args;
+        Self {
+            max_connections,
+            body_memory,
+            shutdown_delay,
+            drain_timeout,
+            ..Self::default()
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a number with a unit, such as 5s or 1m30s".to_owned())
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("write a whole number above 0".to_owned()),
+    }
+}
+
+/// A quantity as Kubernetes writes it, in binary units.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let (number, unit) = [("Ki", 10), ("Mi", 20), ("Gi", 30)]
+        .into_iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, 1_usize << shift)))
+        .unwrap_or((text, 1));
+    let bytes = number
+        .parse::<usize>()
+        .ok()
+        .and_then(|n| n.checked_mul(unit));
+    bytes
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "write a number of bytes, such as 268435456 or 256Mi".to_owned())
+}

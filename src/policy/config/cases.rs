@@ -1,0 +1,113 @@
+//! `RegistryMapTest` documents: what their writer expects of a map.
+
+use jiff::Timestamp;
+
+use super::diagnostic::Diagnostic;
+use super::reader::{Field, Problems};
+use super::values::{self, Day};
+use super::{Action, SourceFile, TEST_KIND, keys, kind, parse, roots};
+
+/// One expectation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Case {
+    /// The image to judge, as it stands.
+    pub image: String,
+    /// The namespace to judge it in.
+    pub namespace: Option<String>,
+    /// The time to judge it at.
+    pub at: Option<Timestamp>,
+    /// What the rule is to be.
+    pub entry: ExpectedEntry,
+    /// What is to be done, if that is to be checked.
+    pub action: Option<Action>,
+    /// The pull secrets in their order, if they are to be checked.
+    pub secrets: Option<Vec<String>>,
+    /// Where it stands: `file:line`.
+    pub location: String,
+}
+
+/// What the rule of a case is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExpectedEntry {
+    /// Whatever it is: `entry` is left out.
+    Any,
+    /// None: `entry: null`.
+    None,
+    /// The entry of this name, or this pattern of `publicRegistries`.
+    Named(String),
+}
+
+/// The cases of all `RegistryMapTest` documents in their order.
+///
+/// The error is everything that is wrong with them; documents of other kinds are left
+/// to [`super::load`].
+pub fn tests(files: &[SourceFile]) -> Result<Vec<Case>, Vec<Diagnostic>> {
+    let mut problems = Problems::default();
+    let trees = parse(files, &mut problems);
+    let mut cases = Vec::new();
+    for (file, node) in roots(files, &trees) {
+        let document = Field::root(file, node);
+        if document
+            .header()
+            .kind
+            .is_none_or(|(_, kind)| kind != TEST_KIND)
+        {
+            continue;
+        }
+        _ = kind(&document, &mut problems);
+        let Some(mut fields) = document.map(keys::TEST, &mut problems) else {
+            continue;
+        };
+        let Some(field) = fields.take("cases") else {
+            problems.error(&fields.place, "a RegistryMapTest needs `cases`");
+            continue;
+        };
+        cases.extend(values::some(&field, &mut problems, case).unwrap_or_default());
+    }
+    if problems.any_error() {
+        return Err(problems.sorted(files));
+    }
+    Ok(cases)
+}
+
+fn case(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Case> {
+    let mut fields = item.map(keys::CASE, problems)?;
+    let place = fields.place.clone();
+    if ["entry", "action", "secrets"]
+        .iter()
+        .all(|key| !fields.has(key))
+    {
+        problems.error(
+            &place,
+            "the case checks nothing: write `entry`, `action` or `secrets`",
+        );
+    }
+    let entry = match fields.take("entry") {
+        None => ExpectedEntry::Any,
+        Some(field) if field.is_null() => ExpectedEntry::None,
+        Some(field) => {
+            values::words(&field, problems).map_or(ExpectedEntry::Any, ExpectedEntry::Named)
+        }
+    };
+    let namespace = fields.take("namespace");
+    let namespace = namespace.and_then(|field| values::one_namespace(&field, problems));
+    let action = fields.take("action");
+    let action = action.and_then(|field| values::action(&field, problems));
+    let secrets = fields.take("secrets");
+    let secrets = secrets.and_then(|field| values::list(&field, problems, values::secret_name));
+    let at = fields.take("at");
+    let at = at.and_then(|field| values::time(&field, Day::Begins, problems));
+    let Some(image) = fields.take("image") else {
+        problems.error(&place, "a case needs `image`");
+        return None;
+    };
+    Some(Case {
+        image: image.any_text(problems)?.to_owned(),
+        namespace,
+        at,
+        entry,
+        action,
+        secrets,
+        location: format!("{}:{}", place.file.name, place.at.line),
+    })
+}

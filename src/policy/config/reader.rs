@@ -1,0 +1,296 @@
+//! From the tree of a file to strings, lists and maps, complaining about all that
+//! is something else and going on.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::SourceFile;
+use super::diagnostic::{Diagnostic, Place, Severity};
+use super::keys;
+use crate::policy::yaml::{Node, Value};
+
+/// A value of the map, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Field<'s, 't> {
+    pub(super) place: Place<'s>,
+    pub(super) node: &'t Node<'s>,
+}
+
+/// The values of a map by their keys, all of which are known.
+#[derive(Debug)]
+pub(super) struct Fields<'s, 't> {
+    pub(super) place: Place<'s>,
+    known: HashMap<&'t str, Field<'s, 't>>,
+}
+
+impl<'s, 't> Fields<'s, 't> {
+    pub(super) fn take(&mut self, key: &str) -> Option<Field<'s, 't>> {
+        self.known.remove(key)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.known.contains_key(key)
+    }
+}
+
+/// `apiVersion` and `kind`, where they are texts.
+#[derive(Debug, Default)]
+pub(super) struct Header<'s, 't> {
+    pub(super) api_version: Option<(Place<'s>, &'t str)>,
+    pub(super) kind: Option<(Place<'s>, &'t str)>,
+}
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    found: Vec<Diagnostic>,
+}
+
+impl Problems {
+    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+        self.found.push(diagnostic);
+    }
+
+    pub(super) fn error(&mut self, place: &Place<'_>, message: impl Into<String>) {
+        self.add(Diagnostic::new(Severity::Error, place, message));
+    }
+
+    pub(super) fn warning(&mut self, place: &Place<'_>, message: impl Into<String>) {
+        self.add(Diagnostic::new(Severity::Warning, place, message));
+    }
+
+    pub(super) fn any_error(&self) -> bool {
+        self.found.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// In the order of the files and of the places in them.
+    pub(super) fn sorted(mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
+        let order: HashMap<&str, usize> = files
+            .iter()
+            .enumerate()
+            .map(|(at, file)| (file.name.as_str(), at))
+            .collect();
+        self.found
+            .sort_by_key(|d| (order.get(d.file.as_str()).copied(), d.line, d.column));
+        self.found
+    }
+}
+
+impl<'s, 't> Field<'s, 't> {
+    pub(super) fn root(file: &'s SourceFile, node: &'t Node<'s>) -> Self {
+        let place = Place {
+            file,
+            at: node.at,
+            path: String::new(),
+        };
+        Self { place, node }
+    }
+
+    fn child(&self, node: &'t Node<'s>, path: String) -> Self {
+        let place = Place {
+            file: self.place.file,
+            at: node.at,
+            path,
+        };
+        Self { place, node }
+    }
+
+    /// What says which document this is, without complaints: they come later.
+    pub(super) fn header(&self) -> Header<'s, 't> {
+        let Value::Map(pairs) = &self.node.value else {
+            return Header::default();
+        };
+        let find = |wanted: &str| {
+            pairs
+                .iter()
+                .find_map(|(key, node)| match (&key.value, &node.value) {
+                    (Value::String(key), Value::String(text)) if key == wanted => {
+                        Some((self.child(node, wanted.to_owned()).place, text.as_ref()))
+                    }
+                    _ => None,
+                })
+        };
+        Header {
+            api_version: find("apiVersion"),
+            kind: find("kind"),
+        }
+    }
+
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> Cow<'_, str> {
+        if self.place.path.is_empty() {
+            return "the document".into();
+        }
+        let last = self.place.path.rsplit('.').next().unwrap_or_default();
+        if last.ends_with(']') {
+            return format!(
+                "an item of `{}`",
+                last.split('[').next().unwrap_or_default()
+            )
+            .into();
+        }
+        format!("`{last}`").into()
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self.node.value, Value::String(_))
+    }
+
+    pub(super) fn is_map(&self) -> bool {
+        matches!(self.node.value, Value::Map(_))
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.node.value, Value::Null)
+    }
+
+    /// A text, which may be empty.
+    pub(super) fn any_text(&self, problems: &mut Problems) -> Option<&'t str> {
+        match &self.node.value {
+            Value::String(text) => Some(text),
+            _ => self.text(problems),
+        }
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&self, problems: &mut Problems) -> Option<&'t str> {
+        match &self.node.value {
+            Value::String(text) if !text.trim().is_empty() => Some(text),
+            Value::Bool | Value::Number => {
+                let written = self.written();
+                let what = if matches!(self.node.value, Value::Bool) {
+                    "a yes or no"
+                } else {
+                    "a number"
+                };
+                problems.error(
+                    &self.place,
+                    format!(
+                        "{} is a text, and `{written}` is {what} in YAML: write \"{written}\"",
+                        self.name()
+                    ),
+                );
+                None
+            }
+            Value::String(_) | Value::Null => {
+                problems.error(
+                    &self.place,
+                    format!("{} is empty: write a text or leave it out", self.name()),
+                );
+                None
+            }
+            Value::List(_) => {
+                problems.error(
+                    &self.place,
+                    format!("{} is a text, not a list", self.name()),
+                );
+                None
+            }
+            Value::Map(_) => {
+                problems.error(&self.place, format!("{} is a text, not a map", self.name()));
+                None
+            }
+        }
+    }
+
+    fn written(&self) -> &'s str {
+        let at = self.place.at;
+        let text: &'s str = &self.place.file.text;
+        text.get(at.start..at.start + at.len).unwrap_or_default()
+    }
+
+    /// The items of a list.
+    pub(super) fn list(&self, problems: &mut Problems) -> Option<Vec<Self>> {
+        match &self.node.value {
+            Value::List(nodes) => Some(
+                nodes
+                    .iter()
+                    .enumerate()
+                    .map(|(at, node)| self.child(node, format!("{}[{at}]", self.place.path)))
+                    .collect(),
+            ),
+            Value::Null => {
+                problems.error(
+                    &self.place,
+                    format!("{} is empty: write a list, or leave it out", self.name()),
+                );
+                None
+            }
+            Value::String(text) => {
+                let help = format!("write [{text}]");
+                let message = format!("{} is a list, not a text", self.name());
+                problems.add(Diagnostic::new(Severity::Error, &self.place, message).help(help));
+                None
+            }
+            _ => {
+                problems.error(&self.place, format!("{} is a list", self.name()));
+                None
+            }
+        }
+    }
+
+    /// The values of a map, of which only these keys are known.
+    pub(super) fn map(
+        &self,
+        known: &[&'static str],
+        problems: &mut Problems,
+    ) -> Option<Fields<'s, 't>> {
+        let Value::Map(pairs) = &self.node.value else {
+            let keys = known.join("`, `");
+            problems.error(
+                &self.place,
+                format!("{} is a map with the keys `{keys}`", self.name()),
+            );
+            return None;
+        };
+        let mut fields = HashMap::with_capacity(pairs.len());
+        let mut places: HashMap<&str, Place<'s>> = HashMap::with_capacity(pairs.len());
+        for (key, node) in pairs {
+            let at = self.child(key, self.place.path.clone());
+            let Value::String(word) = &key.value else {
+                problems.error(&at.place, format!("a key is a word: {}", known.join(", ")));
+                continue;
+            };
+            if let Some(first) = places.get(word.as_ref()) {
+                let message = format!("`{}` is written twice in one map", word.escape_debug());
+                problems.add(
+                    Diagnostic::new(Severity::Error, &at.place, message)
+                        .also(first, "first written here"),
+                );
+                continue;
+            }
+            places.insert(word, at.place.clone());
+            if known.contains(&word.as_ref()) {
+                fields.insert(word.as_ref(), self.child(node, self.path_to(word)));
+            } else {
+                unknown_key(&at, word, known, problems);
+            }
+        }
+        Some(Fields {
+            place: self.place.clone(),
+            known: fields,
+        })
+    }
+
+    fn path_to(&self, key: &str) -> String {
+        if self.place.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.place.path)
+        }
+    }
+}
+
+fn unknown_key(at: &Field<'_, '_>, word: &str, known: &[&'static str], problems: &mut Problems) {
+    let mut place = at.place.clone();
+    place.path = at.path_to(word);
+    let message = format!("unknown key `{}`", word.escape_debug());
+    let diagnostic = Diagnostic::new(Severity::Error, &place, message);
+    problems.add(if let Some(meant) = keys::did_you_mean(word, known) {
+        diagnostic.help(format!("did you mean `{meant}`?"))
+    } else if let Some(elsewhere) = keys::belongs_to(word) {
+        diagnostic.help(format!("it belongs {elsewhere}"))
+    } else {
+        diagnostic.help(format!("the keys here are `{}`", known.join("`, `")))
+    });
+}

@@ -1,0 +1,289 @@
+//! The map's patterns, laid out so that one image costs the same with ten entries
+//! and with a hundred thousand.
+//!
+//! What is looked at for an image depends on the image (parts of its path, labels of
+//! its host) and on the patterns that do match its host, never on those that do not.
+//! Keys come from users, so every map is the standard one, whose hashing cannot be
+//! foreseen. It must not decide what an entry means: it finds the rule, no more.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::canonical::Place;
+use super::glob::{self, GlobMap};
+use super::{Entry, Pattern};
+
+/// Where a rule stands: an entry and one of its patterns, or a public registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Entry { entry: usize, pattern: usize },
+    Public(usize),
+}
+
+/// The rule for an image, and how much was looked at to find it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) target: Option<Target>,
+    /// Places of the index that were looked into; for tests of its cost.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "counted for the tests of the cost")
+    )]
+    pub(super) looked_at: usize,
+}
+
+/// The image's side of a question to the index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) place: &'a Place<'a>,
+    /// Without one, entries that exist in some namespaces only are left out.
+    pub(super) namespace: Option<&'a str>,
+    pub(super) now: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    hosts: HashMap<u16, Hosts>,
+}
+
+/// The hosts of one port.
+#[derive(Debug, Default)]
+struct Hosts {
+    literal: HashMap<Box<str>, Paths>,
+    // Globs, label by label from the right.
+    globs: Node,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    labels: GlobMap<Node>,
+    here: Option<Paths>,
+    // `**.` in front of the labels up to here.
+    deep: Option<Paths>,
+}
+
+/// The paths of one host.
+#[derive(Debug, Default)]
+struct Paths {
+    literal_characters: usize,
+    most_slashes: usize,
+    scopes: HashMap<Box<str>, Scopes>,
+}
+
+/// What stands on one pattern, by namespace.
+#[derive(Debug, Default)]
+struct Scopes {
+    scoped: Option<Box<Scoped>>,
+    everywhere: Vec<Target>,
+    public: Option<Target>,
+}
+
+#[derive(Debug, Default)]
+struct Scoped {
+    namespaces: GlobMap<Vec<Target>>,
+}
+
+/// How close a scope is, farthest first: `registries` outrank `publicRegistries`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Closeness {
+    Public,
+    Everywhere,
+    Glob,
+    Name,
+}
+
+impl Index {
+    pub(super) fn build(entries: &[Entry], public: &[Pattern]) -> Self {
+        let mut index = Self::default();
+        for (at, entry) in entries.iter().enumerate() {
+            for (which, pattern) in entry.patterns.iter().enumerate() {
+                let target = Target::Entry {
+                    entry: at,
+                    pattern: which,
+                };
+                let scopes = index.scopes(pattern);
+                match &entry.namespaces {
+                    None => scopes.everywhere.push(target),
+                    Some(namespaces) => {
+                        let scoped = scopes.scoped.get_or_insert_default();
+                        for namespace in namespaces {
+                            scoped.namespaces.entry(namespace, Vec::new).push(target);
+                        }
+                    }
+                }
+            }
+        }
+        for (at, pattern) in public.iter().enumerate() {
+            index
+                .scopes(pattern)
+                .public
+                .get_or_insert(Target::Public(at));
+        }
+        index
+    }
+
+    fn scopes(&mut self, pattern: &Pattern) -> &mut Scopes {
+        let hosts = self.hosts.entry(pattern.port()).or_default();
+        let paths = if pattern.is_glob() {
+            let mut node = &mut hosts.globs;
+            for label in pattern.host().rsplit('.') {
+                node = node.labels.entry(label, Node::default);
+            }
+            let paths = if pattern.is_deep() {
+                &mut node.deep
+            } else {
+                &mut node.here
+            };
+            paths.get_or_insert_default()
+        } else {
+            hosts.literal.entry(pattern.host().into()).or_default()
+        };
+        paths.literal_characters = pattern.literal_characters();
+        paths.most_slashes = paths.most_slashes.max(pattern.path().matches('/').count());
+        paths.scopes.entry(pattern.path().into()).or_default()
+    }
+
+    /// The rule that holds for an image, by the map's precedence.
+    pub(super) fn find(&self, entries: &[Entry], question: Question<'_>) -> Found {
+        let mut looked_at = 0;
+        let target = self.search(entries, question, &mut looked_at);
+        Found { target, looked_at }
+    }
+
+    fn search(
+        &self,
+        entries: &[Entry],
+        question: Question<'_>,
+        looked_at: &mut usize,
+    ) -> Option<Target> {
+        let hosts = self.hosts.get(&question.place.port)?;
+        let host = question.place.host.as_ref();
+        if let Some(paths) = hosts.literal.get(host)
+            && let Some((.., target)) = paths.closest(entries, question, looked_at)
+        {
+            return Some(target);
+        }
+        if host.starts_with('[') {
+            return None;
+        }
+        let mut matching = Vec::new();
+        hosts.globs.collect(Some(host), &mut matching, looked_at);
+        let mut best = None;
+        for paths in matching {
+            let Some((length, closeness, target)) = paths.closest(entries, question, looked_at)
+            else {
+                continue;
+            };
+            let rank = (paths.literal_characters, length, closeness);
+            if best.is_none_or(|(best, _)| rank > best) {
+                best = Some((rank, target));
+            }
+        }
+        best.map(|(_, target)| target)
+    }
+}
+
+impl Node {
+    /// All hosts of the map that cover what is left of a host, which is `None` when
+    /// all its labels are used up.
+    fn collect<'a>(
+        &'a self,
+        left: Option<&'a str>,
+        found: &mut Vec<&'a Paths>,
+        looked_at: &mut usize,
+    ) {
+        *looked_at += 1;
+        let Some(left) = left else {
+            found.extend(&self.here);
+            return;
+        };
+        found.extend(&self.deep);
+        let (left, label) = match left.rsplit_once('.') {
+            Some((left, label)) => (Some(left), label),
+            None => (None, left),
+        };
+        if let Some(node) = self.labels.literal(label) {
+            node.collect(left, found, looked_at);
+        }
+        for node in self.labels.globs(label) {
+            node.collect(left, found, looked_at);
+        }
+    }
+}
+
+impl Paths {
+    /// The longest path that covers the image's and holds, with its length.
+    fn closest(
+        &self,
+        entries: &[Entry],
+        question: Question<'_>,
+        looked_at: &mut usize,
+    ) -> Option<(usize, Closeness, Target)> {
+        let whole = question.place.path.as_ref();
+        // Nothing on this host is deeper than its deepest path.
+        let mut path = match whole.match_indices('/').nth(self.most_slashes) {
+            Some((at, _)) => whole.get(..at)?,
+            None => whole,
+        };
+        loop {
+            *looked_at += 1;
+            if let Some(scopes) = self.scopes.get(path)
+                && let Some((closeness, target)) = scopes.closest(entries, question, looked_at)
+            {
+                return Some((path.len(), closeness, target));
+            }
+            if path.is_empty() {
+                return None;
+            }
+            path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        }
+    }
+}
+
+impl Scopes {
+    fn closest(
+        &self,
+        entries: &[Entry],
+        question: Question<'_>,
+        looked_at: &mut usize,
+    ) -> Option<(Closeness, Target)> {
+        let mut first = |targets: &[Target]| {
+            targets.iter().copied().find(|target| {
+                *looked_at += 1;
+                has_not_ended(entries, *target, question.now)
+            })
+        };
+        if let (Some(scoped), Some(namespace)) = (&self.scoped, question.namespace) {
+            let named = scoped.namespaces.literal(namespace);
+            if let Some(target) = named.and_then(|targets| first(targets)) {
+                return Some((Closeness::Name, target));
+            }
+            if let Some(target) = scoped
+                .namespaces
+                .globs(namespace)
+                .find_map(|targets| first(targets))
+            {
+                return Some((Closeness::Glob, target));
+            }
+        }
+        if let Some(target) = first(&self.everywhere) {
+            return Some((Closeness::Everywhere, target));
+        }
+        self.public.map(|target| (Closeness::Public, target))
+    }
+}
+
+fn has_not_ended(entries: &[Entry], target: Target, now: Timestamp) -> bool {
+    match target {
+        Target::Public(_) => true,
+        Target::Entry { entry, .. } => entries
+            .get(entry)
+            .is_some_and(|entry| !entry.has_ended(now)),
+    }
+}
+
+/// Whether a namespace is in a list of globs.
+pub(super) fn in_scope(namespaces: &[String], namespace: &str) -> bool {
+    namespaces.iter().any(|glob| glob::matches(glob, namespace))
+}

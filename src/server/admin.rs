@@ -1,0 +1,163 @@
+//! The admin port's three paths: `/livez`, `/readyz` and `/metrics`.
+//!
+//! Plain HTTP, for the kubelet and Prometheus; holds nothing secret and changes
+//! nothing.
+
+use super::body::Budget;
+use super::tls::Certificate;
+use crate::metrics::{self, Metrics};
+use crate::policy_file::MapStore;
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jiff::Timestamp;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// What the admin port looks at.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// The map in force.
+    pub maps: Arc<MapStore>,
+    /// The certificate in force.
+    pub certificate: Arc<Certificate>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The memory that bodies hold.
+    pub budget: Budget,
+    /// Set when the process is about to end.
+    pub shutting_down: Arc<AtomicBool>,
+}
+
+impl Admin {
+    /// The three paths, and a plain word for every other one.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/livez", get(live))
+            .route("/readyz", get(ready))
+            .route("/metrics", get(render))
+            .fallback(elsewhere)
+            .with_state(self)
+    }
+
+    /// Every condition under which a review gets an answer, in words.
+    fn checks(&self, now: Timestamp) -> [Check; 3] {
+        [
+            self.check_map(),
+            check_certificate(self.certificate.not_after(), now),
+            self.check_shutdown(),
+        ]
+    }
+
+    fn check_shutdown(&self) -> Check {
+        let ok = !self.shutting_down.load(Relaxed);
+        let words = if ok {
+            "serving"
+        } else {
+            "a signal told it to end"
+        };
+        Check {
+            name: "shutdown",
+            ok,
+            words: words.to_owned(),
+        }
+    }
+
+    fn check_map(&self) -> Check {
+        let name = "registry-map";
+        let refused = self.maps.refused();
+        let Some(map) = &*self.maps.current() else {
+            let words = refused.map_or("not loaded yet".to_owned(), |refused| {
+                format!("none since the start: {}", refused.error)
+            });
+            return Check {
+                name,
+                ok: false,
+                words,
+            };
+        };
+        let mut words = format!("loaded {:.0}", map.loaded);
+        if let Some(refused) = refused {
+            let _ = write!(
+                words,
+                "; a newer version was refused {:.0}: {}",
+                refused.at, refused.error
+            );
+        }
+        Check {
+            name,
+            ok: true,
+            words,
+        }
+    }
+}
+
+/// One line of `/readyz?verbose`.
+struct Check {
+    name: &'static str,
+    ok: bool,
+    words: String,
+}
+
+fn check_certificate(not_after: Timestamp, now: Timestamp) -> Check {
+    // Nobody who verifies it connects any more; another replica may have a better one.
+    let ok = now <= not_after;
+    let words = format!("{} {not_after:.0}", if ok { "until" } else { "ended" });
+    Check {
+        name: "certificate",
+        ok,
+        words,
+    }
+}
+
+async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// As kube-apiserver does it: `ok`, or every check when one fails or `?verbose` asks.
+async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
+    let checks = admin.checks(Timestamp::now());
+    let ok = checks.iter().all(|check| check.ok);
+    let verbose = query.is_some_and(|query| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some("verbose"))
+    });
+    if ok && !verbose {
+        return "ok\n".into_response();
+    }
+    let mut text = String::new();
+    for Check { name, ok, words } in checks {
+        let (sign, state) = if ok { ('+', "ok") } else { ('-', "failed") };
+        let _ = writeln!(text, "[{sign}]{name} {state}: {words}");
+    }
+    let status = if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let _ = writeln!(
+        text,
+        "readyz check {}",
+        if ok { "passed" } else { "failed" }
+    );
+    (status, text).into_response()
+}
+
+async fn render(State(admin): State<Admin>) -> Response {
+    admin.metrics.set_body_memory(admin.budget.used());
+    (
+        [(CONTENT_TYPE, metrics::MEDIA_TYPE)],
+        admin.metrics.render(),
+    )
+        .into_response()
+}
+
+async fn elsewhere() -> Response {
+    let words = "no such path; there are /livez, /readyz and /metrics\n";
+    (StatusCode::NOT_FOUND, words).into_response()
+}

@@ -1,0 +1,290 @@
+//! `POST /mutate` and `POST /validate`: bytes in, [`review`](crate::admission::review),
+//! bytes out.
+//!
+//! Maps what went wrong to an HTTP status, counts, and logs; decides nothing about
+//! images. A fault is never a verdict: it is answered with a 4xx or 5xx, which the
+//! API server leaves to the webhook's `failurePolicy`. A 503 carries `Retry-After`,
+//! because only then does the API server ask again (client-go `rest/with_retry.go`).
+//!
+//! The router needs no socket, so that tests are function calls.
+
+use super::body::{self, BodyError, Budget};
+use super::{Limits, deadline};
+use crate::admission::{self, Answer, Endpoint};
+use crate::metrics::{HttpRoute, Metrics};
+use crate::policy::Policy;
+use crate::policy_file::MapStore;
+use crate::telemetry;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER,
+};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use jiff::Timestamp;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Above this a review takes milliseconds, and would hold up the other connections
+/// of its worker thread.
+const LARGE: usize = 256 * 1024;
+
+/// How a review is decided: [`admission::review`], but for tests of what a server
+/// does when that goes wrong.
+pub type Review =
+    for<'p> fn(&'p Policy, Endpoint, &[u8], Timestamp) -> Result<Answer<'p>, admission::Fault>;
+
+/// All that the two endpoints share.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    maps: Arc<MapStore>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+    budget: Budget,
+    // As many large reviews at once as there are processors: more would only take turns.
+    large: Arc<Semaphore>,
+    review: Review,
+}
+
+impl Webhook {
+    /// Answers by the map that the store holds at the time.
+    #[must_use]
+    pub fn new(maps: Arc<MapStore>, metrics: Arc<Metrics>, limits: Limits) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            maps,
+            metrics,
+            budget: Budget::new(limits.body_memory),
+            limits,
+            large: Arc::new(Semaphore::new(processors)),
+            review: admission::review,
+        }
+    }
+
+    /// Decides by another function: how tests make a review panic or hang.
+    #[must_use]
+    pub fn with_review(mut self, review: Review) -> Self {
+        self.review = review;
+        self
+    }
+
+    /// The memory that bodies may hold, for the metric.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        self.budget.clone()
+    }
+
+    /// The two endpoints, and a plain word for every other path and method.
+    pub fn router(self) -> Router {
+        let endpoint = |endpoint: Endpoint| {
+            let panics = Arc::clone(&self.metrics);
+            any(
+                move |State(webhook): State<Webhook>, request: Request| async move {
+                    webhook.answer(endpoint, request).await
+                },
+            )
+            .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
+                panics.panicked(endpoint.into());
+                Fault::Panic.into_response()
+            }))
+        };
+        let elsewhere = |State(webhook): State<Webhook>| async move {
+            let fault = Fault::NotFound;
+            webhook.metrics.answered(HttpRoute::Other, fault.status());
+            fault.into_response()
+        };
+        Router::new()
+            .route("/mutate", endpoint(Endpoint::Mutate))
+            .route("/validate", endpoint(Endpoint::Validate))
+            .fallback(elsewhere)
+            .with_state(self)
+    }
+
+    async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
+        let _in_flight = self.metrics.in_flight(endpoint);
+        let response = match self.review(endpoint, request).await {
+            Ok(body) => ([(CONTENT_TYPE, JSON)], body).into_response(),
+            Err(fault) => {
+                telemetry::fault(endpoint, fault.status().as_u16(), &fault);
+                fault.into_response()
+            }
+        };
+        self.metrics.answered(endpoint.into(), response.status());
+        response
+    }
+
+    async fn review(&self, endpoint: Endpoint, request: Request) -> Result<Vec<u8>, Fault> {
+        let arrived = Instant::now();
+        let allowance = deadline::allowance(request.uri().query());
+        if request.method() != Method::POST {
+            return Err(Fault::Method);
+        }
+        check_media_type(request.headers())?;
+        if !self.maps.is_ready() {
+            return Err(Fault::NotReady);
+        }
+        let time = allowance.min(self.limits.body_timeout);
+        let limit = self.limits.max_body;
+        let body = body::collect(request.into_body(), limit, time, &self.budget).await?;
+        if body.len() <= LARGE {
+            return self.decide(endpoint, &body);
+        }
+        let left = allowance.saturating_sub(arrived.elapsed());
+        let _turn = tokio::time::timeout(left, self.large.acquire())
+            .await
+            .map_err(|_| Fault::Overloaded)?;
+        off_the_workers(|| self.decide(endpoint, &body))
+    }
+
+    /// One snapshot of the map, one reading of the clock, one review, one count.
+    fn decide(&self, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, Fault> {
+        let map = self.maps.current();
+        let map = map.as_ref().ok_or(Fault::NotReady)?;
+        let started = Instant::now();
+        let answer = (self.review)(&map.policy, endpoint, body, Timestamp::now());
+        let took = started.elapsed();
+        let Answer { body, report } = answer?;
+        self.metrics.reviewed(endpoint, report.outcome, took);
+        for tally in &report.tallies {
+            map.entries.count(tally);
+        }
+        telemetry::decision(endpoint, &report, took);
+        Ok(body)
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// Runs long work where it holds up no other connection.
+fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
+    // Only this flavour can move the other tasks away; the other one is found in tests.
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Fault> {
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|value| value.split(';').next());
+    if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON)) {
+        return Err(Fault::MediaType);
+    }
+    let plain = |value: &HeaderValue| {
+        let codings = value.to_str().unwrap_or("?").split(',');
+        codings
+            .map(str::trim)
+            .all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+    };
+    if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        Ok(())
+    } else {
+        Err(Fault::Encoding)
+    }
+}
+
+/// Why a request got no review.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    NotFound,
+    Method,
+    MediaType,
+    Encoding,
+    TooLarge,
+    TooSlow,
+    Broken,
+    BadReview(String),
+    NotReady,
+    NoMemory,
+    Overloaded,
+    Encode,
+    Panic,
+}
+
+impl From<admission::Fault> for Fault {
+    fn from(fault: admission::Fault) -> Self {
+        match fault {
+            admission::Fault::BadReview(bad) => Self::BadReview(bad.to_string()),
+            admission::Fault::Encode(_) => Self::Encode,
+        }
+    }
+}
+
+impl From<BodyError> for Fault {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::NoMemory => Self::NoMemory,
+            BodyError::TooSlow => Self::TooSlow,
+            BodyError::Broken => Self::Broken,
+        }
+    }
+}
+
+impl Fault {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MediaType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Broken | Self::BadReview(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::NotReady | Self::NoMemory | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Encode | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "no such path; reviews go to /mutate and /validate",
+            Self::Method => "only POST is answered here, with an AdmissionReview as the body",
+            Self::MediaType => {
+                "the media type must be application/json; set the header content-type"
+            }
+            Self::Encoding => "a compressed body is not taken; send it without content-encoding",
+            Self::TooLarge => "the body is larger than any review of the API server can be",
+            Self::TooSlow => "the body did not arrive in time",
+            Self::Broken => "the body broke off; send it whole",
+            Self::BadReview(reason) => return f.write_str(reason),
+            Self::NotReady => "no registry map is loaded yet; try again in a second",
+            Self::NoMemory => "too many large reviews at once; try again in a second",
+            Self::Overloaded => "too many reviews at once; try again in a second",
+            Self::Encode | Self::Panic => {
+                "the review failed by a fault of pullpass; its log says where"
+            }
+        })
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), format!("{self}\n")).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Method => {
+                headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            Self::NotReady | Self::NoMemory | Self::Overloaded => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            // The rest of the body is not read, so nothing can follow on this connection.
+            Self::TooLarge | Self::TooSlow | Self::Broken => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
