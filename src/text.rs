@@ -141,8 +141,14 @@ mod tests {
         assert_eq!(quoted("abcd", 4).to_string(), "\"abcd\"");
         // What is shown counts, not what it stands for.
         assert_eq!(quoted("\u{7}\u{7}", 10).to_string(), r#""\u{7}\u{7}""#);
-        assert_eq!(quoted("\u{7}\u{7}", 9).to_string(), r#""\u{7}…" (+1 characters)"#);
-        assert_eq!(quoted("\u{202e}\u{10}\0", 19).to_string(), r#""\u{202e}\u{10}\u{0}""#);
+        assert_eq!(
+            quoted("\u{7}\u{7}", 9).to_string(),
+            r#""\u{7}…" (+1 characters)"#
+        );
+        assert_eq!(
+            quoted("\u{202e}\u{10}\0", 19).to_string(),
+            r#""\u{202e}\u{10}\u{0}""#
+        );
         assert_eq!(quoted("\"\"", 3).to_string(), "\"\\\"…\" (+1 characters)");
     }
 

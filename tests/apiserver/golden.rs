@@ -16,5 +16,8 @@ pub(crate) fn same(name: &str, text: &str) {
     }
     let expected = fs::read_to_string(&file).unwrap_or_default();
     let path = file.display();
-    assert!(expected == text, "{path} says\n{expected}\nbut what was said is\n{text}\n(UPDATE_GOLDEN=1 takes it)");
+    assert!(
+        expected == text,
+        "{path} says\n{expected}\nbut what was said is\n{text}\n(UPDATE_GOLDEN=1 takes it)"
+    );
 }

@@ -25,6 +25,7 @@ mod objects;
 mod pullpass;
 mod recording_webhook;
 mod registration;
+mod review_difference;
 
 mod audit;
 mod faults;

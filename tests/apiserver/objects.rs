@@ -7,7 +7,7 @@ pub(crate) fn container(name: &str, image: &str) -> Value {
 }
 
 /// A pod with this spec.
-pub(crate) fn pod(name: &str, spec: Value) -> Value {
+pub(crate) fn pod(name: &str, spec: &Value) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -20,7 +20,7 @@ pub(crate) fn pod(name: &str, spec: Value) -> Value {
 pub(crate) fn pod_of(name: &str, images: &[&str]) -> Value {
     let containers = images.iter().enumerate();
     let containers = containers.map(|(index, image)| container(&format!("c{index}"), image));
-    pod(name, json!({"containers": containers.collect::<Vec<_>>()}))
+    pod(name, &json!({"containers": containers.collect::<Vec<_>>()}))
 }
 
 pub(crate) fn renamed(pod: &Value, name: &str) -> Value {
@@ -44,7 +44,7 @@ pub(crate) fn every_field() -> Value {
             {"name": "scratch", "emptyDir": {}},
         ],
     });
-    pod("every-field", spec)
+    pod("every-field", &spec)
 }
 
 /// A pod as a kubelet shows one of its static pods.
@@ -55,14 +55,16 @@ pub(crate) fn mirror_pod(name: &str, node: &str, node_uid: &str, image: &str) ->
     let annotations = json!({
         "kubernetes.io/config.mirror": "0123456789abcdef", "kubernetes.io/config.source": "file",
     });
-    let mut pod = pod(name, json!({"nodeName": node, "containers": [container("proxy", image)]}));
-    pod["metadata"]["annotations"] = annotations;
-    pod["metadata"]["ownerReferences"] = json!([owner]);
+    let mut pod = pod(
+        name,
+        &json!({"nodeName": node, "containers": [container("proxy", image)]}),
+    );
+    pod["metadata"] = json!({"name": name, "annotations": annotations, "ownerReferences": [owner]});
     pod
 }
 
-/// A Deployment, ReplicaSet, StatefulSet or DaemonSet of pods with this spec.
-pub(crate) fn workload(kind: &str, name: &str, pod_spec: Value, more: &Value) -> Value {
+/// An object of the group `apps` that makes pods with this spec.
+pub(crate) fn workload(kind: &str, name: &str, pod_spec: &Value, more: &Value) -> Value {
     let mut object = json!({
         "apiVersion": "apps/v1",
         "kind": kind,
@@ -81,7 +83,10 @@ pub(crate) fn workload(kind: &str, name: &str, pod_spec: Value, more: &Value) ->
 pub(crate) fn secrets(pod: &Value) -> Vec<&str> {
     let secrets = pod["spec"]["imagePullSecrets"].as_array();
     let secrets = secrets.map(Vec::as_slice).unwrap_or_default();
-    secrets.iter().map(|secret| secret["name"].as_str().unwrap_or_default()).collect()
+    secrets
+        .iter()
+        .map(|secret| secret["name"].as_str().unwrap_or_default())
+        .collect()
 }
 
 /// What pullpass says on the pod that it added.

@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// Only a fault takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `pullpass serve`; it ends when it is dropped.
 pub(crate) struct Pullpass {
@@ -47,13 +47,36 @@ impl Pullpass {
         }
         let config = config.to_str().unwrap();
         let arguments = ["serve", "--config", config, "--listen", "127.0.0.1:0"];
-        let more = ["--admin-listen", "127.0.0.1:0", "--self-signed", "--shutdown-delay", "0s"];
-        let arguments: Vec<String> = arguments.iter().chain(&more).map(ToString::to_string).collect();
+        let more = [
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--self-signed",
+            "--shutdown-delay",
+            "0s",
+        ];
+        let arguments: Vec<String> = arguments
+            .iter()
+            .chain(&more)
+            .map(ToString::to_string)
+            .collect();
         let program = Path::new(env!("CARGO_BIN_EXE_pullpass"));
-        let mut daemon = Daemon::start("pullpass", &folder, None, program, &arguments, &Output::Pipe);
+        let mut daemon = Daemon::start(
+            "pullpass",
+            &folder,
+            None,
+            program,
+            &arguments,
+            &Output::Pipe,
+        );
         let [url, admin, ca] = announced(&mut daemon);
         let ca = fs::read_to_string(ca).unwrap();
-        Self { url, ca, admin, folder, daemon: Some(daemon) }
+        Self {
+            url,
+            ca,
+            admin,
+            folder,
+            daemon: Some(daemon),
+        }
     }
 
     /// Replaces the map, as the kubelet would: in one step.
@@ -84,10 +107,14 @@ impl Pullpass {
 
 impl Drop for Pullpass {
     fn drop(&mut self) {
-        let Some(daemon) = self.daemon.take() else { return };
+        let Some(daemon) = self.daemon.take() else {
+            return;
+        };
         if std::thread::panicking() {
-            // Shown with the test's failure.
-            println!("{}", daemon.tail());
+            #[expect(clippy::print_stdout, reason = "the harness shows it with the failure")]
+            {
+                println!("{}", daemon.tail());
+            }
         } else {
             drop(daemon);
             let _ = fs::remove_dir_all(&self.folder);
@@ -106,9 +133,15 @@ fn announced(daemon: &mut Daemon) -> [String; 3] {
         }
     });
     ["webhook", "admin", "ca"].map(|key| {
-        let line = lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("pullpass did not start\n{}", daemon.tail()));
-        let value = line.strip_prefix(key).and_then(|rest| rest.strip_prefix(": "));
-        value.unwrap_or_else(|| panic!("expected `{key}: ...`, pullpass printed {line}")).to_owned()
+        let line = lines
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("pullpass did not start\n{}", daemon.tail()));
+        let value = line
+            .strip_prefix(key)
+            .and_then(|rest| rest.strip_prefix(": "));
+        value
+            .unwrap_or_else(|| panic!("expected `{key}: ...`, pullpass printed {line}"))
+            .to_owned()
     })
 }
 
@@ -128,32 +161,52 @@ impl Scene {
         let written = map.map(|map| map.replace("NAMESPACE", &name));
         let pullpass = Pullpass::start(plane, written.as_deref());
         if map.is_some() {
-            eventually("a ready pullpass", async || (pullpass.admin("/readyz").0 == 200).then_some(())).await;
+            eventually("a ready pullpass", async || {
+                (pullpass.admin("/readyz").0 == 200).then_some(())
+            })
+            .await;
         }
         for mut hook in Hook::pair(&format!("{name}-pullpass"), &pullpass.url, &pullpass.ca) {
             change(&mut hook);
             hook.register(&api, &[&namespace]).await;
         }
-        Some(Self { plane, api, namespace, pullpass, name })
+        Some(Self {
+            plane,
+            api,
+            namespace,
+            pullpass,
+            name,
+        })
     }
 
     /// Puts another map in force.
     pub(crate) async fn change_map(&self, map: &str) {
         let generation = || {
             let (_, metrics) = self.pullpass.admin("/metrics");
-            let line = metrics.lines().find(|line| line.starts_with(RELOADS)).map(str::to_owned);
+            let line = metrics
+                .lines()
+                .find(|line| line.starts_with(RELOADS))
+                .map(str::to_owned);
             line.unwrap_or_else(|| panic!("no {RELOADS} in\n{metrics}"))
         };
         let before = generation();
-        self.pullpass.write_map(&map.replace("NAMESPACE", &self.name));
-        eventually("the new map", async || (generation() != before).then_some(())).await;
+        self.pullpass
+            .write_map(&map.replace("NAMESPACE", &self.name));
+        eventually("the new map", async || {
+            (generation() != before).then_some(())
+        })
+        .await;
     }
 
     /// What kubectl says in the namespace, as people see it on a terminal: the command,
     /// its errors and warnings, its output.
     pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &serde_json::Value) -> String {
         let named = [&["--namespace", self.name.as_str()], arguments].concat();
-        let Said { success, stdout, stderr } = self.plane.kubectl(&named, &stdin.to_string());
+        let Said {
+            success,
+            stdout,
+            stderr,
+        } = self.plane.kubectl(&named, &stdin.to_string());
         let code = if success { "" } else { "(failed)\n" };
         let text = format!("$ kubectl {}\n{stderr}{stdout}{code}", arguments.join(" "));
         text.replace(&self.name, "NAMESPACE")
