@@ -28,12 +28,12 @@ const MAP: &str = "examples/registry-map.yaml";
 const REVIEWS: [(&str, &str, &str); 2] = [
     (
         "mutate",
-        "examples/reviews/patched.json",
+        "tests/fixtures/reviews/mutate-pod-of-deployment.json",
         "a pod of a Deployment, with no pull secret in it",
     ),
     (
         "validate",
-        "examples/reviews/refused.json",
+        "tests/fixtures/reviews/validate-pod-unknown-registry.json",
         "a pod with an image from a registry that nobody has named",
     ),
 ];

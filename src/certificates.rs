@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime};
 pub const DEVELOPMENT_NAMES: [&str; 4] = ["localhost", "127.0.0.1", "::1", "pullpass.pullpass.svc"];
 
 /// Long enough to forget, short enough not to outlive its use by much.
-const VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const VALIDITY: Duration = Duration::from_hours(365 * 24);
 /// Clocks differ between machines.
-const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
+const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// An authority and a certificate that it has issued, as PEM.
 pub struct DevelopmentCertificates {

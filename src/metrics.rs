@@ -19,11 +19,13 @@ use std::time::Duration;
 
 mod durations;
 mod entries;
+mod families;
 mod process;
 
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
+use families::{Labels, PortFamilies, ReviewFamilies, gauge};
 
 /// The media type of [`Metrics::render`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -170,11 +172,13 @@ impl Metrics {
     }
 
     /// A request that is being answered, until the value is dropped.
+    #[must_use]
     pub fn in_flight(&self, endpoint: Endpoint) -> Counted<'_> {
         Counted::begin(&self.endpoint(endpoint).in_flight)
     }
 
     /// A connection that is open, until the value is dropped.
+    #[must_use]
     pub fn connection(&self, port: Port) -> Counted<'_> {
         let metrics = match port {
             Port::Webhook => &self.webhook,
@@ -257,12 +261,23 @@ impl Default for Metrics {
         ours.register("panics", help, panics.clone());
         let map = LoadMetrics::register(ours, "map", "the registry map");
         let certificate = LoadMetrics::register(ours, "certificate", "the serving certificate");
-        let mut gauge = |(name, help, unit)| registered_gauge(ours, name, help, unit);
+        let help = "When the registry map in force was loaded";
+        let map_loaded = gauge(ours, "map_loaded_timestamp", help, Some(Unit::Seconds));
+        let help = "When the serving certificate in force ends";
+        let not_after = gauge(
+            ours,
+            "certificate_not_after_timestamp",
+            help,
+            Some(Unit::Seconds),
+        );
+        let help = "Memory that request bodies hold";
+        let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
+        let help = "Entries of the registry map in force";
         Self {
-            body_memory: gauge(BODY_MEMORY),
-            map_entries: gauge(MAP_ENTRIES),
-            map_loaded: gauge(MAP_LOADED),
-            certificate_not_after: gauge(CERTIFICATE_NOT_AFTER),
+            body_memory,
+            map_entries: gauge(ours, "map_entries", help, None),
+            map_loaded,
+            certificate_not_after: not_after,
             map,
             certificate,
             panics,
@@ -276,153 +291,4 @@ impl Default for Metrics {
             registry,
         }
     }
-}
-
-/// Name, help and unit of a gauge.
-type Described = (&'static str, &'static str, Option<Unit>);
-
-const BODY_MEMORY: Described = (
-    "body_memory",
-    "Memory that request bodies hold",
-    Some(Unit::Bytes),
-);
-const MAP_ENTRIES: Described = ("map_entries", "Entries of the registry map in force", None);
-const MAP_LOADED: Described = (
-    "map_loaded_timestamp",
-    "When the registry map in force was loaded",
-    Some(Unit::Seconds),
-);
-const CERTIFICATE_NOT_AFTER: Described = (
-    "certificate_not_after_timestamp",
-    "When the serving certificate in force ends",
-    Some(Unit::Seconds),
-);
-
-/// Labels whose every value is written in this program.
-type Labels = Vec<(&'static str, &'static str)>;
-
-/// The families from which the metrics of one endpoint are taken, all their series
-/// made at once: a series that first appears with its first count has no rate.
-struct ReviewFamilies {
-    outcomes: Family<Labels, Counter>,
-    codes: Family<Labels, Counter>,
-    durations: Family<Labels, Durations>,
-    in_flight: Family<Labels, Gauge>,
-}
-
-impl ReviewFamilies {
-    fn register(registry: &mut Registry) -> Self {
-        let families = Self {
-            outcomes: Family::default(),
-            codes: Family::default(),
-            durations: Family::default(),
-            in_flight: Family::default(),
-        };
-        registry.register(
-            "reviews",
-            "Reviews answered, by outcome",
-            families.outcomes.clone(),
-        );
-        registry.register(
-            "http_responses",
-            "HTTP answers on the webhook's port, by class of their status",
-            families.codes.clone(),
-        );
-        registry.register_with_unit(
-            "review_duration",
-            "Time from a request's last byte to the decision",
-            Unit::Seconds,
-            families.durations.clone(),
-        );
-        registry.register(
-            "requests_in_flight",
-            "Requests that are being read or answered",
-            families.in_flight.clone(),
-        );
-        families
-    }
-
-    fn of(&self, endpoint: &'static str) -> ReviewMetrics {
-        let label = ("endpoint", endpoint);
-        let outcome = |outcome: Outcome| {
-            let labels = vec![label, ("outcome", outcome.as_str())];
-            (outcome, self.outcomes.get_or_create_owned(&labels))
-        };
-        ReviewMetrics {
-            outcomes: Outcome::ALL.map(outcome),
-            codes: self.codes(endpoint),
-            durations: self.durations.get_or_create_owned(&vec![label]),
-            in_flight: self.in_flight.get_or_create_owned(&vec![label]),
-        }
-    }
-
-    fn codes(&self, endpoint: &'static str) -> Codes {
-        let code = |code| {
-            let labels = vec![("endpoint", endpoint), ("code", code)];
-            self.codes.get_or_create_owned(&labels)
-        };
-        Codes(["2xx", "4xx", "5xx"].map(code))
-    }
-}
-
-struct PortFamilies {
-    open: Family<Labels, Gauge>,
-    accepted: Family<Labels, Counter>,
-}
-
-impl PortFamilies {
-    fn register(registry: &mut Registry) -> Self {
-        let families = Self {
-            open: Family::default(),
-            accepted: Family::default(),
-        };
-        registry.register(
-            "open_connections",
-            "Open connections",
-            families.open.clone(),
-        );
-        registry.register(
-            "connections",
-            "Connections accepted",
-            families.accepted.clone(),
-        );
-        families
-    }
-
-    fn of(&self, port: &'static str) -> PortMetrics {
-        let labels = vec![("port", port)];
-        PortMetrics {
-            open: self.open.get_or_create_owned(&labels),
-            accepted: self.accepted.get_or_create_owned(&labels),
-        }
-    }
-}
-
-impl LoadMetrics {
-    fn register(registry: &mut Registry, name: &str, what: &str) -> Self {
-        let loads = Family::<Labels, Counter>::default();
-        let last = Gauge::default();
-        registry.register(
-            format!("{name}_loads"),
-            format!("Loads of {what}, by result"),
-            loads.clone(),
-        );
-        registry.register(
-            format!("{name}_last_load_successful"),
-            format!("1 when the newest version of {what} is in force, 0 when it was refused"),
-            last.clone(),
-        );
-        let [good, failed] =
-            ["ok", "failed"].map(|result| loads.get_or_create_owned(&vec![("result", result)]));
-        Self { good, failed, last }
-    }
-}
-
-fn registered_gauge(registry: &mut Registry, name: &str, help: &str, unit: Option<Unit>) -> Gauge {
-    let gauge = Gauge::default();
-    match unit {
-        Some(unit) => registry.register_with_unit(name, help, unit, gauge.clone()),
-        None => registry.register(name, help, gauge.clone()),
-    }
-    gauge
 }

@@ -2,7 +2,7 @@
 //!
 //! A map that cannot be loaded never replaces one that could. Before the first good
 //! one there is none, and reviews are answered with 503: the process stays up, so
-//! that a ConfigMap that is mounted late or mended needs no restart, and never
+//! that a `ConfigMap` that is mounted late or mended needs no restart, and never
 //! guesses, because without a map there is no verdict. Decides nothing about images.
 
 use crate::metrics::{EntryCounters, Metrics};

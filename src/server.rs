@@ -102,8 +102,8 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(15),
-            idle_timeout: Duration::from_secs(120),
-            max_age: Duration::from_secs(600),
+            idle_timeout: Duration::from_mins(2),
+            max_age: Duration::from_mins(10),
             poll_interval: Duration::from_secs(1),
             shutdown_delay: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(25),
@@ -136,7 +136,7 @@ pub struct Bound {
     webhook: (TcpListener, Listener),
     admin: (TcpListener, Listener),
     limits: Limits,
-    reload: Reload,
+    reloads: Vec<Reload>,
 }
 
 impl Config {
@@ -146,9 +146,9 @@ impl Config {
     /// without one. A map that cannot be used is not: see [`crate::policy_file`].
     pub async fn bind(self) -> Result<Bound, StartError> {
         let metrics = Arc::new(Metrics::default());
-        let (certificate, certificate_watch) = load_certificate(self.certificate, &metrics)?;
+        let (certificate, certificate_reload) = load_certificate(self.certificate, &metrics)?;
         let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
-        let map_watch = load_map(self.map, Arc::clone(&maps));
+        let map_reload = load_map(self.map, Arc::clone(&maps));
         let limits = self.limits;
         let webhook =
             Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits).with_review(self.review);
@@ -186,7 +186,7 @@ impl Config {
             webhook: (listen(self.listen).await?, webhook),
             admin: (listen(self.admin_listen).await?, admin),
             limits,
-            reload: vec![certificate_watch, map_watch],
+            reloads: vec![certificate_reload, map_reload],
         })
     }
 }
@@ -194,23 +194,31 @@ impl Config {
 /// The default address is `[::]`, which means IPv4 too; where the kernel has no IPv6
 /// it is `0.0.0.0`.
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let mut result = TcpListener::bind(address).await;
-    if address.ip() == SocketAddr::from(([0u16; 8], 0)).ip() && result.is_err() {
-        let without_ipv6 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-        if let Ok(listener) = TcpListener::bind(without_ipv6).await {
-            result = Ok(listener);
+    let error = match TcpListener::bind(address).await {
+        Ok(listener) => return Ok(listener),
+        Err(error) => error,
+    };
+    let any_ipv6 = address.is_ipv6() && address.ip().is_unspecified();
+    let taken = matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    );
+    if any_ipv6 && !taken {
+        let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+        if let Ok(listener) = TcpListener::bind(ipv4).await {
+            return Ok(listener);
         }
     }
-    result.map_err(|error| StartError::Listen { address, error })
+    Err(StartError::Listen { address, error })
 }
 
 /// Looks for a change and takes it; called again and again. Reads files.
-type Reload = Vec<Box<dyn FnMut() + Send>>;
+type Reload = Box<dyn FnMut() + Send>;
 
 fn load_certificate(
     source: CertificateSource,
     metrics: &Arc<Metrics>,
-) -> Result<(Arc<Certificate>, Box<dyn FnMut() + Send>), StartError> {
+) -> Result<(Arc<Certificate>, Reload), StartError> {
     let files = match source {
         CertificateSource::Files(files) => files,
         CertificateSource::Memory(pair) => {
@@ -230,14 +238,14 @@ fn load_certificate(
             let new = new
                 .as_ref()
                 .map_err(Clone::clone)
-                .and_then(|bytes| bytes.parse());
+                .and_then(tls::PairBytes::parse);
             watched.replace(new, Timestamp::now());
         }
     };
     Ok((certificate, Box::new(reload)))
 }
 
-fn load_map(file: MapFile, maps: Arc<MapStore>) -> Box<dyn FnMut() + Send> {
+fn load_map(file: MapFile, maps: Arc<MapStore>) -> Reload {
     let reading = file.clone();
     let mut watch = Watch::new(move || reading.read());
     let take = move |content: &Result<Vec<_>, _>| {
@@ -276,7 +284,7 @@ impl Bound {
         let stop = CancellationToken::new();
         let connections = self.webhook.1.connections.clone();
         let ending = self.webhook.1.ending.clone();
-        let reloading = tokio::spawn(reload(self.reload, self.limits.poll_interval));
+        let reloading = tokio::spawn(reload(self.reloads, self.limits.poll_interval));
         let (socket, listener) = self.admin;
         let admin = tokio::spawn(listener.accept(socket, CancellationToken::new()));
         let (socket, listener) = self.webhook;
@@ -309,18 +317,18 @@ impl Bound {
     }
 }
 
-async fn reload(mut watches: Reload, interval: Duration) {
+async fn reload(mut reloads: Vec<Reload>, interval: Duration) {
     loop {
         sleep(interval).await;
         // Reading and compiling a large map takes long enough to hold up reviews.
         let step = tokio::task::spawn_blocking(move || {
-            for watch in &mut watches {
-                watch();
+            for reload in &mut reloads {
+                reload();
             }
-            watches
+            reloads
         });
         match step.await {
-            Ok(again) => watches = again,
+            Ok(again) => reloads = again,
             Err(error) => {
                 tracing::error!(%error, "files are not looked at any more, restart pullpass");
                 return;

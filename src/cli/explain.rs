@@ -5,14 +5,15 @@
 
 use super::map::MapArgs;
 use super::output::{Format, Printer};
-use super::{Failure, Status};
+use super::{Failure, Status, output};
 use crate::image::Reference;
 use crate::policy::message::Circumstances;
 use crate::policy::{Judgement, Policy, Rule};
-use crate::pull_secret::{Keyring, PullSecret, manifest};
+use crate::pull_secret::{self, Finding, Keyring, ManifestSecret, PullSecret};
 use crate::text::{SHOWN, quoted, visible};
 use jiff::Timestamp;
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ pub struct Args {
     #[arg(long, short)]
     namespace: Option<String>,
     /// Also list the credentials that the kubelet would try, in its order: a Secret manifest or a
-    /// docker config.json
+    /// docker config.json. Exits with 1 where the kubelet cannot read it
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
     /// How to print
@@ -51,14 +52,12 @@ struct Question<'q> {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Status, Failure> {
     let loaded = args.map.load_or_defaults()?;
-    let secrets = args.secret.as_deref().map(pull_secrets).transpose()?;
+    let secrets = args.secret.as_deref().map(Secrets::of_file).transpose()?;
     let question = Question {
         policy: &loaded.policy,
         namespace: args.namespace.as_deref(),
         now: args.map.now(),
-        keyring: secrets
-            .as_ref()
-            .map(|secrets| Keyring::from_secrets(secrets)),
+        keyring: secrets.as_ref().map(Secrets::keyring),
     };
     let mut printer = Printer::default();
     if args.images == ["-"] {
@@ -76,14 +75,73 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
             }
         }
     }
-    printer.finish(Status::Fine)
+    printer.finish(secrets.as_ref().map_or(Status::Fine, Secrets::status))
 }
 
-fn pull_secrets(path: &Path) -> Result<Vec<PullSecret>, Failure> {
-    let at = path.display();
-    let bytes = std::fs::read(path)
-        .map_err(|error| Failure::input(format_args!("cannot read {at}: {error}")))?;
-    manifest::read(&bytes).map_err(|error| Failure::input(format_args!("{at}: {error}")))
+/// The secrets of a file as the kubelet would take them.
+#[derive(Default)]
+struct Secrets {
+    read: Vec<PullSecret>,
+    /// One of them is such that the kubelet pulls nothing for a pod that names it.
+    broken: bool,
+}
+
+impl Secrets {
+    /// Reads a file, and says on standard error what the kubelet would stumble over.
+    fn of_file(path: &Path) -> Result<Self, Failure> {
+        let at = path.display();
+        let bytes = std::fs::read(path)
+            .map_err(|error| Failure::input(format_args!("cannot read {at}: {error}")))?;
+        let found = pull_secret::parse_manifest(&bytes)
+            .map_err(|error| Failure::input(format_args!("{at}: {error}")))?;
+        let mut secrets = Self::default();
+        for ManifestSecret { name, finding, .. } in found {
+            let name = name.map_or_else(
+                || at.to_string(),
+                |name| format!("{at}: {}", visible(&name)),
+            );
+            let note = |words: &dyn Display| {
+                output::say(format_args!(
+                    "note: {name}: {}",
+                    visible(&words.to_string())
+                ));
+            };
+            match finding {
+                Finding::Read(secret) => {
+                    secret
+                        .complaints()
+                        .iter()
+                        .for_each(|complaint| note(complaint));
+                    secrets.read.push(secret);
+                }
+                Finding::Broken(error) => {
+                    note(&format_args!(
+                        "{error}; the kubelet starts no pull for a pod that names this secret"
+                    ));
+                    secrets.broken = true;
+                }
+                Finding::Ignored(why) => note(&why),
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// What the kubelet looks in: nothing, where it gives up.
+    fn keyring(&self) -> Keyring<'_> {
+        Keyring::from_secrets(if self.broken {
+            &[]
+        } else {
+            self.read.as_slice()
+        })
+    }
+
+    fn status(&self) -> Status {
+        if self.broken {
+            Status::Findings
+        } else {
+            Status::Fine
+        }
+    }
 }
 
 /// One line of `explain -` and `-o json`. The keys are a promise to scripts.
@@ -159,8 +217,8 @@ impl Question<'_> {
             found
                 .into_iter()
                 .map(|found| Tried {
-                    key: found.key().to_owned(),
-                    username: found.credential().username().into_owned(),
+                    key: found.key.to_owned(),
+                    username: found.credential.username().into_owned(),
                 })
                 .collect(),
         )

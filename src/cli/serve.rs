@@ -134,12 +134,12 @@ impl Args {
 fn announce(bound: &Bound, authority: Option<&AuthorityFile>) -> io::Result<()> {
     let webhook = bound.webhook_address()?;
     let admin = bound.admin_address()?;
-    let mut lines = format!("webhook: https://{webhook}\nadmin: http://{admin}\n");
-    if let Some(AuthorityFile { path, .. }) = authority {
-        lines.push_str(&format!("ca: {}\n", path.display()));
-    }
     let mut stdout = anstream::stdout();
-    stdout.write_all(lines.as_bytes())?;
+    writeln!(stdout, "webhook: https://{webhook}")?;
+    writeln!(stdout, "admin: http://{admin}")?;
+    if let Some(AuthorityFile { path, .. }) = authority {
+        writeln!(stdout, "ca: {}", path.display())?;
+    }
     stdout.flush()
 }
 

@@ -67,7 +67,7 @@ impl Collector for Process {
     }
 }
 
-/// From `/proc/self/stat`, proc_pid_stat(5).
+/// From `/proc/self/stat`, see `proc_pid_stat(5)`.
 struct Stat {
     cpu_seconds: f64,
     started_after_boot: f64,

@@ -11,6 +11,7 @@ mod ambiguity;
 mod cases;
 mod diagnostic;
 mod draft;
+mod entry;
 mod keys;
 mod outranked;
 mod reader;
@@ -175,7 +176,11 @@ fn kind(document: &Field<'_, '_>, problems: &mut Problems) -> Option<&'static st
                 "`kind` is {KIND} or {TEST_KIND}, not {}",
                 other.escape_debug()
             );
-            problems.error(place, message);
+            let diagnostic = Diagnostic::new(Severity::Error, place, message);
+            problems.add(match keys::did_you_mean(other, &[KIND, TEST_KIND]) {
+                Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
+                None => diagnostic,
+            });
         }
     }
     if found.is_some() {

@@ -287,3 +287,137 @@ fn has_not_ended(entries: &[Entry], target: Target, now: Timestamp) -> bool {
 pub(super) fn in_scope(namespaces: &[String], namespace: &str) -> bool {
     namespaces.iter().any(|glob| glob::matches(glob, namespace))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Reference;
+
+    fn entry(patterns: &[&str], namespaces: Option<&[&str]>) -> Entry {
+        let namespaces =
+            namespaces.map(|globs| globs.iter().map(|glob| (*glob).to_owned()).collect());
+        Entry {
+            name: String::new(),
+            patterns: patterns
+                .iter()
+                .map(|text| Pattern::parse(text).unwrap())
+                .collect(),
+            pull_secrets: Vec::new(),
+            action: crate::policy::Action::Allow,
+            reason: None,
+            from: None,
+            until: None,
+            replace_with: None,
+            namespaces,
+            location: String::new(),
+        }
+    }
+
+    /// A map of so many entries, each made from its number.
+    struct Map {
+        entries: Vec<Entry>,
+        index: Index,
+    }
+
+    impl Map {
+        fn new(size: usize, entry: impl Fn(usize) -> Entry) -> Self {
+            let entries: Vec<Entry> = (0..size).map(entry).collect();
+            let index = Index::build(&entries, &[]);
+            Self { entries, index }
+        }
+
+        /// The number of the entry that decides, and how much is looked at for it.
+        fn look(&self, image: &str, namespace: &str) -> (Option<usize>, usize) {
+            let reference = Reference::parse(image).unwrap();
+            let question = Question {
+                place: &Place::of(&reference).unwrap(),
+                namespace: Some(namespace),
+                now: Timestamp::UNIX_EPOCH,
+            };
+            let found = self.index.find(&self.entries, question);
+            let entry = found.target.map(|target| match target {
+                Target::Entry { entry, .. } => entry,
+                Target::Public(_) => panic!("{image}"),
+            });
+            (entry, found.looked_at)
+        }
+    }
+
+    fn costs_the_same(entry: impl Fn(usize) -> Entry + Copy, image: &str, namespace: &str) {
+        costs_the_same_with(100_000, entry, image, namespace);
+    }
+
+    fn costs_the_same_with(
+        size: usize,
+        entry: impl Fn(usize) -> Entry + Copy,
+        image: &str,
+        namespace: &str,
+    ) {
+        let (small, large) = (Map::new(10, entry), Map::new(size, entry));
+        assert_eq!(large.look(image, namespace), small.look(image, namespace));
+        assert_eq!(large.look(image, namespace).0, Some(7), "{image}");
+        // Nothing found is what an unknown registry costs.
+        let unknown = "elsewhere.test/a/b/c";
+        assert_eq!(
+            large.look(unknown, "elsewhere"),
+            small.look(unknown, "elsewhere")
+        );
+        assert_eq!(large.look(unknown, "elsewhere").0, None);
+    }
+
+    #[test]
+    fn many_hosts_cost_no_more() {
+        let entry = |at: usize| entry(&[&format!("r{at}.example")], None);
+        costs_the_same(entry, "r7.example/team/app", "default");
+    }
+
+    #[test]
+    fn many_paths_on_one_host_cost_no_more() {
+        let path = |at: usize| entry(&[&format!("registry.example/team/p{at}")], None);
+        costs_the_same(path, "registry.example/team/p7/a/b/c/d", "default");
+        // Deeper images than the map is deep are cut before they are looked up.
+        let deep = format!("registry.example/team/p7{}", "/a".repeat(100));
+        let (found, looked_at) = Map::new(10, path).look(&deep, "default");
+        assert_eq!(found, Some(7));
+        assert!(looked_at <= 5, "{looked_at}");
+    }
+
+    #[test]
+    fn many_namespaces_on_one_pattern_cost_no_more() {
+        let named = |at: usize| entry(&["registry.example"], Some(&[&format!("team-{at}")]));
+        costs_the_same(named, "registry.example/app", "team-7");
+        let globs = |at: usize| entry(&["registry.example"], Some(&[&format!("team-{at}-*")]));
+        costs_the_same(globs, "registry.example/app", "team-7-dev");
+        let tails = |at: usize| entry(&["registry.example"], Some(&[&format!("*-team-{at}")]));
+        costs_the_same(tails, "registry.example/app", "dev-team-7");
+    }
+
+    #[test]
+    fn many_glob_hosts_cost_no_more() {
+        let entry = |at: usize| entry(&[&format!("*.r{at}.example")], None);
+        costs_the_same(entry, "a.r7.example/app", "default");
+    }
+
+    #[test]
+    fn many_globs_of_other_shapes_cost_no_more() {
+        for (glob, image) in [
+            ("**.r{}.example", "a.b.r7.example/app"),
+            ("r{}-*.example", "r7-eu.example/app"),
+            ("*-r{}.example", "eu-r7.example/app"),
+            ("*.r{}.*.example", "a.r7.b.example/app"),
+            ("*.example/p{}", "a.example/p7/app"),
+        ] {
+            let entry = |at: usize| entry(&[&glob.replace("{}", &at.to_string())], None);
+            costs_the_same_with(10_000, entry, image, "default");
+        }
+    }
+
+    #[test]
+    fn a_long_image_costs_what_the_map_is_deep() {
+        let entry = |at: usize| entry(&[&format!("*.r{at}.example/p")], None);
+        let host = format!("{}r7.example", "a.".repeat(20_000));
+        let (found, looked_at) = Map::new(10, entry).look(&format!("{host}/p"), "default");
+        assert_eq!(found, None);
+        assert!(looked_at <= 5, "{looked_at}");
+    }
+}

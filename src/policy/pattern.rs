@@ -4,9 +4,14 @@
 //! A pattern always names a host. For the policy only: what a kubelet does with the
 //! keys of a pull secret is looser in one place and stricter in others.
 
+mod error;
+
 use std::fmt;
 
-use super::canonical::{self, HTTPS, Place};
+pub use error::PatternError;
+use error::Problem;
+
+use super::canonical::{self, HTTPS};
 use super::glob;
 
 /// The longest host name there is (RFC 1035 §2.3.4, without the final dot).
@@ -30,10 +35,7 @@ pub struct Pattern {
 impl Pattern {
     /// Reads a pattern. The error says what to write instead where that can be told.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        take_apart(text).map_err(|problem| PatternError {
-            problem,
-            instead: suggest(text),
-        })
+        take_apart(text).map_err(|problem| PatternError::new(problem, text))
     }
 
     /// The host in lower case, Docker Hub by one name, without port and leading `**.`.
@@ -72,12 +74,6 @@ impl Pattern {
     /// `**.example` where both match.
     pub(super) fn literal_characters(&self) -> usize {
         self.host.chars().filter(|letter| *letter != '*').count()
-    }
-
-    pub(super) fn covers(&self, place: &Place<'_>) -> bool {
-        self.port == place.port
-            && self.covers_host(&place.host)
-            && is_path_prefix(&self.path, &place.path)
     }
 
     pub(super) fn covers_host(&self, host: &str) -> bool {
@@ -139,68 +135,6 @@ fn labels_overlap(a: &Pattern, b: &Pattern) -> bool {
             .all(|(a, b)| glob::overlap(a, b))
 }
 
-/// Why a text is no pattern, and what to write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PatternError {
-    problem: Problem,
-    /// A valid pattern that is probably meant.
-    pub instead: Option<String>,
-}
-
-impl std::error::Error for PatternError {}
-
-impl fmt::Display for PatternError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.problem.fmt(f)
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Problem {
-    #[error("a pattern is empty: write a host, like `registry.example.com`")]
-    Empty,
-    #[error("a pattern has no scheme: leave `{0}` out")]
-    Scheme(String),
-    #[error("a pattern has no user name: leave what stands before `@` out")]
-    UserName,
-    #[error("`{0}` is no host: a pattern begins with the registry")]
-    NoHost(String),
-    #[error("a pattern has no tag: it covers all tags of a repository")]
-    Tag,
-    #[error("a pattern has no digest: it covers all digests of a repository")]
-    Digest,
-    #[error("a pattern does not end in a slash: its path covers what is below it as it is")]
-    TrailingSlash,
-    #[error(
-        "`{0}` names no host: write the registries one by one, or say `unknownRegistries: allow`"
-    )]
-    Everything(String),
-    #[error("`*` may not stand in a path: a path covers everything below it as it is")]
-    WildPath,
-    #[error("`**` may only be the whole first label of a host, as in `**.example.com`")]
-    DoubleStar,
-    #[error("`{}` may not stand in a pattern", .0.escape_debug())]
-    Character(char),
-    #[error("`{0}` is no port: write a number from 1 to 65535")]
-    Port(String),
-    #[error(
-        "`{0}` is no host name: a label is letters, digits and `-`, not empty, no `-` at its ends"
-    )]
-    Label(String),
-    #[error("`{0}` is no host name: it is longer than 253 characters")]
-    LongHost(String),
-    #[error("`{0}` is no IPv6 address: write it in brackets, like `[2001:db8::1]:5000`")]
-    Ipv6(String),
-    #[error("repositories are written in lower case, so this can never match")]
-    UpperPath,
-    #[error(
-        "`{0}` is no part of a repository's path: write lower case letters and digits, with `.`, `_`, `__` or `-` between them"
-    )]
-    Path(String),
-    #[error("a repository's path is no longer than 255 characters")]
-    LongPath,
-}
-
 fn take_apart(text: &str) -> Result<Pattern, Problem> {
     if text.is_empty() {
         return Err(Problem::Empty);
@@ -255,7 +189,8 @@ fn names_host(first: &str) -> bool {
 }
 
 fn host_and_port(first: &str) -> Result<(&str, u16), Problem> {
-    let (host, digits) = match first.rfind(']') {
+    let bracket = first.rfind(']').filter(|_| first.starts_with('['));
+    let (host, digits) = match bracket {
         Some(end) => {
             let (host, rest) = first.split_at(end + 1);
             match rest.strip_prefix(':') {
@@ -272,6 +207,7 @@ fn host_and_port(first: &str) -> Result<(&str, u16), Problem> {
     };
     let port = match digits {
         None => HTTPS,
+        Some("") => return Err(Problem::NoPort),
         Some(digits) => canonical::port(digits)
             .filter(|port| *port != 0)
             .ok_or_else(|| Problem::Port(digits.to_owned()))?,
@@ -291,7 +227,7 @@ fn host(written: &str) -> Result<(String, bool), Problem> {
         None => (written, false),
     };
     if written.len() > LONGEST_HOST {
-        return Err(Problem::LongHost(written.to_owned()));
+        return Err(Problem::LongHost);
     }
     for label in labels.split('.') {
         check_label(label, written)?;
@@ -338,6 +274,9 @@ fn check_path(path: &str) -> Result<(), Problem> {
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(Problem::UpperPath);
     }
+    if path.split('/').any(str::is_empty) {
+        return Err(Problem::EmptyPath);
+    }
     match path.split('/').find(|part| !is_path_part(part)) {
         Some(part) => Err(Problem::Path(part.to_owned())),
         None => Ok(()),
@@ -351,53 +290,4 @@ fn is_path_part(part: &str) -> bool {
     let separator =
         |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|b| b == b'-');
     part.starts_with(word) && part.ends_with(word) && part.split(word).all(separator)
-}
-
-/// A valid pattern that is probably meant by one that is none.
-fn suggest(text: &str) -> Option<String> {
-    let text = text.trim();
-    let text = scheme(text).map_or(text, |scheme| text.trim_start_matches(scheme));
-    let text = match text.split_once('@') {
-        Some((before, after)) if after.starts_with("sha") || before.contains('/') => before,
-        Some((_, after)) => after,
-        None => text,
-    };
-    let (first, path) = text.split_once('/').unwrap_or((text, ""));
-    let mut path = path.trim_matches('/');
-    // What Docker writes into its configuration: `https://index.docker.io/v1/`.
-    for version in ["v1", "v2"] {
-        if let Some(rest) = path.strip_prefix(version)
-            && (rest.is_empty() || rest.starts_with('/'))
-            && text.len() > first.len() + 1 + path.len()
-        {
-            path = rest.trim_start_matches('/');
-        }
-    }
-    let path = path.split(':').next().unwrap_or_default();
-    let path = path.split('*').next().unwrap_or_default();
-    let path = path.trim_end_matches('/').to_ascii_lowercase();
-    let host = suggest_host(first, &path);
-    let whole = if path.is_empty() {
-        host
-    } else {
-        format!("{host}/{path}")
-    };
-    take_apart(&whole).is_ok().then_some(whole)
-}
-
-fn suggest_host(first: &str, path: &str) -> String {
-    let (name, port) = first.split_once(':').unwrap_or((first, ""));
-    if first.parse::<std::net::Ipv6Addr>().is_ok() {
-        format!("[{first}]")
-    } else if names_host(name) && glob::is_glob(name) {
-        first.to_owned()
-    } else if names_host(name) && canonical::port(port).is_some() {
-        canonical::host(name).into_owned() + ":" + port
-    } else if names_host(name) {
-        canonical::host(name).into_owned()
-    } else if path.is_empty() {
-        format!("docker.io/library/{name}")
-    } else {
-        format!("docker.io/{name}")
-    }
 }

@@ -10,8 +10,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
-/// How many values all aliases of a text together may stand for.
+/// How many values all aliases of a short text together may stand for. Of a long one
+/// as many as it has bytes: a list that a thousand entries share is no bomb.
 const MOST_ALIASED: usize = 10_000;
+
+/// How deep lists and maps may lie in each other; a map of registries needs seven.
+const MOST_DEEP: usize = 32;
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -58,16 +62,19 @@ pub(super) struct SyntaxError {
 /// a key twice here. Depth, aliases and what they stand for are bounded, so that a
 /// small text cannot become a large tree.
 pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
+    let aliased = text.len().saturating_add(MOST_ALIASED);
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            // Not the tree but the text is the bound: no value is shorter than a byte.
-            max_events: text.len().saturating_add(MOST_ALIASED).saturating_mul(2),
-            max_nodes: text.len().saturating_add(MOST_ALIASED),
-            max_aliases: 1_000,
-            max_depth: 32,
+            // No value is shorter than a byte, so these bound what aliases add.
+            max_events: aliased.saturating_mul(2),
+            max_nodes: aliased,
+            max_aliases: aliased,
+            max_recorded_anchor_events: aliased,
+            enforce_alias_anchor_ratio: false,
+            max_depth: MOST_DEEP,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MOST_ALIASED,
+            max_total_replayed_events: aliased,
         },
         // All that stand twice are to be named, with both places.
         duplicate_keys: DuplicateKeyPolicy::LastWins,
@@ -75,14 +82,16 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
         with_snippet: false,
         emit_comments: false,
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| syntax_error(&error))
+    serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| syntax_error(&error, text))
 }
 
-fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
+fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
     let mut at = Span::default();
     let mut message = error.to_string();
     if let Some(place) = error.location() {
         at = span(place);
+        at.start = byte(text, at);
         // The place stands before the message.
         let written = format!(" at line {}, column {}", place.line(), place.column());
         if let Some(rest) = message.strip_suffix(&written) {
@@ -90,9 +99,18 @@ fn syntax_error(error: &serde_saphyr::Error) -> SyntaxError {
         }
     }
     SyntaxError {
-        message: format!("this is no YAML: {message}"),
+        message: format!("this cannot be read: {message}"),
         at,
     }
+}
+
+/// The place as a byte; errors of the parser itself know line and column only.
+fn byte(text: &str, at: Span) -> usize {
+    let line = text.split_inclusive('\n').take(at.line.saturating_sub(1));
+    let start: usize = line.map(str::len).sum();
+    let rest = text.get(start..).unwrap_or_default();
+    let column = rest.char_indices().nth(at.column.saturating_sub(1));
+    start + column.map_or(rest.len(), |(at, _)| at)
 }
 
 fn span(place: Location) -> Span {
@@ -175,5 +193,148 @@ impl<'de> Visitor<'de> for ValueVisitor {
             pairs.push((key, map.next_value()?));
         }
         Ok(Value::Map(pairs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tree as one line, with `line:column` after each value.
+    fn tree(text: &str) -> String {
+        let nodes = documents(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+        nodes.iter().map(show).collect::<Vec<_>>().join(" --- ")
+    }
+
+    fn show(node: &Node<'_>) -> String {
+        let value = match &node.value {
+            Value::Null => "null".to_owned(),
+            Value::Bool => "bool".to_owned(),
+            Value::Number => "number".to_owned(),
+            Value::String(text) => format!("{text:?}"),
+            Value::List(nodes) => {
+                format!("[{}]", nodes.iter().map(show).collect::<Vec<_>>().join(" "))
+            }
+            Value::Map(pairs) => {
+                let pairs = pairs
+                    .iter()
+                    .map(|(key, value)| format!("{}={}", show(key), show(value)));
+                format!("{{{}}}", pairs.collect::<Vec<_>>().join(" "))
+            }
+        };
+        format!("{value}{}:{}", node.at.line, node.at.column)
+    }
+
+    #[test]
+    fn everything_knows_its_place() {
+        assert_eq!(
+            tree("a: [b,\n  'c']\n"),
+            r#"{"a"1:1=["b"1:5 "c"2:3]1:4}1:1"#
+        );
+        assert_eq!(
+            tree("ä: ö x\n---\n- b\n"),
+            r#"{"ä"1:1="ö x"1:4}1:1 --- ["b"3:3]3:1"#
+        );
+        assert_eq!(
+            tree("\u{feff}a: b\r\nc: d\r\n"),
+            r#"{"a"1:1="b"1:4 "c"2:1="d"2:4}1:1"#
+        );
+        let nodes = documents("ä: \"ö\\n\"\n").unwrap();
+        let Value::Map(pairs) = &nodes[0].value else {
+            panic!("{nodes:?}");
+        };
+        assert_eq!((pairs[0].1.at.start, pairs[0].1.at.len), (4, 6));
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_apart() {
+        for number in ["1", "-1", "0x1", "1.5", "1e3", ".nan", ".inf", "1_000"] {
+            assert_eq!(tree(&format!("- {number}")), "[number1:3]1:1", "{number}");
+        }
+        assert_eq!(tree("2026-12-31"), r#""2026-12-31"1:1"#);
+        assert_eq!(tree("2026-12-31T00:00:00Z"), r#""2026-12-31T00:00:00Z"1:1"#);
+        assert_eq!(tree("1.2.3"), r#""1.2.3"1:1"#);
+        assert_eq!(tree("'1'"), r#""1"1:1"#);
+        assert_eq!(
+            tree("[no, on, true, ~]"),
+            "[bool1:2 bool1:6 bool1:10 null1:16]1:1"
+        );
+    }
+
+    #[test]
+    fn documents_that_are_empty_are_left_out() {
+        assert_eq!(tree("# nothing\n---\n---\na\n...\n"), r#""a"4:1"#);
+        assert_eq!(tree(""), "");
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_there_twice() {
+        assert_eq!(
+            tree("a: b\nc: d\na: e\n"),
+            r#"{"a"1:1="b"1:4 "c"2:1="d"2:4 "a"3:1="e"3:4}1:1"#
+        );
+    }
+
+    #[test]
+    fn an_alias_stands_where_it_is_written_and_a_merge_is_overridden() {
+        assert_eq!(
+            tree("a: &x [b]\nc: *x\n"),
+            r#"{"a"1:1=["b"1:8]1:7 "c"2:1=["b"2:4]2:4}1:1"#
+        );
+        assert_eq!(
+            tree("- &x {a: b, c: d}\n- <<: *x\n  c: e\n"),
+            r#"[{"a"1:7="b"1:10 "c"1:13="d"1:16}1:6 {"c"3:3="e"3:6 "a"2:7="b"2:7}2:3]1:1"#
+        );
+    }
+
+    #[test]
+    fn json_is_read_to_the_letter() {
+        assert_eq!(
+            tree(
+                "{\n\t\"a\\/b\":\t\"\\ud83d\\ude00\\u00e4\\t\",\n\t\"c\": [true, null, -1.5e3]\n}"
+            ),
+            r#"{"a/b"2:2="😀ä\t"2:10 "c"3:2=[bool3:8 null3:14 number3:20]3:7}1:1"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_yaml_says_where() {
+        for (text, line, column, start) in [
+            ("a: [b\nc: d", 2, 2, 7),
+            ("ä: *b", 1, 4, 4),
+            ("a: \"b", 1, 4, 3),
+            ("a:\n\t- b", 2, 2, 4),
+            ("a: \u{0}", 1, 4, 3),
+        ] {
+            let error = documents(text).unwrap_err();
+            assert_eq!(
+                (error.at.line, error.at.column, error.at.start),
+                (line, column, start),
+                "{text:?} {error:?}"
+            );
+            assert!(!error.message.contains("line"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_small_text_is_no_large_tree() {
+        let mut bomb = String::from("- &a [x, x, x, x, x, x, x, x, x, x]\n");
+        for (name, of) in ["b", "c", "d", "e", "f", "g"]
+            .into_iter()
+            .zip(["a", "b", "c", "d", "e", "f"])
+        {
+            bomb += &format!("- &{name} [{}]\n", vec![format!("*{of}"); 10].join(", "));
+        }
+        assert!(documents(&bomb).is_err());
+        assert!(documents(&"[".repeat(10_000)).is_err());
+        assert!(documents(&"- ".repeat(10_000)).is_err());
+        assert!(documents(&"{a: ".repeat(10_000)).is_err());
+        assert!(documents(&"? ".repeat(10_000)).is_err());
+        // A list that many entries share is none.
+        let shared = format!(
+            "- &a [b, c, d]\n{}",
+            "- match: quay.io\n  namespaces: *a\n".repeat(2_000)
+        );
+        assert_eq!(documents(&shared).unwrap().len(), 1);
     }
 }

@@ -122,7 +122,7 @@ where
 /// overtake the answer: a client that still sends its 40 MiB would not see our 413.
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) -> io::Result<()> {
     io.shutdown().await?;
-    let mut unread = [0; 8 * 1024];
+    let mut unread = vec![0; 8 * 1024];
     while io.read(&mut unread).await? > 0 {}
     Ok(())
 }

@@ -26,7 +26,7 @@ pub fn allowance(query: Option<&str>) -> Duration {
         .and_then(parse_duration)
         .filter(|asked| !asked.is_zero())
         .map_or(LONGEST, |asked| asked.min(LONGEST));
-    asked - (asked / 10).min(LONGEST_MARGIN)
+    asked.saturating_sub((asked / 10).min(LONGEST_MARGIN))
 }
 
 /// Reads a duration as Go's `time.ParseDuration` does: `300ms`, `1.5h`, `2h45m`.

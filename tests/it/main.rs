@@ -9,7 +9,10 @@
     reason = "a test that fails says so by panicking, and skips say so on standard output"
 )]
 
+mod admission;
 mod architecture;
 mod image;
 mod oracle;
 mod policy;
+mod pull_secret;
+mod server;

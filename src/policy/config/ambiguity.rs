@@ -4,7 +4,7 @@
 //! other. The work grows with the map and with the number of equals found, which is
 //! capped, not with the square of its length.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -40,6 +40,9 @@ impl<'d> Member<'d, '_> {
 /// What makes two patterns the same.
 type Same<'d> = (bool, &'d str, u16, &'d str);
 
+/// Sorted, so that the same map has the same errors in the same words each time.
+type Groups<'d, 's> = BTreeMap<Same<'d>, Vec<Member<'d, 's>>>;
+
 struct Reports<'p> {
     problems: &'p mut Problems,
     reported: usize,
@@ -53,7 +56,6 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
         compared: 0,
     };
     let groups = same_patterns(draft);
-    // Errors are sorted by place later; here any order does.
     for members in groups.values() {
         if reports.within_one_pattern(members).is_break() {
             return;
@@ -62,8 +64,8 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     _ = reports.between_globs(&groups);
 }
 
-fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> HashMap<Same<'d>, Vec<Member<'d, 's>>> {
-    let mut groups: HashMap<Same<'d>, Vec<Member<'d, 's>>> = HashMap::new();
+fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Groups<'d, 's> {
+    let mut groups = Groups::new();
     for (entry, draft) in draft.entries.iter().enumerate() {
         for (which, pattern) in draft.entry.patterns.iter().enumerate() {
             let same = (
@@ -125,11 +127,8 @@ impl Reports<'_> {
     }
 
     /// Different globs with as many literal characters and the same path.
-    fn between_globs(
-        &mut self,
-        groups: &HashMap<Same<'_>, Vec<Member<'_, '_>>>,
-    ) -> ControlFlow<()> {
-        let mut ranks: HashMap<(u16, &str, usize), Vec<&[Member<'_, '_>]>> = HashMap::new();
+    fn between_globs(&mut self, groups: &Groups<'_, '_>) -> ControlFlow<()> {
+        let mut ranks: BTreeMap<(u16, &str, usize), Vec<&[Member<'_, '_>]>> = BTreeMap::new();
         for members in groups.values() {
             if let Some(pattern) = members.first().and_then(Member::pattern)
                 && pattern.is_glob()

@@ -129,6 +129,8 @@ pub(super) fn belongs_to(key: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -160,5 +162,29 @@ mod tests {
             Some("in an entry of `registries`")
         );
         assert_eq!(belongs_to("metadata"), None);
+    }
+
+    #[test]
+    fn the_schema_has_the_same_keys_and_words() {
+        let schema: serde_json::Value = serde_json::from_str(super::super::SCHEMA).unwrap();
+        for (name, keys) in [
+            ("RegistryMap", MAP),
+            ("Entry", ENTRY),
+            ("PullSecret", PULL_SECRET),
+            ("UnknownRegistries", UNKNOWN),
+            ("Override", OVERRIDE),
+            ("RegistryMapTest", TEST),
+            ("Case", CASE),
+        ] {
+            let definition = &schema["$defs"][name];
+            let properties = definition["properties"].as_object().unwrap();
+            let found: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+            assert_eq!(found, keys.iter().copied().collect(), "{name}");
+            assert_eq!(definition["additionalProperties"], false, "{name}");
+        }
+        assert_eq!(
+            schema["$defs"]["Action"]["enum"],
+            serde_json::json!(ACTIONS)
+        );
     }
 }

@@ -27,11 +27,16 @@ struct Deny<'d, 's> {
 
 /// One pattern that allows: of an entry, of `publicRegistries` or of its default.
 #[derive(Clone, Copy)]
-struct Allow<'d, 's> {
+struct Allow<'d> {
     pattern: &'d Pattern,
-    place: Option<&'d Place<'s>>,
     namespaces: Option<&'d [String]>,
     is_entry: bool,
+}
+
+/// One that is written, and where.
+struct Placed<'d, 's> {
+    allow: Allow<'d>,
+    place: &'d Place<'s>,
 }
 
 #[derive(Default)]
@@ -45,68 +50,78 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     if denies.literal.is_empty() && denies.globs.is_empty() {
         return;
     }
-    let default = default_public_registries();
-    let default = if draft.public.is_none() {
-        default
-    } else {
-        Vec::new()
-    };
     let mut compared = 0;
-    let found = allows(draft, &default).filter_map(|allow| {
-        let deny = denies.outranked_by(allow, &mut compared)?;
+    let found = allows(draft).filter_map(|allow| {
+        let deny = denies.outranked_by(allow.allow, &mut compared)?;
         Some((allow, deny))
     });
     for (allow, deny) in found.take(MOST_REPORTED) {
-        problems.add(warning(allow, deny));
+        let message = format!(
+            "this out-ranks part of the deny `{}`",
+            deny.draft.entry.name
+        );
+        problems.add(
+            Diagnostic::new(Severity::Warning, allow.place, message)
+                .also(deny.place, "the deny")
+                .help("leave it so if the exception is meant"),
+        );
+    }
+    if draft.public.is_none() {
+        check_default(&denies, problems);
     }
 }
 
-fn warning(allow: Allow<'_, '_>, deny: Deny<'_, '_>) -> Diagnostic {
-    let name = &deny.draft.entry.name;
-    match allow.place {
-        Some(place) => {
-            let message = format!(
-                "`{}` is allowed before part of the deny `{name}`",
-                allow.pattern
-            );
-            Diagnostic::new(Severity::Warning, place, message).also(deny.place, "the deny")
+/// The list that stands in for `publicRegistries` has no place of its own.
+fn check_default(denies: &Denies<'_, '_>, problems: &mut Problems) {
+    let default = default_public_registries();
+    let literal = denies
+        .literal
+        .values()
+        .flat_map(|paths| paths.values().flatten());
+    for deny in denies.globs.iter().chain(literal).take(MOST_REPORTED) {
+        let outranking = default.iter().filter(|pattern| {
+            let allow = Allow {
+                pattern,
+                namespaces: None,
+                is_entry: false,
+            };
+            outranks_part(allow, *deny)
+        });
+        let names: Vec<&str> = outranking.map(|pattern| pattern.text.as_str()).collect();
+        if names.is_empty() {
+            continue;
         }
-        None => {
-            let message = format!(
-                "`{}` is allowed before part of this deny: it is a public registry by default",
-                allow.pattern
-            );
+        let message = format!(
+            "public registries by default out-rank part of this deny: {}",
+            names.join(", ")
+        );
+        problems.add(
             Diagnostic::new(Severity::Warning, deny.place, message)
-                .help("write `publicRegistries` without it")
-        }
+                .help("write `publicRegistries` without them"),
+        );
     }
 }
 
-fn allows<'d, 's>(
-    draft: &'d Draft<'s>,
-    default: &'d [Pattern],
-) -> impl Iterator<Item = Allow<'d, 's>> {
+fn allows<'d, 's>(draft: &'d Draft<'s>) -> impl Iterator<Item = Placed<'d, 's>> {
     let entries = draft.entries.iter();
     let entries =
         entries.filter(|draft| matches!(draft.entry.action, Action::Allow | Action::Audit));
     let entries = entries.flat_map(|draft| {
         let patterns = draft.entry.patterns.iter().zip(&draft.patterns);
-        patterns.map(|(pattern, place)| Allow {
-            pattern,
-            place: Some(place),
-            namespaces: draft.entry.namespaces.as_deref(),
-            is_entry: true,
-        })
+        let namespaces = draft.entry.namespaces.as_deref();
+        patterns.map(move |(pattern, place)| (pattern, place, namespaces, true))
     });
     let public = draft.public.iter().flat_map(|given| &given.value);
-    let public = public.map(|(pattern, place)| (pattern, Some(place)));
-    let public = public.chain(default.iter().map(|pattern| (pattern, None)));
-    entries.chain(public.map(|(pattern, place)| Allow {
-        pattern,
+    let public = public.map(|(pattern, place)| (pattern, place, None, false));
+    let placed = |(pattern, place, namespaces, is_entry)| Placed {
+        allow: Allow {
+            pattern,
+            namespaces,
+            is_entry,
+        },
         place,
-        namespaces: None,
-        is_entry: false,
-    }))
+    };
+    entries.chain(public).map(placed)
 }
 
 impl<'d, 's> Denies<'d, 's> {
@@ -136,7 +151,7 @@ impl<'d, 's> Denies<'d, 's> {
         denies
     }
 
-    fn outranked_by(&self, allow: Allow<'d, 's>, compared: &mut usize) -> Option<Deny<'d, 's>> {
+    fn outranked_by(&self, allow: Allow<'d>, compared: &mut usize) -> Option<Deny<'d, 's>> {
         let mut outranked = |deny: &Deny<'d, 's>| {
             *compared += 1;
             *compared <= MOST_COMPARED && outranks_part(allow, *deny)
@@ -161,7 +176,7 @@ impl<'d, 's> Denies<'d, 's> {
     }
 }
 
-fn outranks_part(allow: Allow<'_, '_>, deny: Deny<'_, '_>) -> bool {
+fn outranks_part(allow: Allow<'_>, deny: Deny<'_, '_>) -> bool {
     let rank = |pattern: &Pattern| {
         (
             !pattern.is_glob(),

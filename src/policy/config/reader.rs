@@ -21,11 +21,19 @@ pub(super) struct Field<'s, 't> {
 pub(super) struct Fields<'s, 't> {
     pub(super) place: Place<'s>,
     known: HashMap<&'t str, Field<'s, 't>>,
+    has_unknown: bool,
 }
 
 impl<'s, 't> Fields<'s, 't> {
     pub(super) fn take(&mut self, key: &str) -> Option<Field<'s, 't>> {
         self.known.remove(key)
+    }
+
+    /// Complains that a key is not there, unless another was written in its stead.
+    pub(super) fn missing(&self, problems: &mut Problems, message: &str) {
+        if !self.has_unknown {
+            problems.error(&self.place, message);
+        }
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -136,12 +144,24 @@ impl<'s, 't> Field<'s, 't> {
         matches!(self.node.value, Value::String(_))
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_))
+    }
+
     pub(super) fn is_map(&self) -> bool {
         matches!(self.node.value, Value::Map(_))
     }
 
     pub(super) fn is_null(&self) -> bool {
         matches!(self.node.value, Value::Null)
+    }
+
+    /// The text, if it is one; without complaint.
+    pub(super) fn as_text(&self) -> Option<&'t str> {
+        match &self.node.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// A text, which may be empty.
@@ -157,7 +177,7 @@ impl<'s, 't> Field<'s, 't> {
         match &self.node.value {
             Value::String(text) if !text.trim().is_empty() => Some(text),
             Value::Bool | Value::Number => {
-                let written = self.written();
+                let written = self.written().escape_debug();
                 let what = if matches!(self.node.value, Value::Bool) {
                     "a yes or no"
                 } else {
@@ -193,7 +213,8 @@ impl<'s, 't> Field<'s, 't> {
         }
     }
 
-    fn written(&self) -> &'s str {
+    /// Its own text in the file.
+    pub(super) fn written(&self) -> &'s str {
         let at = self.place.at;
         let text: &'s str = &self.place.file.text;
         text.get(at.start..at.start + at.len).unwrap_or_default()
@@ -217,7 +238,7 @@ impl<'s, 't> Field<'s, 't> {
                 None
             }
             Value::String(text) => {
-                let help = format!("write [{text}]");
+                let help = format!("write [{}]", text.escape_debug());
                 let message = format!("{} is a list, not a text", self.name());
                 problems.add(Diagnostic::new(Severity::Error, &self.place, message).help(help));
                 None
@@ -268,6 +289,7 @@ impl<'s, 't> Field<'s, 't> {
         }
         Some(Fields {
             place: self.place.clone(),
+            has_unknown: places.len() > fields.len(),
             known: fields,
         })
     }

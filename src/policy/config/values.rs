@@ -44,8 +44,7 @@ pub(super) enum Day {
 
 /// `YYYY-MM-DD`, a day in UTC, or a time by RFC 3339.
 pub(super) fn time(field: &Field<'_, '_>, day: Day, problems: &mut Problems) -> Option<Timestamp> {
-    let text = field.text(problems)?;
-    let found = parse_time(text, day);
+    let found = field.as_text().and_then(|text| parse_time(text, day));
     if found.is_none() {
         problems.error(
             &field.place,
@@ -108,8 +107,11 @@ pub(super) fn secret_name(field: &Field<'_, '_>, problems: &mut Problems) -> Opt
     if !valid {
         problems.error(
             &field.place,
-            "a secret's name is lower case letters, digits, `-` and `.`, begins and ends with a \
-             letter or digit, and is no longer than 253 characters",
+            format!(
+                "`{}` is no name of a secret: write lower case letters, digits, `-` and `.`, begin \
+                 and end with a letter or digit, and no more than 253 characters",
+                name.escape_debug()
+            ),
         );
     }
     valid.then(|| name.to_owned())
@@ -128,8 +130,11 @@ pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Optio
     if !valid {
         problems.error(
             &field.place,
-            "a namespace is lower case letters, digits and `-`, begins and ends with a letter or \
-             digit, and is no longer than 63 characters; one `*` stands for any of them",
+            format!(
+                "`{}` is no namespace: write lower case letters, digits and `-`, begin and end with a \
+                 letter or digit, and no more than 63 characters; a `*` stands for any of them",
+                glob.escape_debug()
+            ),
         );
     }
     valid.then(|| glob.to_owned())
@@ -162,12 +167,15 @@ pub(super) fn words(field: &Field<'_, '_>, problems: &mut Problems) -> Option<St
 /// The name of an entry.
 pub(super) fn entry_name(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
     let name = field.text(problems)?;
-    let valid =
-        name.len() <= LONGEST_NAME && name.trim() == name && !name.contains(char::is_control);
+    // It stands in messages, metrics and audit annotations: nothing that hides or turns
+    // what is around it.
+    let visible =
+        |letter: char| letter == ' ' || letter.is_ascii_graphic() || letter.is_alphanumeric();
+    let valid = name.len() <= LONGEST_NAME && name.trim() == name && name.chars().all(visible);
     if !valid {
         problems.error(
             &field.place,
-            "an entry's name is one line of no more than 253 characters, without spaces at its ends",
+            "an entry's name is letters, digits, signs and spaces, without spaces at its ends, and no longer than 253 characters",
         );
     }
     valid.then(|| name.to_owned())

@@ -1,0 +1,202 @@
+//! One entry of `registries`, read from its map of keys.
+
+use jiff::Timestamp;
+
+use super::diagnostic::{Diagnostic, Place, Severity};
+use super::draft::DraftEntry;
+use super::reader::{Field, Fields, Problems};
+use super::values::{self, Day};
+use super::{Action, Pattern, keys};
+use crate::policy::Entry;
+
+/// Reads an entry. What is wrong in it is left out of it, but for `match`: without a
+/// pattern there is no entry.
+pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<DraftEntry<'s>> {
+    if item.is_text() {
+        let message = "an entry is a map, not a text";
+        problems.add(
+            Diagnostic::new(Severity::Error, &item.place, message).help(format!(
+                "write `- match: {}`",
+                item.written().escape_debug()
+            )),
+        );
+        return None;
+    }
+    let mut fields = item.map(keys::ENTRY, problems)?;
+    let patterns = patterns(&mut fields, problems);
+    let name = fields.take("name");
+    let given_name = name
+        .as_ref()
+        .and_then(|field| values::entry_name(field, problems));
+    let pull_secrets = pull_secrets(&mut fields, problems);
+    let namespaces = fields
+        .take("namespaces")
+        .map(|field| values::some(&field, problems, values::namespace).unwrap_or_default());
+    refuse_selector(&mut fields, problems);
+    let action = fields.take("action");
+    let action = action.map_or(Some(Action::Allow), |field| {
+        values::action(&field, problems)
+    });
+    let reason = fields
+        .take("reason")
+        .and_then(|field| values::words(&field, problems));
+    let (from, until) = times(&mut fields, action, problems);
+    let replace_with = replace_with(&mut fields, problems);
+
+    // Without patterns there is no entry; the complaint has been made.
+    let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
+    let (first, first_place) = (patterns.first()?, places.first()?);
+    check_deep(&patterns, &places, &pull_secrets, problems);
+    let place = &fields.place;
+    Some(DraftEntry {
+        name: name.map_or_else(|| first_place.clone(), |field| field.place),
+        entry: Entry {
+            name: given_name.unwrap_or_else(|| first.text.clone()),
+            pull_secrets,
+            action: action.unwrap_or(Action::Allow),
+            reason,
+            from,
+            until,
+            replace_with,
+            namespaces,
+            location: format!("{}:{}", place.file.name, place.at.line),
+            patterns,
+        },
+        patterns: places,
+    })
+}
+
+fn patterns<'s>(
+    fields: &mut Fields<'s, '_>,
+    problems: &mut Problems,
+) -> Option<Vec<(Pattern, Place<'s>)>> {
+    let Some(field) = fields.take("match") else {
+        fields.missing(
+            problems,
+            "an entry needs `match`: the registry it is for, like `match: registry.example.com`",
+        );
+        return None;
+    };
+    if !field.is_list() {
+        let pattern = values::pattern(&field, problems)?;
+        return Some(vec![(pattern, field.place)]);
+    }
+    let items = field.list(problems)?;
+    if items.is_empty() {
+        problems.error(
+            &field.place,
+            "`match` is an empty list: name at least one registry",
+        );
+        return None;
+    }
+    let each = |item: Field<'s, '_>| Some((values::pattern(&item, problems)?, item.place));
+    Some(items.into_iter().filter_map(each).collect())
+}
+
+fn pull_secrets(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> Vec<String> {
+    let Some(field) = fields.take("pullSecrets") else {
+        return Vec::new();
+    };
+    let items = field.list(problems).unwrap_or_default();
+    let mut names: Vec<String> = Vec::new();
+    for item in items {
+        let Some(name) = pull_secret(&item, problems) else {
+            continue;
+        };
+        if names.contains(&name) {
+            problems.error(&item.place, format!("`{name}` is named twice"));
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn pull_secret(item: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
+    if !item.is_map() {
+        return values::secret_name(item, problems);
+    }
+    let mut fields = item.map(keys::PULL_SECRET, problems)?;
+    if let Some(copy) = fields.take("copyFrom") {
+        problems.error(
+            &copy.place,
+            "this build does not support `copyFrom` yet: create the secret in the pod's namespace and leave `copyFrom` out",
+        );
+    }
+    let Some(name) = fields.take("name") else {
+        fields.missing(problems, "a pull secret needs `name`");
+        return None;
+    };
+    values::secret_name(&name, problems)
+}
+
+/// Says that a key has no meaning yet, rather than to ignore it.
+pub(super) fn refuse_selector(fields: &mut Fields<'_, '_>, problems: &mut Problems) {
+    if let Some(selector) = fields.take("namespaceSelector") {
+        problems.error(
+            &selector.place,
+            "this build does not support `namespaceSelector` yet: write `namespaces`",
+        );
+    }
+}
+
+fn times(
+    fields: &mut Fields<'_, '_>,
+    action: Option<Action>,
+    problems: &mut Problems,
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    let from = fields.take("from");
+    let until = fields.take("until");
+    if let (Some(field), Some(action)) = (&from, action)
+        && action != Action::Deny
+    {
+        problems.error(
+            &field.place,
+            "`from` says when a deny begins: write `action: deny`, or leave `from` out",
+        );
+    }
+    if let (Some(field), Some(Action::Deny)) = (&until, action) {
+        problems.error(
+            &field.place,
+            "a deny does not end by itself: leave `until` out, and the entry when it is over",
+        );
+    }
+    (
+        from.and_then(|field| values::time(&field, Day::Begins, problems)),
+        until.and_then(|field| values::time(&field, Day::Ends, problems)),
+    )
+}
+
+fn replace_with(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> Option<String> {
+    let field = fields.take("replaceWith")?;
+    let pattern = values::pattern(&field, problems)?;
+    if pattern.is_glob() {
+        problems.error(
+            &field.place,
+            "`replaceWith` is one place to take images from: write it without `*`",
+        );
+        return None;
+    }
+    Some(pattern.text)
+}
+
+/// A kubelet compares label by label, so no key of a secret could be meant.
+fn check_deep(
+    patterns: &[Pattern],
+    places: &[Place<'_>],
+    pull_secrets: &[String],
+    problems: &mut Problems,
+) {
+    if pull_secrets.is_empty() {
+        return;
+    }
+    for (pattern, place) in patterns.iter().zip(places) {
+        if pattern.is_deep() {
+            problems.error(
+                place,
+                "`**.` may not stand in an entry with `pullSecrets`: a kubelet compares label by \
+                 label, so write a pattern for each number of labels, like `*.example.com`",
+            );
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! TLS as a client meets it.
+
+use super::support::{
+    Client, Server, client_config, in_time, make_certificates, post, review, trusting, write_pair,
+};
+use pullpass::admission::Endpoint;
+use pullpass::certificates::DevelopmentCertificates;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+async fn negotiated(server: &Server, protocols: &[&[u8]]) -> std::io::Result<Option<Vec<u8>>> {
+    let config = client_config(&[&server.authority], protocols);
+    let mut client = Client::connect(server.webhook, &TlsConnector::from(Arc::new(config))).await?;
+    let answer = client.ask(&post(Endpoint::Mutate, &review("u"))).await;
+    assert_eq!(answer.status, 200);
+    Ok(client
+        .stream
+        .get_ref()
+        .1
+        .alpn_protocol()
+        .map(<[u8]>::to_vec))
+}
+
+#[tokio::test]
+async fn http_1_1_is_the_only_protocol() {
+    let server = Server::start(|_| {}).await;
+    let http = Some(b"http/1.1".to_vec());
+    assert_eq!(
+        negotiated(&server, &[b"h2", b"http/1.1"]).await.unwrap(),
+        http
+    );
+    assert_eq!(negotiated(&server, &[]).await.unwrap(), None);
+    assert!(negotiated(&server, &[b"h2"]).await.is_err());
+    server
+        .metric_becomes("pullpass_handshake_failures_total{reason=\"broken\"}", 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn tls_1_2_and_1_3_are_spoken() {
+    let server = Server::start(|_| {}).await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let mut config = client_config(&[&server.authority], &[b"http/1.1"]);
+        let provider = Arc::clone(config.crypto_provider());
+        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(
+            Arc::new(roots(&server.authority)),
+            Arc::clone(&provider),
+        );
+        config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_webpki_verifier(verifier.build().unwrap())
+            .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        let mut client = Client::connect(server.webhook, &connector).await.unwrap();
+        assert_eq!(
+            client
+                .ask(&post(Endpoint::Mutate, &review("u")))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(
+            client.stream.get_ref().1.protocol_version(),
+            Some(version.version)
+        );
+    }
+}
+
+fn roots(authority: &str) -> rustls::RootCertStore {
+    use rustls::pki_types::pem::PemObject;
+    let mut roots = rustls::RootCertStore::empty();
+    let der = rustls::pki_types::CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
+    roots.add(der).unwrap();
+    roots
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_trust_us_is_counted() {
+    let server = Server::start(|_| {}).await;
+    let stranger = make_certificates();
+    let connector = trusting(&[&stranger.authority]);
+    assert!(Client::connect(server.webhook, &connector).await.is_err());
+    server
+        .metric_becomes("pullpass_handshake_failures_total{reason=\"refused\"}", 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_come_is_given_up() {
+    let server = Server::start(|config| {
+        config.limits.handshake_timeout = std::time::Duration::from_millis(50);
+    })
+    .await;
+    let mut silent = Client::new(TcpStream::connect(server.webhook).await.unwrap());
+    silent.is_closed_in_silence().await;
+    assert_eq!(
+        server
+            .metric("pullpass_handshake_failures_total{reason=\"timeout\"}")
+            .await,
+        Some(1.0)
+    );
+}
+
+/// Counts how often something arrives, below TLS.
+struct Counting {
+    tcp: TcpStream,
+    reads: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.reads.fetch_add(1, SeqCst);
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_and_each_answer_is_one_segment() {
+    let server = Server::start(|_| {}).await;
+    let reads = Arc::new(AtomicUsize::new(0));
+    let tcp = Counting {
+        tcp: TcpStream::connect(server.webhook).await.unwrap(),
+        reads: Arc::clone(&reads),
+    };
+    let name = "localhost".try_into().unwrap();
+    let stream = trusting(&[&server.authority])
+        .connect(name, tcp)
+        .await
+        .unwrap();
+    let mut client = Client::new(stream);
+    // Answered once so that nothing of the handshake is left to come.
+    client.ask(&post(Endpoint::Mutate, &review("0"))).await;
+    let before = reads.load(SeqCst);
+    for uid in 0..20 {
+        let answer = client
+            .ask(&post(Endpoint::Validate, &review(&format!("uid-{uid}"))))
+            .await;
+        assert_eq!(answer.status, 200);
+        assert!(
+            answer.body.contains(&format!("uid-{uid}\"")),
+            "{}",
+            answer.body
+        );
+    }
+    assert_eq!(reads.load(SeqCst) - before, 20);
+    assert_eq!(
+        server
+            .metric("pullpass_connections_total{port=\"webhook\"}")
+            .await,
+        Some(1.0)
+    );
+}
+
+/// Puts a version in place as the kubelet does: a directory of its own, a link to
+/// it that is swapped by a rename, and the files as links through that link.
+fn publish(volume: &Path, version: &str, made: &DevelopmentCertificates) {
+    let directory = volume.join(format!("..{version}"));
+    fs::create_dir(&directory).unwrap();
+    write_pair(&directory, made);
+    symlink(format!("..{version}"), volume.join("..data_tmp")).unwrap();
+    fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
+    for file in ["tls.crt", "tls.key"] {
+        // There from the second version on.
+        let _ = symlink(format!("..data/{file}"), volume.join(file));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_handshake_fails_while_the_certificate_changes() {
+    let versions: Vec<_> = (0..4).map(|_| make_certificates()).collect();
+    let volume = tempfile::tempdir().unwrap();
+    publish(volume.path(), "v0", &versions[0]);
+    let server = Server::start(|config| {
+        config.certificate =
+            pullpass::server::CertificateSource::Files(pullpass::server::tls::PairFiles {
+                certificate: volume.path().join("tls.crt"),
+                key: volume.path().join("tls.key"),
+            });
+    })
+    .await;
+
+    let authorities: Vec<_> = versions
+        .iter()
+        .map(|made| made.authority.as_str())
+        .collect();
+    let connector = trusting(&authorities);
+    let (connected, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let address = server.webhook;
+    let clients: Vec<_> = (0..2)
+        .map(|_| {
+            let (connector, connected, stop) = (connector.clone(), connected.clone(), stop.clone());
+            tokio::spawn(async move {
+                while stop.load(SeqCst) == 0 {
+                    let mut client = Client::connect(address, &connector)
+                        .await
+                        .expect("handshake");
+                    let answer = client.ask(&post(Endpoint::Mutate, &review("u"))).await;
+                    assert_eq!(answer.status, 200);
+                    connected.fetch_add(1, SeqCst);
+                }
+            })
+        })
+        .collect();
+    // A connection from before goes on as it is.
+    let mut old = Client::connect(address, &connector).await.unwrap();
+    for (number, made) in versions.iter().enumerate().skip(1) {
+        let seen = connected.load(SeqCst);
+        publish(volume.path(), &format!("v{number}"), made);
+        // From now on for a client that trusts nothing else.
+        let newest = trusting(&[&made.authority]);
+        in_time(async {
+            while Client::connect(address, &newest).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+            while connected.load(SeqCst) < seen + 5 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+    stop.store(1, SeqCst);
+    for client in clients {
+        client.await.unwrap();
+    }
+    assert_eq!(
+        old.ask(&post(Endpoint::Mutate, &review("u"))).await.status,
+        200
+    );
+    assert_eq!(
+        server
+            .metric("pullpass_certificate_loads_total{result=\"ok\"}")
+            .await,
+        Some(4.0)
+    );
+    assert_eq!(
+        server
+            .metric("pullpass_certificate_loads_total{result=\"failed\"}")
+            .await,
+        Some(0.0)
+    );
+}
+
+#[tokio::test]
+async fn a_bad_pair_is_refused_and_the_last_good_one_kept() {
+    let server = Server::start(|_| {}).await;
+    let directory = server.directory.path().to_owned();
+    let failed = "pullpass_certificate_loads_total{result=\"failed\"}";
+    let other = make_certificates();
+    let mut failures = 0.0;
+    let own_key = fs::read(directory.join("tls.key")).unwrap();
+    let bad: [(&str, &[u8]); 5] = [
+        // The certificate of another pair: written one after the other, this is how
+        // every change begins.
+        ("tls.crt", other.certificate.as_bytes()),
+        ("tls.crt", b"rubbish"),
+        ("tls.crt", b""),
+        (
+            "tls.key",
+            b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        ),
+        ("tls.key", &own_key[..40]),
+    ];
+    for (file, content) in bad {
+        fs::write(directory.join(file), content).unwrap();
+        failures += 1.0;
+        server.metric_becomes(failed, failures).await;
+        assert_eq!(
+            server
+                .connect()
+                .await
+                .ask(&post(Endpoint::Mutate, &review("u")))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(
+            server
+                .metric("pullpass_certificate_last_load_successful")
+                .await,
+            Some(0.0)
+        );
+    }
+    fs::remove_file(directory.join("tls.crt")).unwrap();
+    server.metric_becomes(failed, failures + 1.0).await;
+    assert_eq!(server.admin("/readyz").await.status, 200);
+
+    fs::write(directory.join("tls.crt"), &other.certificate).unwrap();
+    fs::write(directory.join("tls.key"), &other.key).unwrap();
+    server
+        .metric_becomes("pullpass_certificate_last_load_successful", 1.0)
+        .await;
+    assert!(
+        Client::connect(server.webhook, &trusting(&[&other.authority]))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn rubbish_on_the_tls_port_harms_nobody() {
+    let server = Server::start(|_| {}).await;
+    let rubbish: [&[u8]; 3] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0; 100],
+        &[0x16, 3, 1, 0xff, 0xff, 1, 2, 3],
+    ];
+    for bytes in rubbish {
+        let mut tcp = TcpStream::connect(server.webhook).await.unwrap();
+        tcp.write_all(bytes).await.unwrap();
+        drop(tcp);
+    }
+    server
+        .metric_becomes("pullpass_handshake_failures_total{reason=\"broken\"}", 3.0)
+        .await;
+    assert_eq!(
+        server
+            .connect()
+            .await
+            .ask(&post(Endpoint::Mutate, &review("u")))
+            .await
+            .status,
+        200
+    );
+}
