@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod policy;
 pub mod policy_file;
 pub mod pull_secret;
+pub mod rotation;
 pub mod server;
 pub mod telemetry;
 pub mod text;

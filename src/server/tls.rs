@@ -7,6 +7,7 @@
 //! is one atomic store: a handshake sees the old pair or the new one, never neither.
 
 use crate::metrics::Metrics;
+use crate::rotation::names;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use rustls::ServerConfig;
@@ -18,7 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate chain with its private key, checked to belong together.
 #[derive(Debug, Clone)]
@@ -96,23 +97,6 @@ fn refused(error: rustls::Error) -> PairError {
         )),
         error => PairError::Key(format!("holds a key that cannot be used: {error}")),
     }
-}
-
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let extension = certificate.subject_alternative_name().ok().flatten();
-    let names = extension
-        .iter()
-        .flat_map(|names| &names.value.general_names);
-    names
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            GeneralName::IPAddress(bytes) => match **bytes {
-                [a, b, c, d] => Some(std::net::Ipv4Addr::new(a, b, c, d).to_string()),
-                _ => Some(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(*bytes).ok()?).to_string()),
-            },
-            _ => None,
-        })
-        .collect()
 }
 
 /// The two files that a pair is read from.
