@@ -257,9 +257,11 @@ impl View<'_> {
         }
         let mut recipe = Recipe::new(Reason::Promotion, self.state);
         if let Some(old) = recipe.state.issuer.take() {
-            let until = recipe.state.times.leaves_end;
-            let until = until.unwrap_or(old.anchor.not_after());
-            recipe.retire(old.anchor, until);
+            let known = recipe.state.times.leaves_end;
+            let until = known.unwrap_or(old.anchor.not_after());
+            let leaf = self.state.leaf.as_ref();
+            let leaf_ends = leaf.map_or(until, |(leaf, _)| leaf.not_after());
+            recipe.retire(old.anchor, until.max(leaf_ends));
         }
         recipe.state.issuer = recipe.state.next.take();
         recipe.state.times.next_published = None;
@@ -330,9 +332,14 @@ impl View<'_> {
 
     fn next_leaf(&self) -> Option<Recipe> {
         let issuer = self.issuer()?;
-        let good = self.state.leaf.as_ref().is_some_and(|leaf| {
-            self.now < self.settings.renew_leaf(leaf).max(self.just_issued(leaf))
-                && self.now < leaf.not_after()
+        let good = self.state.leaf.as_ref().is_some_and(|(leaf, anchor)| {
+            // One that its CA's end has cut short is not renewed again and again.
+            let due = if anchor.not_after() <= leaf.not_after() {
+                leaf.not_after()
+            } else {
+                self.settings.renew_leaf(leaf)
+            };
+            self.now < due
                 && leaf.not_before() <= later(self.now, SKEW)
                 && self.settings.names.iter().all(|name| has_name(leaf, name))
         });
@@ -341,33 +348,31 @@ impl View<'_> {
         })
     }
 
-    /// A leaf that its CA's end has cut short is not renewed again and again.
-    fn just_issued(&self, leaf: &Leaf) -> Timestamp {
-        let issuer_ends = self.state.issuer_of(leaf).map(Anchor::not_after);
-        match issuer_ends {
-            Some(end) if end <= leaf.not_after() => leaf.not_after(),
-            _ => Timestamp::MIN,
-        }
-    }
-
     /// CAs whose last leaf has ended, or which have ended themselves.
     fn retirement(&self) -> Option<Recipe> {
+        let State { retired, leaf, .. } = self.state;
+        let leaf = leaf.as_ref();
         let over = self.state.times.retired_until;
         let over = over.is_some_and(|until| self.now >= until);
-        let served = self.state.leaf.as_ref();
         let goes = |anchor: &Anchor| {
-            (over || self.now >= anchor.not_after())
-                && !served.is_some_and(|leaf| leaf.not_after() > self.now && anchor.issued(leaf))
+            let served = leaf.is_some_and(|(leaf, by)| by == anchor && leaf.not_after() > self.now);
+            (over || self.now >= anchor.not_after()) && !served
         };
-        if !self.state.retired.iter().any(goes) {
-            return None;
+        if retired.iter().any(goes) {
+            let mut recipe = Recipe::new(Reason::Retirement, self.state);
+            recipe.state.retired.retain(|anchor| !goes(anchor));
+            if recipe.state.retired.is_empty() {
+                recipe.state.times.retired_until = None;
+            }
+            return Some(recipe);
         }
-        let mut recipe = Recipe::new(Reason::Retirement, self.state);
-        recipe.state.retired.retain(|anchor| !goes(anchor));
-        if recipe.state.retired.is_empty() {
-            recipe.state.times.retired_until = None;
-        }
-        Some(recipe)
+        (!retired.is_empty() && self.state.times.retired_until.is_none()).then(|| {
+            let until = later(self.now, signed(self.settings.leaf_lifetime));
+            let leaf_ends = leaf.map_or(until, |(leaf, _)| leaf.not_after());
+            let mut recipe = Recipe::new(Reason::Retiring, self.state);
+            recipe.state.times.retired_until = Some(until.max(leaf_ends));
+            recipe
+        })
     }
 
     fn publish(&self) -> Option<String> {
@@ -379,8 +384,7 @@ impl View<'_> {
     /// The Secret's leaf, once every client can have learnt to trust it. A replica that
     /// serves nothing yet need not wait: it has nothing better.
     fn adopt(&self) -> Option<Adoption> {
-        let leaf = self.state.leaf.as_ref()?;
-        let anchor = self.state.issuer_of(leaf)?;
+        let (leaf, anchor) = self.state.leaf.as_ref()?;
         let serving = self.memory.serving.as_ref();
         let serving = serving.filter(|(served, _)| served.not_after() > self.now);
         let settled = match serving {
@@ -413,17 +417,18 @@ impl View<'_> {
             ..
         } = self.state;
         let settle = self.settings.settle();
-        let leaf_settled = leaf.as_ref().and_then(|leaf| {
-            let anchor = self.state.issuer_of(leaf)?;
-            self.settled(anchor)
-        });
+        let leaf = leaf.as_ref();
+        let serving = self.memory.serving();
+        let waiting = leaf.filter(|(leaf, _)| serving.is_some_and(|served| !served.is(leaf)));
+        let leaf_settled = waiting.and_then(|(_, anchor)| self.settled(anchor));
+        let leaf = leaf.map(|(leaf, _)| leaf);
         let times = [
             issuer
                 .as_ref()
                 .map(|issuer| self.settings.renew_authority(&issuer.anchor)),
             issuer.as_ref().map(|issuer| issuer.anchor.not_after()),
-            leaf.as_ref().map(|leaf| self.settings.renew_leaf(leaf)),
-            leaf.as_ref().map(Leaf::not_after),
+            leaf.map(|leaf| self.settings.renew_leaf(leaf)),
+            leaf.map(Leaf::not_after),
             times.next_published.map(|at| later(at, settle)),
             times.retired_until,
             leaf_settled,
@@ -446,7 +451,7 @@ impl View<'_> {
     /// may want different names, and must not take them from each other in turns.
     fn leaf_names(&self) -> Vec<String> {
         let mut names = self.settings.names.clone();
-        if let Some(leaf) = &self.state.leaf
+        if let Some((leaf, _)) = &self.state.leaf
             && !self.settings.names.iter().all(|name| has_name(leaf, name))
         {
             let others = leaf.names().iter();

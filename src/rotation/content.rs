@@ -87,8 +87,8 @@ pub(super) struct State {
     pub(super) next: Option<Authority>,
     /// CAs that issue no more and are still trusted.
     pub(super) retired: Vec<Anchor>,
-    /// What is to be served.
-    pub(super) leaf: Option<Leaf>,
+    /// What is to be served, and which of these CAs has issued it.
+    pub(super) leaf: Option<(Leaf, Anchor)>,
     pub(super) times: Times,
 }
 
@@ -132,7 +132,10 @@ impl State {
             times: Times::read(content.expose(TIMES)),
         };
         let leaf = Leaf::from_bytes(content.expose(CERTIFICATE), content.expose(KEY));
-        state.leaf = leaf.filter(|leaf| state.issuer_of(leaf).is_some());
+        state.leaf = leaf.and_then(|leaf| {
+            let anchor = state.trusted().find(|anchor| anchor.issued(&leaf))?.clone();
+            Some((leaf, anchor))
+        });
         state
     }
 
@@ -146,11 +149,6 @@ impl State {
 
     pub(super) fn bundle(&self) -> String {
         bundle(self.trusted())
-    }
-
-    /// The trusted CA that has issued the leaf.
-    pub(super) fn issuer_of(&self, leaf: &Leaf) -> Option<&Anchor> {
-        self.trusted().find(|anchor| anchor.issued(leaf))
     }
 
     pub(super) fn change(&self) -> Change {
@@ -167,9 +165,10 @@ impl State {
             let pem = authority.as_ref().map(|authority| &authority.key);
             put(key, pem.map(|key| key.expose_pem().as_bytes()));
         }
-        let pem = self.leaf.as_ref().map(Leaf::to_pem);
+        let leaf = self.leaf.as_ref().map(|(leaf, _)| leaf);
+        let pem = leaf.map(Leaf::to_pem);
         put(CERTIFICATE, pem.as_deref().map(str::as_bytes));
-        let key = self.leaf.as_ref().map(Leaf::key);
+        let key = leaf.map(Leaf::key);
         put(KEY, key.map(|key| key.expose_pem().as_bytes()));
         put(TIMES, Some(self.times.write().as_bytes()));
         Change(change)

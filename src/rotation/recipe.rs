@@ -60,6 +60,8 @@ pub enum Reason {
     Leaf,
     /// The last leaf of an old CA has ended.
     Retirement,
+    /// It is not known when the last leaf of an old CA ends.
+    Retiring,
     /// What a replica serves was no longer in the Secret.
     StillServed,
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Reason {
             Self::Promotion => "the next CA issues from now on",
             Self::Leaf => "next certificate",
             Self::Retirement => "an old CA is no longer needed",
+            Self::Retiring => "an old CA stays for as long as a certificate lasts",
             Self::StillServed => "the CA of the certificate that is served was missing",
         })
     }
@@ -153,9 +156,9 @@ impl Recipe {
             let leaf = maker.leaf(issuer, &order)?;
             let end = leaf.not_after();
             let before = state.times.leaves_end;
-            let before = before.or(state.leaf.as_ref().map(Leaf::not_after));
+            let before = before.or(state.leaf.as_ref().map(|(leaf, _)| leaf.not_after()));
             state.times.leaves_end = before.max(Some(end));
-            state.leaf = Some(leaf);
+            state.leaf = Some((leaf, issuer.anchor.clone()));
         }
         Ok(state.change())
     }
