@@ -23,8 +23,10 @@
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
 
 pub mod admission;
+pub mod certificate_keeper;
 pub mod certificates;
 pub mod cli;
+pub mod cluster;
 pub mod image;
 pub mod metrics;
 pub mod policy;

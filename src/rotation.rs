@@ -60,6 +60,21 @@ impl Settings {
         }
     }
 
+    /// What is wrong with them, if something is; in words about flags.
+    #[must_use]
+    pub fn complaint(&self) -> Option<&'static str> {
+        if self.leaf_lifetime > self.authority_lifetime / 3 {
+            return Some("a certificate must not last longer than a third of the CA's time");
+        }
+        if self.settle > self.leaf_lifetime / 6 {
+            return Some("the settle time must not be longer than a sixth of a certificate's time");
+        }
+        if self.leaf_lifetime < Duration::from_secs(6) {
+            return Some("a certificate must last six seconds or longer");
+        }
+        None
+    }
+
     fn settle(&self) -> SignedDuration {
         signed(self.settle)
     }
