@@ -63,7 +63,7 @@ pub const DEFAULT_PUBLIC_REGISTRIES: [&str; 11] = [
     "registry.k8s.io",
 ];
 
-/// Above this a map is warned of, in bytes: a ConfigMap holds 1 MiB with all around it.
+/// Above this a map is warned of, in bytes: a `ConfigMap` holds 1 MiB with all around it.
 const LARGE: usize = 900_000;
 
 /// A file of the map.

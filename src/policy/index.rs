@@ -106,9 +106,9 @@ impl Index {
                 match &entry.namespaces {
                     None => scopes.everywhere.push(target),
                     Some(namespaces) => {
-                        let scoped = scopes.scoped.get_or_insert_default();
+                        let by_name = scopes.scoped.get_or_insert_default();
                         for namespace in namespaces {
-                            scoped.namespaces.entry(namespace, Vec::new).push(target);
+                            by_name.namespaces.entry(namespace, Vec::new).push(target);
                         }
                     }
                 }

@@ -198,6 +198,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The tree as one line, with `line:column` after each value.
@@ -323,7 +325,8 @@ mod tests {
             .into_iter()
             .zip(["a", "b", "c", "d", "e", "f"])
         {
-            bomb += &format!("- &{name} [{}]\n", vec![format!("*{of}"); 10].join(", "));
+            let ten = vec![format!("*{of}"); 10].join(", ");
+            writeln!(bomb, "- &{name} [{ten}]").unwrap();
         }
         assert!(documents(&bomb).is_err());
         assert!(documents(&"[".repeat(10_000)).is_err());
