@@ -43,7 +43,8 @@ pub(crate) enum Output {
 }
 
 impl Daemon {
-    /// Starts a program; its log is `NAME.log` in `folder`. The folder `scratch` is
+    /// Starts a program; its log is `NAME.log` in `folder`, and all that it may want to
+    /// keep for a while is put there too. The folder `scratch` is
     /// removed when this process ends before the program.
     pub(crate) fn start(
         name: &str,
@@ -64,6 +65,7 @@ impl Daemon {
             .arg(scratch.map(Path::as_os_str).unwrap_or_default())
             .arg(program)
             .args(arguments)
+            .env("TMPDIR", folder)
             .stdin(Stdio::piped())
             .stdout(stdout)
             .stderr(file)

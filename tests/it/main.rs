@@ -11,6 +11,8 @@
 
 mod admission;
 mod architecture;
+mod cli;
+mod docs;
 mod image;
 mod oracle;
 mod policy;

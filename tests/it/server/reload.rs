@@ -87,7 +87,13 @@ async fn without_a_map_at_the_start_it_waits_for_one() {
             "{}",
             ready.body
         );
-        assert!(ready.body.contains("late.yaml"), "{}", ready.body);
+        let words = if broken.is_some() {
+            "in the log"
+        } else {
+            "late.yaml"
+        };
+        assert!(ready.body.contains(words), "{}", ready.body);
+        assert_eq!(ready.body.lines().count(), 4, "{}", ready.body);
         assert_eq!(server.admin("/livez").await.status, 200);
 
         fs::write(&path, MAP).unwrap();
