@@ -83,7 +83,7 @@ enum Command {
     Certs(certs::Command),
     /// Print the completion script of a shell
     ///
-    /// For instance: pullpass completion bash > /etc/bash_completion.d/pullpass
+    /// For instance: `pullpass completion bash > /etc/bash_completion.d/pullpass`
     Completion {
         /// The shell
         shell: clap_complete::Shell,

@@ -10,6 +10,7 @@ use std::fmt;
 
 pub use error::PatternError;
 use error::Problem;
+pub(super) use error::shown;
 
 use super::canonical::{self, HTTPS};
 use super::glob;

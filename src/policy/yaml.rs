@@ -10,6 +10,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
+use crate::text;
+
 /// How many values all aliases of a short text together may stand for. Of a long one
 /// as many as it has bytes: a list that a thousand entries share is no bomb.
 const MOST_ALIASED: usize = 10_000;
@@ -99,7 +101,7 @@ fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
         }
     }
     SyntaxError {
-        message: format!("this cannot be read: {message}"),
+        message: format!("this cannot be read: {}", text::visible(&message)),
         at,
     }
 }

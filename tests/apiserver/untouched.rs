@@ -165,6 +165,30 @@ async fn what_the_table_does_not_name_is_let_through() {
 }
 
 #[tokio::test]
+async fn an_existing_pod_is_never_patched() {
+    let map = MAP.replace(
+        "unknownRegistries: deny",
+        "  - {name: open, match: open.corp.example}\nunknownRegistries: deny",
+    );
+    let Some(scene) = Scene::with(Some(&map), everything).await else {
+        return;
+    };
+    let pod = pod_of("web", &["open.corp.example/web:1"]);
+    let mut pod = scene.namespace.create("pods", &pod).await.succeeded();
+    // The secret for this image is missing and cannot be added: a patch that tries is
+    // refused on `pods` and dropped on the sub-resource.
+    pod["spec"]["containers"][0]["image"] = json!("registry.corp.example/web:1");
+    let changed = scene.namespace.replace("pods/web", &pod).await.succeeded();
+    assert_eq!((secrets(&changed), injected(&changed)), (vec![], None));
+    let mut pod = changed;
+    pod["spec"]["ephemeralContainers"] =
+        json!([container("look", "registry.corp.example/tools:1")]);
+    let path = "pods/web/ephemeralcontainers";
+    let changed = scene.namespace.replace(path, &pod).await.succeeded();
+    assert_eq!((secrets(&changed), injected(&changed)), (vec![], None));
+}
+
+#[tokio::test]
 async fn fields_that_pullpass_does_not_know_survive() {
     let Some(scene) = Scene::new(MAP).await else {
         return;

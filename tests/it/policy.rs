@@ -28,6 +28,10 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_none_or(|extension| extension != "txt"))
         .collect();
+    if folder.ends_with("good") {
+        // What people copy from.
+        paths.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/registry-map.yaml"));
+    }
     assert!(!paths.is_empty(), "{}", folder.display());
     paths.sort();
     paths
@@ -298,4 +302,31 @@ fn everything_wrong_with_cases_is_said_at_once() {
         };
         compare_with_golden(&path, &said(&problems, &files));
     }
+}
+
+#[test]
+fn what_is_said_has_no_signs_that_a_terminal_acts_on() {
+    let text = "apiVersion: pullpass.dev/v1
+kind: RegistryMap # \u{202e}
+contact\u{202e}: x
+registries:
+  - {match: \"a\u{202e}.b\", action: \"\\e[31m\", name: \"\\u202e\", namespaces: [\"\\e\"], pullSecrets: [\"\\u202e\"]} # \u{202e}\u{85}
+  - {match: \"a.b/\\u202e\", until: \"\\e\", \"\\e[1m\": 1, \"\\e[1m\": 2}
+unknownRegistries: \"\\u202e\"
+---
+kind: \"\\e[31m\"
+";
+    let files = [source("map.yaml", text)];
+    let problems = load(&files, &Options::default()).unwrap_err();
+    assert!(problems.len() > 8, "{problems:?}");
+    let bad = |letter: char| letter != '\n' && (letter.is_control() || letter == '\u{202e}');
+    let plain = said(&problems, &files);
+    assert!(!plain.contains(bad), "{plain:?}");
+    // The colours are our own.
+    let coloured = render(&problems, &files, true);
+    assert!(coloured.contains("\u{1b}["));
+    assert!(
+        !coloured.replace("\u{1b}[", "").contains(bad),
+        "{coloured:?}"
+    );
 }

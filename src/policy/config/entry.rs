@@ -8,6 +8,7 @@ use super::reader::{Field, Fields, Problems};
 use super::values::{self, Day};
 use super::{Action, Pattern, keys};
 use crate::policy::Entry;
+use crate::policy::pattern::shown;
 
 /// Reads an entry. What is wrong in it is left out of it, but for `match`: without a
 /// pattern there is no entry.
@@ -70,7 +71,7 @@ fn keys_of<'s, 't>(item: &Field<'s, 't>, problems: &mut Problems) -> Option<Fiel
         return item.map(keys::ENTRY, problems);
     }
     let message = "an entry is a map, not a text";
-    let instead = format!("write `- match: {}`", item.written().escape_debug());
+    let instead = format!("write `- match: {}`", shown(item.written()));
     problems.add(Diagnostic::new(Severity::Error, &item.place, message).help(instead));
     None
 }

@@ -103,7 +103,7 @@ async fn without_a_map_at_the_start_it_waits_for_one() {
     }
 }
 
-/// Puts a version of the files in place as the kubelet does with a mounted ConfigMap.
+/// Puts a version of the files in place as the kubelet does with a mounted `ConfigMap`.
 fn publish(volume: &Path, version: &str, files: &[(&str, &str)]) {
     let directory = volume.join(format!("..{version}"));
     fs::create_dir(&directory).unwrap();

@@ -12,15 +12,17 @@ use pullpass::server::tls::{Certificate, Pair, PairError, PairFiles};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 async fn negotiated(server: &Server, protocols: &[&[u8]]) -> std::io::Result<Option<Vec<u8>>> {
@@ -204,6 +206,52 @@ fn publish(volume: &Path, version: &str, made: &DevelopmentCertificates) {
     }
 }
 
+/// Clients that connect anew for each request, for as long as they are wanted.
+struct Crowd {
+    connected: Arc<AtomicUsize>,
+    enough: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Crowd {
+    fn start(address: SocketAddr, connector: &TlsConnector) -> Self {
+        let (connected, enough) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let client = |_| {
+            let (connector, connected) = (connector.clone(), Arc::clone(&connected));
+            let enough = Arc::clone(&enough);
+            tokio::spawn(async move {
+                while !enough.load(SeqCst) {
+                    let client = Client::connect(address, &connector).await;
+                    let request = post(Endpoint::Mutate, &review("u"));
+                    assert_eq!(client.expect("handshake").ask(&request).await.status, 200);
+                    connected.fetch_add(1, SeqCst);
+                }
+            })
+        };
+        let clients = (0..2).map(client).collect();
+        Self {
+            connected,
+            enough,
+            clients,
+        }
+    }
+
+    async fn connects_five_times_more(&self) {
+        let enough = self.connected.load(SeqCst) + 5;
+        while self.connected.load(SeqCst) < enough {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Fails when one of them failed.
+    async fn end(self) {
+        self.enough.store(true, SeqCst);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_handshake_fails_while_the_certificate_changes() {
     let versions: Vec<_> = (0..4).map(|_| make_certificates()).collect();
@@ -216,66 +264,31 @@ async fn no_handshake_fails_while_the_certificate_changes() {
         });
     })
     .await;
-
     let authorities: Vec<_> = versions
         .iter()
         .map(|made| made.authority.as_str())
         .collect();
     let connector = trusting(&authorities);
-    let (connected, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let address = server.webhook;
-    let clients: Vec<_> = (0..2)
-        .map(|_| {
-            let (connector, connected, stop) = (connector.clone(), connected.clone(), stop.clone());
-            tokio::spawn(async move {
-                while stop.load(SeqCst) == 0 {
-                    let mut client = Client::connect(address, &connector)
-                        .await
-                        .expect("handshake");
-                    let answer = client.ask(&post(Endpoint::Mutate, &review("u"))).await;
-                    assert_eq!(answer.status, 200);
-                    connected.fetch_add(1, SeqCst);
-                }
-            })
-        })
-        .collect();
+    let crowd = Crowd::start(server.webhook, &connector);
     // A connection from before goes on as it is.
-    let mut old = Client::connect(address, &connector).await.unwrap();
+    let mut old = Client::connect(server.webhook, &connector).await.unwrap();
     for (number, made) in versions.iter().enumerate().skip(1) {
-        let seen = connected.load(SeqCst);
         publish(volume.path(), &format!("v{number}"), made);
-        // From now on for a client that trusts nothing else.
         let newest = trusting(&[&made.authority]);
         in_time(async {
-            while Client::connect(address, &newest).await.is_err() {
+            while Client::connect(server.webhook, &newest).await.is_err() {
                 tokio::task::yield_now().await;
             }
-            while connected.load(SeqCst) < seen + 5 {
-                tokio::task::yield_now().await;
-            }
+            crowd.connects_five_times_more().await;
         })
         .await;
     }
-    stop.store(1, SeqCst);
-    for client in clients {
-        client.await.unwrap();
-    }
-    assert_eq!(
-        old.ask(&post(Endpoint::Mutate, &review("u"))).await.status,
-        200
-    );
-    assert_eq!(
-        server
-            .metric("pullpass_certificate_loads_total{result=\"ok\"}")
-            .await,
-        Some(4.0)
-    );
-    assert_eq!(
-        server
-            .metric("pullpass_certificate_loads_total{result=\"failed\"}")
-            .await,
-        Some(0.0)
-    );
+    crowd.end().await;
+    let answer = old.ask(&post(Endpoint::Mutate, &review("u"))).await;
+    assert_eq!(answer.status, 200);
+    let loads = |result| format!("pullpass_certificate_loads_total{{result=\"{result}\"}}");
+    assert_eq!(server.metric(&loads("ok")).await, Some(4.0));
+    assert_eq!(server.metric(&loads("failed")).await, Some(0.0));
 }
 
 #[tokio::test]
