@@ -387,8 +387,8 @@ async fn replicas_agree_on_one_ca_and_put_it_back_when_it_is_taken_away() {
             let mut object = scene.manifest(at);
             object["webhooks"][0]["clientConfig"]["caBundle"] = value.clone();
             let patch = json!({"webhooks": object["webhooks"]});
-            let path = scene.path(at);
-            let answer = scene.api.send(Method::PATCH, &path, Some(&patch)).await;
+            let at = scene.path(at);
+            let answer = scene.api.send(Method::PATCH, &at, Some(&patch)).await;
             assert_ne!(
                 bundle_of(&answer.succeeded()).as_deref(),
                 Some(bundle.as_str())
@@ -522,9 +522,9 @@ async fn it_says_which_right_is_missing() {
     // An event, so that it looks.
     scene.helm().await;
     let words = eventually("a word about the missing right", async || {
-        let (status, words) = scene.replicas[0].get("/readyz?verbose").await;
+        let (status, said) = scene.replicas[0].get("/readyz?verbose").await;
         assert_eq!(status, 200, "what it has it serves");
-        words.contains("forbidden").then_some(words)
+        said.contains("forbidden").then_some(said)
     })
     .await;
     assert!(
