@@ -385,8 +385,8 @@ async fn replicas_agree_on_one_ca_and_put_it_back_when_it_is_taken_away() {
     // field of its, and without the chart's fields it is no webhook.
     let mut renamed = scene.manifest(0);
     renamed["webhooks"][0]["name"] = json!("renamed.pullpass.dev");
-    let path = format!("{}?fieldManager=helm&force=true", scene.path(0));
-    let refused = scene.api.apply(&path, &renamed).await;
+    let upgrade = format!("{}?fieldManager=helm&force=true", scene.path(0));
+    let refused = scene.api.apply(&upgrade, &renamed).await;
     assert_eq!(refused.status, 422, "{}", refused.message());
 
     // Edits by hand, by a manager who now owns the field.
