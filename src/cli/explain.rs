@@ -6,8 +6,9 @@
 use super::map::MapArgs;
 use super::output::{Format, Printer};
 use super::{Failure, Status, output};
+use crate::admission::verdict;
 use crate::image::Reference;
-use crate::policy::message::Circumstances;
+use crate::policy::message::{self, Circumstances};
 use crate::policy::{Judgement, Policy, Rule};
 use crate::pull_secret::{self, Finding, Keyring, ManifestSecret, PullSecret};
 use crate::text::{SHOWN, quoted, visible};
@@ -200,7 +201,7 @@ impl Question<'_> {
             repository: reference.map(|reference| reference.repository().into_owned()),
             tag: reference.and_then(Reference::tag),
             digest: reference.and_then(Reference::digest),
-            entry: entry(&judgement),
+            entry: judgement.rule.name(),
             action: judgement.action.as_str(),
             pull_secrets: judgement.pull_secrets,
             credentials: self.credentials(reference),
@@ -222,14 +223,6 @@ impl Question<'_> {
                 })
                 .collect(),
         )
-    }
-}
-
-fn entry<'e>(judgement: &Judgement<'e, '_>) -> Option<&'e str> {
-    match judgement.rule {
-        Rule::Entry(entry, _) => Some(&entry.name),
-        Rule::Public(pattern) => Some(&pattern.text),
-        Rule::Unknown(_) => None,
     }
 }
 
@@ -271,6 +264,9 @@ impl Question<'_> {
             names => names.join(", "),
         };
         say("pull secrets", &secrets)?;
+        if let Some(key) = verdict::unlike_the_entry(&judgement) {
+            say("but", &message::spelling(&judgement, &key))?;
+        }
         for other in self.policy.considered(image, self.namespace, self.now) {
             let owner = other.entry.map_or("publicRegistries".to_owned(), |entry| {
                 format!("entry {}", quoted(&entry.name, SHOWN))
@@ -312,6 +308,6 @@ fn rule(judgement: &Judgement<'_, '_>) -> String {
             visible(&entry.location)
         ),
         Rule::Public(pattern) => format!("{} of publicRegistries", visible(&pattern.text)),
-        Rule::Unknown(_) => "none".to_owned(),
+        Rule::Unknown(_) | Rule::Exempt => "none".to_owned(),
     }
 }

@@ -407,3 +407,26 @@ impl axum::body::HttpBody for Silent {
         Poll::Pending
     }
 }
+
+#[tokio::test]
+async fn images_of_requests_make_no_series() {
+    let (webhook, _, metrics) = webhook(|_| {});
+    let series = || {
+        let text = metrics.render();
+        assert!(!text.contains("nowhere"), "{text}");
+        text.lines().filter(|line| !line.starts_with('#')).count()
+    };
+    let judge = async |image: &str| {
+        let review = review("u").replace("quay.io/team/web:1", image);
+        let response = ask(&webhook, post("/validate", review)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    };
+    for image in ["nowhere.example/a", "not valid"] {
+        judge(image).await;
+    }
+    let before = series();
+    for i in 0..1_000 {
+        judge(&format!("nowhere{i}.example/a")).await;
+    }
+    assert_eq!(series(), before);
+}
