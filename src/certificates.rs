@@ -1,15 +1,18 @@
-//! Makes certificates for development: an authority and a server's certificate.
+//! Makes keys and certificates: for development, and those that
+//! [`rotation`](crate::rotation) asks for.
 //!
-//! The authority's key is used once and thrown away, so nobody can issue another
-//! certificate that its clients would trust. Writes nothing; not for production,
-//! where a certificate must be renewed.
+//! For development the authority's key is used once and thrown away, so nobody can
+//! issue another certificate that its clients would trust. Writes nothing and
+//! decides nothing: what is made, for whom and for how long is the caller's.
 
+use crate::rotation::{Authority, Leaf, LeafOrder, Maker, PrivateKey, Validity};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use std::fmt;
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 /// The names that a development certificate is always for: this machine, and the
 /// Service of the chart's default names.
@@ -60,26 +63,91 @@ pub fn development(
 }
 
 fn issue(names: &[String], now: SystemTime) -> Result<DevelopmentCertificates, rcgen::Error> {
-    let mut authority = CertificateParams::new([])?;
-    authority.distinguished_name = common_name("pullpass development CA");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_validity(&mut authority, now);
+    let validity = (now - CLOCK_SKEW, now + VALIDITY);
+    let authority = authority_params("pullpass development CA", validity)?;
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-
     let key = KeyPair::generate()?;
-    let mut own = CertificateParams::new(names)?;
-    own.distinguished_name = common_name("pullpass");
-    own.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    own.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    own.use_authority_key_identifier_extension = true;
-    set_validity(&mut own, now);
-    let own = own.signed_by(&key, &authority)?;
+    let own = leaf_params(names, validity)?.signed_by(&key, &authority)?;
     Ok(DevelopmentCertificates {
         authority: authority.pem(),
         certificate: own.pem(),
         key: key.serialize_pem(),
     })
+}
+
+/// Makes what [`rotation`](crate::rotation) asks for, with P-256 keys.
+#[derive(Debug, Default)]
+pub struct CertificateMaker;
+
+/// Why a CA or a leaf could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MakeError {
+    /// The names or the issuing CA cannot be used.
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// What came out is not what was asked for.
+    #[error(
+        "the CA in the Secret issues no certificate that it could be recognised by; empty the Secret's data to start anew"
+    )]
+    Unusable,
+}
+
+impl Maker for CertificateMaker {
+    type Error = MakeError;
+
+    fn authority(&mut self, validity: Validity) -> Result<Authority, MakeError> {
+        // Each has a name of its own, so that clients do not try one for the other.
+        let name = format!("pullpass CA {:.0}", validity.not_before);
+        let params = authority_params(&name, times(validity))?;
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let key = private_key(authority.key());
+        Authority::from_pem(authority.pem().as_bytes(), key).ok_or(MakeError::Unusable)
+    }
+
+    fn leaf(&mut self, issuer: &Authority, order: &LeafOrder) -> Result<Leaf, MakeError> {
+        let issuer_key = KeyPair::from_pem(issuer.key.expose_pem())?;
+        let signer = Issuer::from_ca_cert_pem(&issuer.anchor.to_pem(), issuer_key)?;
+        let key = KeyPair::generate()?;
+        let params = leaf_params(&order.names, times(order.validity))?;
+        let certificate = params.signed_by(&key, &signer)?;
+        let leaf = Leaf::from_pem(certificate.pem().as_bytes(), private_key(&key));
+        let leaf = leaf.filter(|leaf| issuer.anchor.issued(leaf));
+        leaf.ok_or(MakeError::Unusable)
+    }
+}
+
+fn private_key(key: &KeyPair) -> PrivateKey {
+    PrivateKey::new(Zeroizing::new(key.serialize_pem()))
+}
+
+fn times(validity: Validity) -> (SystemTime, SystemTime) {
+    (validity.not_before.into(), validity.not_after.into())
+}
+
+fn authority_params(
+    name: &str,
+    validity: (SystemTime, SystemTime),
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut authority = CertificateParams::new([])?;
+    authority.distinguished_name = common_name(name);
+    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut authority, validity);
+    Ok(authority)
+}
+
+fn leaf_params(
+    names: &[String],
+    validity: (SystemTime, SystemTime),
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut own = CertificateParams::new(names)?;
+    own.distinguished_name = common_name("pullpass");
+    own.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    own.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    own.use_authority_key_identifier_extension = true;
+    set_validity(&mut own, validity);
+    Ok(own)
 }
 
 fn common_name(name: &str) -> DistinguishedName {
@@ -88,7 +156,7 @@ fn common_name(name: &str) -> DistinguishedName {
     names
 }
 
-fn set_validity(params: &mut CertificateParams, now: SystemTime) {
-    params.not_before = (now - CLOCK_SKEW).into();
-    params.not_after = (now + VALIDITY).into();
+fn set_validity(params: &mut CertificateParams, (from, to): (SystemTime, SystemTime)) {
+    params.not_before = from.into();
+    params.not_after = to.into();
 }

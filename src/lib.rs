@@ -23,13 +23,16 @@
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
 
 pub mod admission;
+pub mod certificate_keeper;
 pub mod certificates;
 pub mod cli;
+pub mod cluster;
 pub mod image;
 pub mod metrics;
 pub mod policy;
 pub mod policy_file;
 pub mod pull_secret;
+pub mod rotation;
 pub mod server;
 pub mod telemetry;
 pub mod text;

@@ -20,12 +20,15 @@ use std::time::Duration;
 mod durations;
 mod entries;
 mod families;
+mod keeper;
 mod process;
 
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
 use families::{Labels, PortFamilies, ReviewFamilies, gauge};
+pub use keeper::KeeperAction;
+use keeper::KeeperMetrics;
 
 /// The media type of [`Metrics::render`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -87,6 +90,7 @@ pub struct Metrics {
     /// The certificate's loads.
     pub certificate: LoadMetrics,
     certificate_not_after: Gauge,
+    keeper: KeeperMetrics,
 }
 
 /// Counts and times what happens at one endpoint.
@@ -224,6 +228,22 @@ impl Metrics {
         self.certificate_not_after.set(not_after.as_second());
     }
 
+    /// The keeper of the self-signed certificate did something, or failed to.
+    pub fn kept(&self, action: KeeperAction, good: bool) {
+        self.keeper.count(action, good);
+    }
+
+    /// Whether the keeper can do its work.
+    pub fn keeping(&self, well: bool) {
+        self.keeper.well.set(i64::from(well));
+    }
+
+    /// When the CA ends that issues the self-signed certificates.
+    pub fn authority_in_force(&self, not_after: Option<Timestamp>) {
+        let seconds = not_after.map_or(0, Timestamp::as_second);
+        self.keeper.authority_not_after.set(seconds);
+    }
+
     /// Everything as `OpenMetrics` text, of the media type [`MEDIA_TYPE`].
     #[must_use]
     pub fn render(&self) -> String {
@@ -270,6 +290,7 @@ impl Default for Metrics {
             help,
             Some(Unit::Seconds),
         );
+        let keeper = KeeperMetrics::register(ours);
         let help = "Memory that request bodies hold";
         let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
         let help = "Entries of the registry map in force";
@@ -278,6 +299,7 @@ impl Default for Metrics {
             map_entries: gauge(ours, "map_entries", help, None),
             map_loaded,
             certificate_not_after: not_after,
+            keeper,
             map,
             certificate,
             panics,

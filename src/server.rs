@@ -8,8 +8,11 @@ use crate::metrics::{Metrics, Port};
 use crate::policy_file::{MapFile, MapStore};
 use crate::watch::Watch;
 use jiff::Timestamp;
+use std::fmt;
+use std::future::pending;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -53,9 +56,34 @@ pub struct Config {
     pub review: Review,
 }
 
+/// Hands certificates to the server for as long as it lives; ends only by a fault.
+pub struct Keep(Box<StartKeeping>);
+
+type StartKeeping = dyn FnOnce(Arc<Certificate>, Arc<Metrics>) -> Keeping + Send;
+type Keeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Keep {
+    /// Such as [`Keeper::run`](crate::certificate_keeper::Keeper::run).
+    pub fn new<F: Future<Output = ()> + Send + 'static>(
+        run: impl FnOnce(Arc<Certificate>, Arc<Metrics>) -> F + Send + 'static,
+    ) -> Self {
+        Self(Box::new(|certificate, metrics| {
+            Box::pin(run(certificate, metrics))
+        }))
+    }
+}
+
+impl fmt::Debug for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keep")
+    }
+}
+
 /// Where the serving certificate comes from.
 #[derive(Debug)]
 pub enum CertificateSource {
+    /// From somebody who brings the first one later, and others after it.
+    Kept(Keep),
     /// From two files, read again when they change.
     Files(PairFiles),
     /// From memory, for as long as the process lives.
@@ -137,6 +165,7 @@ pub struct Bound {
     admin: (TcpListener, Listener),
     limits: Limits,
     reloads: Vec<Reload>,
+    keeping: Keeping,
 }
 
 impl Config {
@@ -146,7 +175,11 @@ impl Config {
     /// without one. A map that cannot be used is not: see [`crate::policy_file`].
     pub async fn bind(self) -> Result<Bound, StartError> {
         let metrics = Arc::new(Metrics::default());
-        let (certificate, certificate_reload) = load_certificate(self.certificate, &metrics)?;
+        let Loaded {
+            certificate,
+            reload: certificate_reload,
+            keeping,
+        } = load_certificate(self.certificate, &metrics)?;
         let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
         let map_reload = load_map(self.map, Arc::clone(&maps));
         let limits = self.limits;
@@ -187,6 +220,7 @@ impl Config {
             admin: (listen(self.admin_listen).await?, admin),
             limits,
             reloads: vec![certificate_reload, map_reload],
+            keeping,
         })
     }
 }
@@ -215,15 +249,32 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// Looks for a change and takes it; called again and again. Reads files.
 type Reload = Box<dyn FnMut() + Send>;
 
+/// A certificate, and what replaces it: one of two ways, the other does nothing.
+struct Loaded {
+    certificate: Arc<Certificate>,
+    reload: Reload,
+    keeping: Keeping,
+}
+
 fn load_certificate(
     source: CertificateSource,
     metrics: &Arc<Metrics>,
-) -> Result<(Arc<Certificate>, Reload), StartError> {
+) -> Result<Loaded, StartError> {
+    let kept = |certificate, keeping| Loaded {
+        certificate,
+        reload: Box::new(|| {}),
+        keeping,
+    };
     let files = match source {
         CertificateSource::Files(files) => files,
         CertificateSource::Memory(pair) => {
-            let certificate = Arc::new(Certificate::new(*pair, Arc::clone(metrics)));
-            return Ok((certificate, Box::new(|| {})));
+            let certificate = Certificate::new(*pair, Arc::clone(metrics));
+            return Ok(kept(Arc::new(certificate), Box::pin(pending())));
+        }
+        CertificateSource::Kept(Keep(start)) => {
+            let certificate = Arc::new(Certificate::awaited(Arc::clone(metrics)));
+            let keeping = start(Arc::clone(&certificate), Arc::clone(metrics));
+            return Ok(kept(certificate, keeping));
         }
     };
     let mut watch = Watch::new(move || files.read());
@@ -242,7 +293,11 @@ fn load_certificate(
             watched.replace(new, Timestamp::now());
         }
     };
-    Ok((certificate, Box::new(reload)))
+    Ok(Loaded {
+        certificate,
+        reload: Box::new(reload),
+        keeping: Box::pin(pending()),
+    })
 }
 
 fn load_map(file: MapFile, maps: Arc<MapStore>) -> Reload {
@@ -290,7 +345,12 @@ impl Bound {
         let (socket, listener) = self.webhook;
         let webhook = tokio::spawn(listener.accept(socket, stop.clone()));
 
-        shutdown.await;
+        let mut keeping = tokio::spawn(self.keeping);
+        tokio::select! {
+            () = shutdown => {}
+            // A server whose certificate ends one day unseen is better begun anew.
+            _ = &mut keeping => tracing::error!("nobody keeps the certificate any more: ending"),
+        }
         tracing::info!(delay = ?self.limits.shutdown_delay, "shutting down: not ready from now on");
         ending.last_answers.store(true, Relaxed);
         sleep(self.limits.shutdown_delay).await;
@@ -312,6 +372,7 @@ impl Bound {
         }
         admin.abort();
         reloading.abort();
+        keeping.abort();
         tracing::info!("shut down");
         whole
     }

@@ -12,6 +12,7 @@ use crate::server::deadline::parse_duration;
 use crate::server::tls::{Pair, PairFiles};
 use crate::server::{Bound, CertificateSource, Config, Limits, StartError};
 use crate::telemetry::{self, LogFilter, LogFormat};
+use kept::KeptArgs;
 use std::fs::{self, DirBuilder};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
@@ -20,6 +21,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+mod kept;
 
 /// Run the admission webhook
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,8 @@ pub struct Args {
     admin_listen: SocketAddr,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    kept: KeptArgs,
     /// The namespace that pullpass runs in; it is never touched
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -48,7 +53,7 @@ pub struct Args {
     limits: LimitArgs,
 }
 
-/// One of the two ways must be chosen.
+/// One of the three ways must be chosen.
 #[derive(Debug, clap::Args)]
 #[group(id = "tls", required = true, multiple = true)]
 struct TlsArgs {
@@ -61,6 +66,15 @@ struct TlsArgs {
     /// Make a throw-away certificate and print where its CA is; for trying out
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     self_signed: bool,
+    /// Keep a self-signed certificate in this Secret, together with the other replicas,
+    /// and its CA in the caBundle of the webhooks; for clusters
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "webhook_service",
+        conflicts_with_all = ["tls_cert", "tls_key", "self_signed"]
+    )]
+    self_signed_secret: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,6 +115,7 @@ impl Args {
             listen,
             admin_listen,
             tls,
+            kept,
             namespace,
             log_format: _,
             log_level: _,
@@ -108,7 +123,10 @@ impl Args {
         } = self;
         // Before anything is made, so that no signal finds us without them.
         let signals = Signals::new().map_err(Failure::unreachable)?;
-        let (certificate, authority) = tls.source(listen)?;
+        let (certificate, authority) = match tls.self_signed_secret {
+            Some(secret) => (kept.source(secret, namespace.as_deref()).await?, None),
+            None => tls.source(listen)?,
+        };
         let options = Options {
             own_namespace: namespace,
         };

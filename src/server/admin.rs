@@ -48,9 +48,28 @@ impl Admin {
     fn checks(&self, now: Timestamp) -> [Check; 3] {
         [
             self.check_map(),
-            check_certificate(self.certificate.not_after(), now),
+            self.check_certificate(now),
             self.check_shutdown(),
         ]
+    }
+
+    fn check_certificate(&self, now: Timestamp) -> Check {
+        let not_after = self.certificate.not_after();
+        // Nobody who verifies an ended one connects any more; another replica may have
+        // a better one.
+        let ok = not_after.is_some_and(|end| now <= end);
+        let mut words = match not_after {
+            Some(end) => format!("{} {end:.0}", if ok { "until" } else { "ended" }),
+            None => "none yet".to_owned(),
+        };
+        if let Some(trouble) = self.certificate.trouble() {
+            let _ = write!(words, "; {trouble}");
+        }
+        Check {
+            name: "certificate",
+            ok,
+            words,
+        }
     }
 
     fn check_shutdown(&self) -> Check {
@@ -111,17 +130,6 @@ struct Check {
     name: &'static str,
     ok: bool,
     words: String,
-}
-
-fn check_certificate(not_after: Timestamp, now: Timestamp) -> Check {
-    // Nobody who verifies it connects any more; another replica may have a better one.
-    let ok = now <= not_after;
-    let words = format!("{} {not_after:.0}", if ok { "until" } else { "ended" });
-    Check {
-        name: "certificate",
-        ok,
-        words,
-    }
 }
 
 async fn live() -> &'static str {

@@ -7,7 +7,8 @@
 //! is one atomic store: a handshake sees the old pair or the new one, never neither.
 
 use crate::metrics::Metrics;
-use arc_swap::ArcSwap;
+use crate::rotation::names;
+use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
@@ -18,7 +19,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A certificate chain with its private key, checked to belong together.
 #[derive(Debug, Clone)]
@@ -98,23 +99,6 @@ fn refused(error: rustls::Error) -> PairError {
     }
 }
 
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let extension = certificate.subject_alternative_name().ok().flatten();
-    let names = extension
-        .iter()
-        .flat_map(|names| &names.value.general_names);
-    names
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            GeneralName::IPAddress(bytes) => match **bytes {
-                [a, b, c, d] => Some(std::net::Ipv4Addr::new(a, b, c, d).to_string()),
-                _ => Some(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(*bytes).ok()?).to_string()),
-            },
-            _ => None,
-        })
-        .collect()
-}
-
 /// The two files that a pair is read from.
 #[derive(Debug, Clone)]
 pub struct PairFiles {
@@ -157,7 +141,8 @@ impl PairBytes {
 /// The pair in force.
 #[derive(Debug)]
 pub struct Certificate {
-    pair: ArcSwap<Pair>,
+    pair: ArcSwapOption<Pair>,
+    trouble: ArcSwapOption<String>,
     metrics: Arc<Metrics>,
 }
 
@@ -165,43 +150,66 @@ impl Certificate {
     /// Serves with this pair until another is put in force.
     #[must_use]
     pub fn new(pair: Pair, metrics: Arc<Metrics>) -> Self {
-        metrics.certificate.loaded(true);
-        metrics.certificate_in_force(pair.not_after);
-        log_taken(&pair);
+        let certificate = Self::awaited(metrics);
+        certificate.take(pair);
+        certificate
+    }
+
+    /// Serves nothing until a pair is put in force: handshakes fail, and the replica is
+    /// not ready.
+    #[must_use]
+    pub fn awaited(metrics: Arc<Metrics>) -> Self {
         Self {
-            pair: ArcSwap::from_pointee(pair),
+            pair: ArcSwapOption::empty(),
+            trouble: ArcSwapOption::empty(),
             metrics,
         }
     }
 
     /// When the certificate in force ends.
     #[must_use]
-    pub fn not_after(&self) -> Timestamp {
-        self.pair.load().not_after
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.pair.load().as_ref().map(|pair| pair.not_after)
+    }
+
+    /// Why the next certificate may not come; for people.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
+    }
+
+    /// Says why the next certificate may not come, or that it will.
+    pub fn set_trouble(&self, words: Option<String>) {
+        self.trouble.store(words.map(Arc::new));
     }
 
     /// Puts a new pair in force, or keeps the old one and says why.
     pub fn replace(&self, new: Result<Pair, PairError>, now: Timestamp) {
         let new = new.and_then(|new| {
-            let worse = new.not_after < now && self.not_after() >= now;
+            let worse = new.not_after < now && self.not_after().is_some_and(|end| end >= now);
             if worse {
                 Err(PairError::Ended(new.not_after))
             } else {
                 Ok(new)
             }
         });
-        self.metrics.certificate.loaded(new.is_ok());
         match new {
-            Ok(new) => {
-                log_taken(&new);
-                self.metrics.certificate_in_force(new.not_after);
-                self.pair.store(Arc::new(new));
+            Ok(new) => self.take(new),
+            Err(error) => {
+                self.metrics.certificate.loaded(false);
+                tracing::error!(
+                    error = %error,
+                    "the new certificate is refused; the one before it stays in force"
+                );
             }
-            Err(error) => tracing::error!(
-                error = %error,
-                "the new certificate is refused; the one before it stays in force"
-            ),
         }
+    }
+
+    fn take(&self, pair: Pair) {
+        log_taken(&pair);
+        self.metrics.certificate.loaded(true);
+        self.metrics.certificate_in_force(pair.not_after);
+        self.pair.store(Some(Arc::new(pair)));
     }
 }
 
@@ -211,7 +219,7 @@ fn log_taken(pair: &Pair) {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.pair.load().key))
+        self.pair.load().as_ref().map(|pair| Arc::clone(&pair.key))
     }
 }
 

@@ -65,6 +65,23 @@ impl Api {
             Method::PATCH => "application/merge-patch+json",
             _ => "application/json",
         };
+        self.send_as(media_type, method, path, body).await
+    }
+
+    /// Server-side apply; field manager and force stand in the path.
+    pub(crate) async fn apply(&self, path: &str, object: &Value) -> Answer {
+        let media_type = "application/apply-patch+yaml";
+        self.send_as(media_type, Method::PATCH, path, Some(object))
+            .await
+    }
+
+    async fn send_as(
+        &self,
+        media_type: &str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Answer {
         let body = body
             .map(|body| serde_json::to_vec(body).unwrap())
             .unwrap_or_default();

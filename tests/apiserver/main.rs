@@ -35,5 +35,6 @@ mod odd_pods;
 mod other_webhooks;
 mod record_reviews;
 mod refusals;
+mod self_signed;
 mod untouched;
 mod updates;

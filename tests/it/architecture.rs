@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 5] = [
+const ARROWS: [(&str, &[&str]); 6] = [
     ("text", &[]),
     ("image", &["text"]),
+    ("rotation", &[]),
     ("policy", &["image", "text"]),
     ("pull_secret", &["image", "text"]),
     ("admission", &["policy", "pull_secret", "image", "text"]),
@@ -41,15 +42,18 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 14] = [
     "admission",
+    "certificate_keeper",
     "certificates",
     "cli",
+    "cluster",
     "image",
     "metrics",
     "policy",
     "policy_file",
     "pull_secret",
+    "rotation",
     "server",
     "telemetry",
     "text",

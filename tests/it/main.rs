@@ -17,4 +17,5 @@ mod image;
 mod oracle;
 mod policy;
 mod pull_secret;
+mod rotation;
 mod server;

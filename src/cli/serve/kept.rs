@@ -1,0 +1,85 @@
+//! The flags of the self-signed certificate that is kept in the cluster.
+
+use crate::certificate_keeper::Keeper;
+use crate::cli::Failure;
+use crate::cluster::{Cluster, Names};
+use crate::rotation::Settings;
+use crate::server::{CertificateSource, Keep};
+use std::time::Duration;
+
+/// With `--self-signed-secret`: who is called through what, and how long things last.
+#[derive(Debug, clap::Args)]
+pub(super) struct KeptArgs {
+    /// The Service through which the API server calls; with --self-signed-secret
+    #[arg(long, value_name = "NAME", requires = "self_signed_secret")]
+    webhook_service: Option<String>,
+    /// Whose caBundle is written; with --self-signed-secret
+    #[arg(long, value_name = "NAME", requires = "self_signed_secret")]
+    mutating_webhook_configuration: Option<String>,
+    /// Whose caBundle is written; with --self-signed-secret
+    #[arg(long, value_name = "NAME", requires = "self_signed_secret")]
+    validating_webhook_configuration: Option<String>,
+    /// A further DNS name or IP address of the server; may be repeated
+    #[arg(
+        long = "extra-san",
+        value_name = "NAME",
+        requires = "self_signed_secret"
+    )]
+    extra_sans: Vec<String>,
+    /// How long a CA lasts; the next one takes over in its last third
+    #[arg(long, value_name = "TIME", default_value = "8760h", value_parser = super::duration)]
+    self_signed_ca_lifetime: Duration,
+    /// How long a certificate lasts, a third of the CA's time at most; it is renewed
+    /// when a third of it is left
+    #[arg(long, value_name = "TIME", default_value = "720h", value_parser = super::duration)]
+    self_signed_lifetime: Duration,
+    /// How long after the caBundle was written every API server knows it
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = super::duration)]
+    self_signed_settle_time: Duration,
+}
+
+impl KeptArgs {
+    /// The certificate in this Secret of this namespace.
+    pub(super) async fn source(
+        self,
+        secret: String,
+        namespace: Option<&str>,
+    ) -> Result<CertificateSource, Failure> {
+        let settings = self.settings(namespace)?;
+        let names = Names {
+            namespace: namespace.unwrap_or_default().to_owned(),
+            secret,
+            mutating: self.mutating_webhook_configuration,
+            validating: self.validating_webhook_configuration,
+        };
+        let cluster = Cluster::new(names).await.map_err(Failure::unreachable)?;
+        let keeper = Keeper { cluster, settings };
+        Ok(CertificateSource::Kept(Keep::new(
+            |certificate, metrics| keeper.run(certificate, metrics),
+        )))
+    }
+
+    fn settings(&self, namespace: Option<&str>) -> Result<Settings, Failure> {
+        let Some(namespace) = namespace else {
+            return Err(Failure::input(
+                "--self-signed-secret needs --namespace (or POD_NAMESPACE): where the Secret and the Service are",
+            ));
+        };
+        let Some(service) = &self.webhook_service else {
+            return Err(Failure::input(
+                "--self-signed-secret needs --webhook-service",
+            ));
+        };
+        // What kube-apiserver connects to (apiserver `webhook/client.go`).
+        let mut names = vec![format!("{service}.{namespace}.svc")];
+        names.extend(self.extra_sans.iter().cloned());
+        let settings = Settings {
+            authority_lifetime: self.self_signed_ca_lifetime,
+            leaf_lifetime: self.self_signed_lifetime,
+            settle: self.self_signed_settle_time,
+            ..Settings::new(names)
+        };
+        let complaint = settings.complaint();
+        complaint.map_or(Ok(settings), |words| Err(Failure::input(words)))
+    }
+}
