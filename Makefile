@@ -46,7 +46,7 @@ controlplane: ## build etcd, kube-apiserver, kube-controller-manager, kubectl an
 fuzz: ## the property tests with many more cases (PROPTEST_CASES, default 200000; minutes)
 	PROPTEST_CASES=$${PROPTEST_CASES:-200000} $(CARGO) test --locked --release --features demo --lib --test it prop_ -- --nocapture
 
--include tests/go/oracle.mk tests/apiserver/apiserver.mk
+-include tests/go/oracle.mk tests/apiserver/apiserver.mk charts/chart.mk
 
 .PHONY: help
 help: ## this list
