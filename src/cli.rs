@@ -83,7 +83,7 @@ enum Command {
     Certs(certs::Command),
     /// Print the completion script of a shell
     ///
-    /// For instance: pullpass completion bash > /etc/bash_completion.d/pullpass
+    /// For instance: `pullpass completion bash > /etc/bash_completion.d/pullpass`
     Completion {
         /// The shell
         shell: clap_complete::Shell,
@@ -102,7 +102,7 @@ pub fn run() -> ExitCode {
         Err(failure) => {
             // Without words where a reader went away: that is no error.
             if !failure.message.is_empty() {
-                output::say(format_args!("error: {}", failure.message));
+                output::say(&format_args!("error: {}", failure.message));
             }
             ExitCode::from(failure.status as u8)
         }

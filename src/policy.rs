@@ -4,7 +4,7 @@
 //! A [`Policy`] can only be made valid ([`config::load`]). [`Policy::judge`] is the
 //! one place where an image meets the map; everything else (the server, every
 //! command) asks it. Pure: the clock is an argument, and nothing here reads a
-//! file, logs, or knows what an AdmissionReview is.
+//! file, logs, or knows what an `AdmissionReview` is.
 
 use std::fmt;
 

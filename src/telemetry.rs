@@ -100,7 +100,7 @@ pub(crate) fn fault(endpoint: Endpoint, status: u16, reason: &impl fmt::Display)
     tracing::debug!(
         endpoint = endpoint.as_str(),
         status,
-        reason = %format_args!("{:?}", cut(&reason.to_string())),
+        reason = cut(&reason.to_string()),
         "not reviewed"
     );
 }
@@ -184,7 +184,8 @@ impl LogWriter {
 impl Drop for LogWriter {
     fn drop(&mut self) {
         let (done, wait) = sync_channel(1);
-        if self.0.queue.send(Message::Flush(done)).is_ok() {
+        // Not `send`: a full queue means that stderr is stuck, perhaps for ever.
+        if self.0.queue.try_send(Message::Flush(done)).is_ok() {
             let _ = wait.recv_timeout(FLUSH_TIME);
         }
     }
@@ -224,5 +225,34 @@ impl Write for &Lines {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_not_written_out_holds_nobody_up_and_is_counted() {
+        let (queue, messages) = sync_channel(2);
+        let lines = Lines {
+            queue,
+            lost: Arc::default(),
+        };
+        for _ in 0..5 {
+            assert_eq!((&lines).write(b"line\n").unwrap(), 5);
+        }
+        assert_eq!(lines.lost.load(Relaxed), 3);
+        drop(messages);
+        assert_eq!((&lines).write(b"line\n").unwrap(), 5);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        let text = "é".repeat(LONGEST);
+        assert_eq!(cut(&text).len(), LONGEST);
+        assert_eq!(cut(&text[..2]), "é");
+        let text = format!("x{text}");
+        assert_eq!(cut(&text).len(), LONGEST - 1);
     }
 }

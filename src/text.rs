@@ -13,8 +13,9 @@ use std::fmt::{self, Display, Formatter, Write};
 /// than 120.
 pub const SHOWN: usize = 160;
 
-/// A text in double quotes, cut to `limit` characters and made visible as
-/// [`visible`] does. What was cut is counted.
+/// A text in double quotes, made visible as [`visible`] does and cut to `limit`
+/// characters of the result, so that a text that is all escapes cannot push what
+/// follows it out of a warning. What was cut is counted.
 #[must_use]
 pub fn quoted(text: &str, limit: usize) -> Quoted<'_> {
     Quoted { text, limit }
@@ -30,14 +31,19 @@ pub struct Quoted<'a> {
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
+        let mut left = self.limit;
         let mut rest = self.text.chars();
-        for c in rest.by_ref().take(self.limit) {
-            if matches!(c, '"' | '\\') {
-                f.write_char('\\')?;
-            }
+        let mut cut = 0;
+        while let Some(c) = rest.next() {
+            let escape = if matches!(c, '"' | '\\') { "\\" } else { "" };
+            let Some(after) = left.checked_sub(escape.len() + width(c)) else {
+                cut = 1 + rest.count();
+                break;
+            };
+            left = after;
+            f.write_str(escape)?;
             write_visible(f, c)?;
         }
-        let cut = rest.count();
         if cut > 0 {
             write!(f, "…\" (+{cut} characters)")
         } else {
@@ -84,6 +90,16 @@ fn write_visible(out: &mut impl Write, c: char) -> fmt::Result {
     }
 }
 
+/// How many characters [`write_visible`] makes of one.
+fn width(c: char) -> usize {
+    match c {
+        '\n' | '\r' | '\t' => 2,
+        // `\u{}` and the hexadecimal digits.
+        _ if is_hidden(c) => 5 + u32::from(c).checked_ilog(16).unwrap_or(0) as usize,
+        _ => 1,
+    }
+}
+
 /// Characters that cannot be seen, or that change how others are seen.
 fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -123,6 +139,17 @@ mod tests {
     fn what_is_cut_is_counted() {
         assert_eq!(quoted("abcdef", 4).to_string(), "\"abcd…\" (+2 characters)");
         assert_eq!(quoted("abcd", 4).to_string(), "\"abcd\"");
+        // What is shown counts, not what it stands for.
+        assert_eq!(quoted("\u{7}\u{7}", 10).to_string(), r#""\u{7}\u{7}""#);
+        assert_eq!(
+            quoted("\u{7}\u{7}", 9).to_string(),
+            r#""\u{7}…" (+1 characters)"#
+        );
+        assert_eq!(
+            quoted("\u{202e}\u{10}\0", 19).to_string(),
+            r#""\u{202e}\u{10}\u{0}""#
+        );
+        assert_eq!(quoted("\"\"", 3).to_string(), "\"\\\"…\" (+1 characters)");
     }
 
     #[test]

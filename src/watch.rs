@@ -1,7 +1,7 @@
 //! Notices when the content of files has changed.
 //!
 //! By reading them again, not by asking the kernel for events: the kubelet changes a
-//! mounted ConfigMap or Secret by swapping a symbolic link two levels up, some file
+//! mounted `ConfigMap` or `Secret` by swapping a symbolic link two levels up, some file
 //! systems send no events at all, and a few small files a second cost nothing.
 //! Content is compared, never times or names.
 

@@ -41,6 +41,7 @@ pub fn images<'r>(
 }
 
 /// Puts a decision into words.
+#[must_use]
 pub fn words(
     circumstances: &Circumstances<'_>,
     request: &Request<'_>,

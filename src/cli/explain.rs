@@ -101,7 +101,7 @@ impl Secrets {
                 |name| format!("{at}: {}", visible(&name)),
             );
             let note = |words: &dyn Display| {
-                output::say(format_args!(
+                output::say(&format_args!(
                     "note: {name}: {}",
                     visible(&words.to_string())
                 ));

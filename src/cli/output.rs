@@ -74,11 +74,15 @@ pub fn coloured() -> bool {
 }
 
 /// Says something to the person at the terminal.
-pub fn say(words: impl fmt::Display) {
+pub fn say(words: &(impl fmt::Display + ?Sized)) {
     // Where standard error is closed there is nobody to tell.
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `or_else` asks for"
+)]
 fn gone(error: io::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::BrokenPipe {
         // Ending here and now is what every filter does.

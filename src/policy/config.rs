@@ -24,6 +24,7 @@ use diagnostic::Place;
 use draft::Draft;
 use reader::{Field, Problems};
 
+use super::pattern::shown;
 use super::{Action, Parts, Pattern, Policy, glob, yaml};
 
 /// The JSON Schema (draft 2020-12) of a `RegistryMap` or `RegistryMapTest` document.
@@ -63,7 +64,7 @@ pub const DEFAULT_PUBLIC_REGISTRIES: [&str; 11] = [
     "registry.k8s.io",
 ];
 
-/// Above this a map is warned of, in bytes: a ConfigMap holds 1 MiB with all around it.
+/// Above this a map is warned of, in bytes: a `ConfigMap` holds 1 MiB with all around it.
 const LARGE: usize = 900_000;
 
 /// A file of the map.
@@ -172,10 +173,7 @@ fn kind(document: &Field<'_, '_>, problems: &mut Problems) -> Option<&'static st
             "this is a ConfigMap: give the map that is in its `data`",
         ),
         (Some((place, other)), None) => {
-            let message = format!(
-                "`kind` is {KIND} or {TEST_KIND}, not {}",
-                other.escape_debug()
-            );
+            let message = format!("`kind` is {KIND} or {TEST_KIND}, not {}", shown(other));
             let diagnostic = Diagnostic::new(Severity::Error, place, message);
             problems.add(match keys::did_you_mean(other, &[KIND, TEST_KIND]) {
                 Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),

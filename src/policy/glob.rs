@@ -102,8 +102,11 @@ pub(super) fn compatible_pairs(
 pub(super) struct GlobMap<V> {
     literal: HashMap<Box<str>, V>,
     lengths: BTreeSet<(usize, usize)>,
-    globs: HashMap<Box<str>, HashMap<Box<str>, Vec<(Box<str>, V)>>>,
+    globs: HashMap<Box<str>, HashMap<Box<str>, Bucket<V>>>,
 }
+
+/// Globs with one head and one tail, and their values.
+type Bucket<V> = Vec<(Box<str>, V)>;
 
 impl<V> Default for GlobMap<V> {
     fn default() -> Self {

@@ -84,15 +84,6 @@ struct Scoped {
     namespaces: GlobMap<Vec<Target>>,
 }
 
-/// How close a scope is, farthest first: `registries` outrank `publicRegistries`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Closeness {
-    Public,
-    Everywhere,
-    Glob,
-    Name,
-}
-
 impl Index {
     pub(super) fn build(entries: &[Entry], public: &[Pattern]) -> Self {
         let mut index = Self::default();
@@ -106,9 +97,9 @@ impl Index {
                 match &entry.namespaces {
                     None => scopes.everywhere.push(target),
                     Some(namespaces) => {
-                        let scoped = scopes.scoped.get_or_insert_default();
+                        let by_name = scopes.scoped.get_or_insert_default();
                         for namespace in namespaces {
-                            scoped.namespaces.entry(namespace, Vec::new).push(target);
+                            by_name.namespaces.entry(namespace, Vec::new).push(target);
                         }
                     }
                 }
@@ -171,11 +162,12 @@ impl Index {
         hosts.globs.collect(Some(host), &mut matching, looked_at);
         let mut best = None;
         for paths in matching {
-            let Some((length, closeness, target)) = paths.closest(entries, question, looked_at)
-            else {
+            let Some((length, target)) = paths.closest(entries, question, looked_at) else {
                 continue;
             };
-            let rank = (paths.literal_characters, length, closeness);
+            // `registries` outrank `publicRegistries` where all else is equal.
+            let is_entry = matches!(target, Target::Entry { .. });
+            let rank = (paths.literal_characters, length, is_entry);
             if best.is_none_or(|(best, _)| rank > best) {
                 best = Some((rank, target));
             }
@@ -219,7 +211,7 @@ impl Paths {
         entries: &[Entry],
         question: Question<'_>,
         looked_at: &mut usize,
-    ) -> Option<(usize, Closeness, Target)> {
+    ) -> Option<(usize, Target)> {
         let whole = question.place.path.as_ref();
         // Nothing on this host is deeper than its deepest path.
         let mut path = match whole.match_indices('/').nth(self.most_slashes) {
@@ -229,9 +221,9 @@ impl Paths {
         loop {
             *looked_at += 1;
             if let Some(scopes) = self.scopes.get(path)
-                && let Some((closeness, target)) = scopes.closest(entries, question, looked_at)
+                && let Some(target) = scopes.closest(entries, question, looked_at)
             {
-                return Some((path.len(), closeness, target));
+                return Some((path.len(), target));
             }
             if path.is_empty() {
                 return None;
@@ -242,12 +234,13 @@ impl Paths {
 }
 
 impl Scopes {
+    /// A scope by name before one by glob, before none, before a public registry.
     fn closest(
         &self,
         entries: &[Entry],
         question: Question<'_>,
         looked_at: &mut usize,
-    ) -> Option<(Closeness, Target)> {
+    ) -> Option<Target> {
         let mut first = |targets: &[Target]| {
             targets.iter().copied().find(|target| {
                 *looked_at += 1;
@@ -257,20 +250,20 @@ impl Scopes {
         if let (Some(scoped), Some(namespace)) = (&self.scoped, question.namespace) {
             let named = scoped.namespaces.literal(namespace);
             if let Some(target) = named.and_then(|targets| first(targets)) {
-                return Some((Closeness::Name, target));
+                return Some(target);
             }
             if let Some(target) = scoped
                 .namespaces
                 .globs(namespace)
                 .find_map(|targets| first(targets))
             {
-                return Some((Closeness::Glob, target));
+                return Some(target);
             }
         }
         if let Some(target) = first(&self.everywhere) {
-            return Some((Closeness::Everywhere, target));
+            return Some(target);
         }
-        self.public.map(|target| (Closeness::Public, target))
+        self.public
     }
 }
 

@@ -28,12 +28,12 @@ struct Host {
     rules: Vec<Target>,
 }
 
-/// How far off a rule is, nearest first.
+/// What of a rule is another, nearest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Distance {
-    OtherPath(usize),
-    OtherPort,
-    OtherHost(usize),
+    Path(usize),
+    Port,
+    Host(usize),
 }
 
 impl Nearest {
@@ -102,9 +102,7 @@ impl Policy {
                     continue;
                 };
                 let distance = match distance {
-                    Distance::OtherPath(_) => {
-                        Distance::OtherPath(path_distance(path, pattern.path()))
-                    }
+                    Distance::Path(_) => Distance::Path(path_distance(path, pattern.path())),
                     other => other,
                 };
                 if best.is_none_or(|(nearest, _)| distance < nearest) {
@@ -132,14 +130,14 @@ impl Policy {
 fn host_distance(host: &str, port: Option<u16>, known: &Host) -> Option<Distance> {
     if host == known.name {
         return Some(if port == Some(known.port) {
-            Distance::OtherPath(0)
+            Distance::Path(0)
         } else {
-            Distance::OtherPort
+            Distance::Port
         });
     }
     // One slip in eight letters: enough for a typing error, too few for another host.
     let most = (known.name.len() / 8).clamp(1, 3);
-    edits(host, &known.name, most).map(Distance::OtherHost)
+    edits(host, &known.name, most).map(Distance::Host)
 }
 
 /// How far the beginning of a path is from a pattern's; far is all the same.

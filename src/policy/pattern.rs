@@ -10,6 +10,7 @@ use std::fmt;
 
 pub use error::PatternError;
 use error::Problem;
+pub(super) use error::shown;
 
 use super::canonical::{self, HTTPS};
 use super::glob;
@@ -30,6 +31,7 @@ pub struct Pattern {
     deep: bool,
     port: u16,
     path: String,
+    literal_characters: usize,
 }
 
 impl Pattern {
@@ -73,7 +75,13 @@ impl Pattern {
     /// The dot of a leading `**.` does not count, so that `*.example` goes before
     /// `**.example` where both match.
     pub(super) fn literal_characters(&self) -> usize {
-        self.host.chars().filter(|letter| *letter != '*').count()
+        self.literal_characters
+    }
+
+    /// The host as one glob, whose `*` crosses dots: it covers more than the pattern.
+    pub(super) fn loose_host(&self) -> String {
+        let deep = if self.deep { "**." } else { "" };
+        format!("{deep}{}", self.host)
     }
 
     pub(super) fn covers_host(&self, host: &str) -> bool {
@@ -169,6 +177,7 @@ fn take_apart(text: &str) -> Result<Pattern, Problem> {
     check_path(path)?;
     Ok(Pattern {
         text: text.to_owned(),
+        literal_characters: host.chars().filter(|letter| *letter != '*').count(),
         host,
         deep,
         port,

@@ -10,6 +10,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
+use crate::text;
+
 /// How many values all aliases of a short text together may stand for. Of a long one
 /// as many as it has bytes: a list that a thousand entries share is no bomb.
 const MOST_ALIASED: usize = 10_000;
@@ -99,7 +101,7 @@ fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
         }
     }
     SyntaxError {
-        message: format!("this cannot be read: {message}"),
+        message: format!("this cannot be read: {}", text::visible(&message)),
         at,
     }
 }
@@ -198,6 +200,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     /// The tree as one line, with `line:column` after each value.
@@ -323,7 +327,8 @@ mod tests {
             .into_iter()
             .zip(["a", "b", "c", "d", "e", "f"])
         {
-            bomb += &format!("- &{name} [{}]\n", vec![format!("*{of}"); 10].join(", "));
+            let ten = vec![format!("*{of}"); 10].join(", ");
+            writeln!(bomb, "- &{name} [{ten}]").unwrap();
         }
         assert!(documents(&bomb).is_err());
         assert!(documents(&"[".repeat(10_000)).is_err());

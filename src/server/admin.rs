@@ -6,7 +6,7 @@
 use super::body::Budget;
 use super::tls::Certificate;
 use crate::metrics::{self, Metrics};
-use crate::policy_file::MapStore;
+use crate::policy_file::{MapError, MapStore};
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -72,7 +72,7 @@ impl Admin {
         let refused = self.maps.refused();
         let Some(map) = &*self.maps.current() else {
             let words = refused.map_or("not loaded yet".to_owned(), |refused| {
-                format!("none since the start: {}", refused.error)
+                format!("none since the start: {}", first_line(&refused.error))
             });
             return Check {
                 name,
@@ -85,7 +85,8 @@ impl Admin {
             let _ = write!(
                 words,
                 "; a newer version was refused {:.0}: {}",
-                refused.at, refused.error
+                refused.at,
+                first_line(&refused.error)
             );
         }
         Check {
@@ -93,6 +94,15 @@ impl Admin {
             ok: true,
             words,
         }
+    }
+}
+
+/// The whole of it, with lines of the map, is for the log and not for whoever asks.
+fn first_line(error: &MapError) -> String {
+    let words = error.to_string();
+    match words.split_once('\n') {
+        Some((first, _)) => format!("{first} (more in the log)"),
+        None => words,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::admission::{self, Answer, Endpoint};
 use crate::metrics::{HttpRoute, Metrics};
 use crate::policy::Policy;
 use crate::policy_file::MapStore;
-use crate::telemetry;
+use crate::{telemetry, text};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -86,7 +86,7 @@ impl Webhook {
         let endpoint = |endpoint: Endpoint| {
             let panics = Arc::clone(&self.metrics);
             any(
-                move |State(webhook): State<Webhook>, request: Request| async move {
+                move |State(webhook): State<Arc<Webhook>>, request: Request| async move {
                     webhook.answer(endpoint, request).await
                 },
             )
@@ -95,7 +95,7 @@ impl Webhook {
                 Fault::Panic.into_response()
             }))
         };
-        let elsewhere = |State(webhook): State<Webhook>| async move {
+        let elsewhere = |State(webhook): State<Arc<Webhook>>| async move {
             let fault = Fault::NotFound;
             webhook.metrics.answered(HttpRoute::Other, fault.status());
             fault.into_response()
@@ -104,7 +104,8 @@ impl Webhook {
             .route("/mutate", endpoint(Endpoint::Mutate))
             .route("/validate", endpoint(Endpoint::Validate))
             .fallback(elsewhere)
-            .with_state(self)
+            // One count of references a request, not one for each thing in it.
+            .with_state(Arc::new(self))
     }
 
     async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
@@ -213,7 +214,7 @@ pub(crate) enum Fault {
 impl From<admission::Fault> for Fault {
     fn from(fault: admission::Fault) -> Self {
         match fault {
-            admission::Fault::BadReview(bad) => Self::BadReview(bad.to_string()),
+            admission::Fault::BadReview(bad) => Self::BadReview(text::visible(&bad.to_string())),
             admission::Fault::Encode(_) => Self::Encode,
         }
     }
@@ -254,7 +255,7 @@ impl fmt::Display for Fault {
                 "the media type must be application/json; set the header content-type"
             }
             Self::Encoding => "a compressed body is not taken; send it without content-encoding",
-            Self::TooLarge => "the body is larger than any review of the API server can be",
+            Self::TooLarge => "the body is above the limit; no review of an API server is so large",
             Self::TooSlow => "the body did not arrive in time",
             Self::Broken => "the body broke off; send it whole",
             Self::BadReview(reason) => return f.write_str(reason),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long the tests wait for what happens by itself; only a fault takes so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client of the API server's.
 #[derive(Clone)]
@@ -87,6 +87,11 @@ impl Api {
             body,
             warnings,
         }
+    }
+
+    /// Creates an object that is in no namespace.
+    pub(crate) async fn post(&self, path: &str, object: &Value) -> Answer {
+        self.send(Method::POST, path, Some(object)).await
     }
 
     /// A new namespace in which pods can be created.

@@ -72,12 +72,6 @@ fn built() -> Option<PathBuf> {
     let cache = folder("PULLPASS_CACHE")
         .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("pullpass")))
         .or_else(|| Some(folder("HOME")?.join(".cache/pullpass")))?;
-    let version = |name: &str| {
-        let line = BUILD
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        line.unwrap_or_else(|| panic!("tests/go/build.sh no longer sets {name}"))
-    };
     let system = match env::consts::OS {
         "macos" => "darwin",
         other => other,
@@ -91,4 +85,11 @@ fn built() -> Option<PathBuf> {
     Some(cache.join(format!(
         "kubernetes-{kubernetes}-etcd-{etcd}-{system}-{machine}"
     )))
+}
+
+/// The version of `kubernetes` or `etcd` that `tests/go/build.sh` builds.
+pub(crate) fn version(name: &str) -> &'static str {
+    let mut lines = BUILD.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    line.unwrap_or_else(|| panic!("tests/go/build.sh no longer sets {name}"))
 }

@@ -4,7 +4,7 @@
 use crate::assets::Assets;
 use crate::certificate;
 use crate::daemon::{Daemon, Output};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -41,7 +41,8 @@ pub(crate) struct ControlPlane {
     /// One JSON event a line.
     pub(crate) audit_log: PathBuf,
     kubectl: PathBuf,
-    _daemons: Vec<Daemon>,
+    /// Held, so that they run.
+    daemons: Vec<Daemon>,
 }
 
 /// What a run of kubectl came to.
@@ -60,11 +61,16 @@ pub(crate) fn control_plane() -> Option<&'static ControlPlane> {
     }
 }
 
+/// Says what is left out, in the words that `tests/run` looks for.
+pub(crate) fn skip(what: &str, why: &str) {
+    // Not `eprintln!`: the test harness swallows what a passing test prints.
+    let line = format!("SKIP {what}: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
 fn start() -> Result<Option<ControlPlane>, String> {
     if std::env::var_os("PULLPASS_SKIP_APISERVER").is_some_and(|value| value == "1") {
-        // Not `eprintln!`: the test harness swallows what a passing test prints.
-        let line = b"SKIP apiserver: PULLPASS_SKIP_APISERVER=1 is set\n";
-        std::io::stderr().write_all(line).unwrap();
+        skip("apiserver", "PULLPASS_SKIP_APISERVER=1 is set");
         return Ok(None);
     }
     let assets = Assets::find()?;
@@ -90,7 +96,7 @@ fn run_folder() -> PathBuf {
     } else {
         std::env::temp_dir()
     };
-    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let hour_ago = SystemTime::now() - Duration::from_hours(1);
     for entry in fs::read_dir(&parent).unwrap().flatten() {
         let ours = entry
             .file_name()
@@ -117,7 +123,7 @@ impl ControlPlane {
             kubeconfig: folder.join("kubeconfig"),
             audit_log: folder.join("audit.log"),
             kubectl: assets.kubectl.clone(),
-            _daemons: Vec::new(),
+            daemons: Vec::new(),
             folder,
         };
         let mut daemons = vec![etcd, apiserver];
@@ -128,7 +134,7 @@ impl ControlPlane {
             &mut daemons,
             &["get", "serviceaccount", "default", "--namespace", "default"],
         )?;
-        plane._daemons = daemons;
+        plane.daemons = daemons;
         Ok(plane)
     }
 
@@ -154,6 +160,13 @@ impl ControlPlane {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// What the API server calls itself, such as `v1.36.3`.
+    pub(crate) fn version(&self) -> String {
+        let said = self.kubectl(&["get", "--raw", "/version"], "");
+        let version: Value = serde_json::from_str(&said.stdout).unwrap();
+        version["gitVersion"].as_str().unwrap().to_owned()
     }
 
     fn wait(&self, daemons: &mut [Daemon], question: &[&str]) -> Result<(), String> {

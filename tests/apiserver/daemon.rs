@@ -31,6 +31,7 @@ pub(crate) struct Daemon {
     child: Child,
     leash: ChildStdin,
     log: PathBuf,
+    scratch: Option<PathBuf>,
 }
 
 /// What becomes of the program's standard output; the standard error is always
@@ -43,8 +44,9 @@ pub(crate) enum Output {
 }
 
 impl Daemon {
-    /// Starts a program; its log is `NAME.log` in `folder`. The folder `scratch` is
-    /// removed when this process ends before the program.
+    /// Starts a program; its log is `NAME.log` in `folder`, and all that it may want to
+    /// keep for a while is put there too. The folder `scratch` is
+    /// removed when the program ends, or this process.
     pub(crate) fn start(
         name: &str,
         folder: &Path,
@@ -64,6 +66,7 @@ impl Daemon {
             .arg(scratch.map(Path::as_os_str).unwrap_or_default())
             .arg(program)
             .args(arguments)
+            .env("TMPDIR", folder)
             .stdin(Stdio::piped())
             .stdout(stdout)
             .stderr(file)
@@ -75,6 +78,7 @@ impl Daemon {
             child,
             leash,
             log,
+            scratch: scratch.map(Path::to_path_buf),
         }
     }
 
@@ -119,6 +123,9 @@ impl Drop for Daemon {
             let _ = self.child.kill();
             let _ = self.child.wait();
             let _ = self.leash.write_all(b"ended\n");
+        }
+        if let Some(scratch) = &self.scratch {
+            let _ = std::fs::remove_dir_all(scratch);
         }
     }
 }

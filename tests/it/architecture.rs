@@ -304,3 +304,18 @@ mod the_rules_themselves {
         assert!(foreign("see src/main.rs").is_empty());
     }
 }
+
+#[test]
+fn what_deny_toml_bans_is_not_in_the_lock_file() {
+    let names = |text: &str, before: &str| -> Vec<String> {
+        text.lines()
+            .filter_map(|line| line.trim().strip_prefix(before)?.split('"').next())
+            .map(str::to_owned)
+            .collect()
+    };
+    let banned = names(&fs::read_to_string("deny.toml").unwrap(), "{ crate = \"");
+    let used = names(&fs::read_to_string("Cargo.lock").unwrap(), "name = \"");
+    assert!(banned.len() >= 7 && used.iter().any(|name| name == "rustls"));
+    let found: Vec<_> = banned.iter().filter(|name| used.contains(name)).collect();
+    assert!(found.is_empty(), "banned in deny.toml: {found:?}");
+}

@@ -12,6 +12,8 @@
 mod admission;
 mod architecture;
 mod chart;
+mod cli;
+mod docs;
 mod image;
 mod oracle;
 mod policy;

@@ -40,9 +40,6 @@ impl<'d> Member<'d, '_> {
 /// What makes two patterns the same.
 type Same<'d> = (bool, &'d str, u16, &'d str);
 
-/// Sorted, so that the same map has the same errors in the same words each time.
-type Groups<'d, 's> = BTreeMap<Same<'d>, Vec<Member<'d, 's>>>;
-
 struct Reports<'p> {
     problems: &'p mut Problems,
     reported: usize,
@@ -56,7 +53,7 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
         compared: 0,
     };
     let groups = same_patterns(draft);
-    for members in groups.values() {
+    for members in &groups {
         if reports.within_one_pattern(members).is_break() {
             return;
         }
@@ -64,8 +61,10 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     _ = reports.between_globs(&groups);
 }
 
-fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Groups<'d, 's> {
-    let mut groups = Groups::new();
+/// The patterns of the map, those that are the same together, in the map's order.
+fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Vec<Vec<Member<'d, 's>>> {
+    let mut groups: Vec<Vec<Member<'d, 's>>> = Vec::new();
+    let mut known: HashMap<Same<'d>, usize> = HashMap::new();
     for (entry, draft) in draft.entries.iter().enumerate() {
         for (which, pattern) in draft.entry.patterns.iter().enumerate() {
             let same = (
@@ -74,12 +73,17 @@ fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Groups<'d, 's> {
                 pattern.port(),
                 pattern.path(),
             );
-            let member = Member {
-                entry,
-                which,
-                draft,
-            };
-            groups.entry(same).or_default().push(member);
+            let at = *known.entry(same).or_insert(groups.len());
+            if at == groups.len() {
+                groups.push(Vec::new());
+            }
+            if let Some(group) = groups.get_mut(at) {
+                group.push(Member {
+                    entry,
+                    which,
+                    draft,
+                });
+            }
         }
     }
     groups
@@ -127,9 +131,9 @@ impl Reports<'_> {
     }
 
     /// Different globs with as many literal characters and the same path.
-    fn between_globs(&mut self, groups: &Groups<'_, '_>) -> ControlFlow<()> {
+    fn between_globs(&mut self, groups: &[Vec<Member<'_, '_>>]) -> ControlFlow<()> {
         let mut ranks: BTreeMap<(u16, &str, usize), Vec<&[Member<'_, '_>]>> = BTreeMap::new();
-        for members in groups.values() {
+        for members in groups {
             if let Some(pattern) = members.first().and_then(Member::pattern)
                 && pattern.is_glob()
             {
@@ -137,10 +141,10 @@ impl Reports<'_> {
                 ranks.entry(rank).or_default().push(members);
             }
         }
-        for equals in ranks.values() {
+        for equals in ranks.into_values().flat_map(by_common_labels) {
             let texts: Vec<String> = equals
                 .iter()
-                .filter_map(|members| host_text(members))
+                .filter_map(|members| Some(members.first()?.pattern()?.loose_host()))
                 .collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             glob::compatible_pairs(&texts, |a, b| match (equals.get(a), equals.get(b)) {
@@ -230,10 +234,35 @@ impl Reports<'_> {
     }
 }
 
-fn host_text(members: &[Member<'_, '_>]) -> Option<String> {
-    let pattern = members.first()?.pattern()?;
-    let deep = if pattern.is_deep() { "**." } else { "" };
-    Some(format!("{deep}{}", pattern.host()))
+/// Parted by the labels that are literal in all of them: hosts that differ in one of
+/// those cannot meet.
+fn by_common_labels<'m, 'd, 's>(
+    equals: Vec<&'m [Member<'d, 's>]>,
+) -> impl Iterator<Item = Vec<&'m [Member<'d, 's>]>> {
+    let labels = |members: &[Member<'d, 's>]| {
+        let host = members.first().and_then(Member::pattern).map(Pattern::host);
+        host.unwrap_or_default()
+            .rsplit('.')
+            .collect::<Vec<&'d str>>()
+    };
+    let mut literal: Option<Vec<bool>> = None;
+    for members in &equals {
+        let here = labels(members)
+            .into_iter()
+            .map(|label| !glob::is_glob(label));
+        literal = Some(match literal {
+            None => here.collect(),
+            Some(before) => before.into_iter().zip(here).map(|(a, b)| a && b).collect(),
+        });
+    }
+    let literal = literal.unwrap_or_default();
+    let mut parts: BTreeMap<Vec<&'d str>, Vec<&'m [Member<'d, 's>]>> = BTreeMap::new();
+    for members in equals {
+        let common = labels(members).into_iter().zip(&literal);
+        let common = common.filter_map(|(label, literal)| literal.then_some(label));
+        parts.entry(common.collect()).or_default().push(members);
+    }
+    parts.into_values()
 }
 
 /// Whether some namespace can be in both scopes.

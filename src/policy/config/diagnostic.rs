@@ -8,6 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, rendere
 
 use super::SourceFile;
 use crate::policy::yaml::Span;
+use crate::text::visible;
 
 /// More than these are not rendered; the rest is counted.
 const MOST_RENDERED: usize = 100;
@@ -246,11 +247,34 @@ fn snippet<'a>(
     let to = span.end.clamp(span.start, end) - start;
     let annotation = kind.span(from..to).label(label);
     Some(
-        Snippet::source(text.get(start..end)?)
+        Snippet::source(harmless(text.get(start..end)?))
             .line_start(line)
             .path(file)
             .annotation(annotation),
     )
+}
+
+/// The source with a stand-in of the same length in bytes for each sign that a
+/// terminal may act on or not show, so that the caret stays where it is.
+fn harmless(line: &str) -> String {
+    let stand_in = |letter: char| match letter.len_utf8() {
+        1 => "?",
+        2 => "·",
+        3 => "\u{fffd}",
+        _ => "\u{fffd}?",
+    };
+    let mut harmless = String::with_capacity(line.len());
+    let mut one = [0; 4];
+    for letter in line.chars() {
+        let same = letter.encode_utf8(&mut one);
+        // The renderer makes spaces of tabs.
+        if letter == '\t' || visible(same) == *same {
+            harmless.push(letter);
+        } else {
+            harmless.push_str(stand_in(letter));
+        }
+    }
+    harmless
 }
 
 fn char_boundary(text: &str, mut at: usize) -> usize {

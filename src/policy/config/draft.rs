@@ -9,6 +9,7 @@ use super::reader::{Field, Fields, Problems};
 use super::values;
 use super::{Action, DEFAULT_PUBLIC_REGISTRIES, Pattern, entry, glob};
 use crate::policy::Entry;
+use crate::policy::pattern::shown;
 
 /// A value that may stand in one document only, and where it does.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl<'s> Draft<'s> {
         for draft in &self.entries {
             let name = draft.entry.name.as_str();
             if let Some(first) = names.get(name) {
-                let message = format!("two entries are called `{}`", name.escape_debug());
+                let message = format!("two entries are called `{}`", shown(name));
                 let diagnostic = Diagnostic::new(Severity::Error, &draft.name, message)
                     .also(first, "the first one")
                     .help("a name is unique, and is the first `match` where none is written: write another `name`");

@@ -8,40 +8,40 @@ use super::reader::{Field, Fields, Problems};
 use super::values::{self, Day};
 use super::{Action, Pattern, keys};
 use crate::policy::Entry;
+use crate::policy::pattern::shown;
 
 /// Reads an entry. What is wrong in it is left out of it, but for `match`: without a
 /// pattern there is no entry.
 pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<DraftEntry<'s>> {
-    if item.is_text() {
-        let message = "an entry is a map, not a text";
-        problems.add(
-            Diagnostic::new(Severity::Error, &item.place, message).help(format!(
-                "write `- match: {}`",
-                item.written().escape_debug()
-            )),
-        );
-        return None;
-    }
-    let mut fields = item.map(keys::ENTRY, problems)?;
+    let mut fields = keys_of(item, problems)?;
     let patterns = patterns(&mut fields, problems);
     let name = fields.take("name");
     let given_name = name
         .as_ref()
         .and_then(|field| values::entry_name(field, problems));
-    let pull_secrets = pull_secrets(&mut fields, problems);
+    let secrets = fields.take("pullSecrets");
+    let pull_secrets = secrets
+        .as_ref()
+        .map_or_else(Vec::new, |field| pull_secrets(field, problems));
     let namespaces = fields
         .take("namespaces")
         .map(|field| values::some(&field, problems, values::namespace).unwrap_or_default());
     refuse_selector(&mut fields, problems);
-    let action = fields.take("action");
-    let action = action.map_or(Some(Action::Allow), |field| {
-        values::action(&field, problems)
-    });
+    let action = match fields.take("action") {
+        Some(field) => values::action(&field, problems),
+        None => Some(Action::Allow),
+    };
     let reason = fields
         .take("reason")
         .and_then(|field| values::words(&field, problems));
     let (from, until) = times(&mut fields, action, problems);
-    let replace_with = replace_with(&mut fields, problems);
+    let replacement = fields.take("replaceWith");
+    let replace_with = replacement
+        .as_ref()
+        .and_then(|field| replace_with(field, problems));
+    // Until a deny begins its images are pulled, and need secrets.
+    let secrets = secrets.filter(|_| from.is_none());
+    warn_of_useless(secrets.as_ref(), replacement.as_ref(), action, problems);
 
     // Without patterns there is no entry; the complaint has been made.
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
@@ -64,6 +64,16 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
         },
         patterns: places,
     })
+}
+
+fn keys_of<'s, 't>(item: &Field<'s, 't>, problems: &mut Problems) -> Option<Fields<'s, 't>> {
+    if !item.is_text() {
+        return item.map(keys::ENTRY, problems);
+    }
+    let message = "an entry is a map, not a text";
+    let instead = format!("write `- match: {}`", shown(item.written()));
+    problems.add(Diagnostic::new(Severity::Error, &item.place, message).help(instead));
+    None
 }
 
 fn patterns<'s>(
@@ -93,10 +103,7 @@ fn patterns<'s>(
     Some(items.into_iter().filter_map(each).collect())
 }
 
-fn pull_secrets(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> Vec<String> {
-    let Some(field) = fields.take("pullSecrets") else {
-        return Vec::new();
-    };
+fn pull_secrets(field: &Field<'_, '_>, problems: &mut Problems) -> Vec<String> {
     let items = field.list(problems).unwrap_or_default();
     let mut names: Vec<String> = Vec::new();
     for item in items {
@@ -128,6 +135,24 @@ fn pull_secret(item: &Field<'_, '_>, problems: &mut Problems) -> Option<String> 
         return None;
     };
     values::secret_name(&name, problems)
+}
+
+/// What is valid and does nothing.
+fn warn_of_useless(
+    secrets: Option<&Field<'_, '_>>,
+    replacement: Option<&Field<'_, '_>>,
+    action: Option<Action>,
+    problems: &mut Problems,
+) {
+    if let (Some(field), Some(Action::Allow)) = (replacement, action) {
+        problems.warning(
+            &field.place,
+            "`replaceWith` is shown with a warning or a refusal, and this entry allows",
+        );
+    }
+    if let (Some(field), Some(Action::Deny)) = (secrets, action) {
+        problems.warning(&field.place, "a deny needs no secrets: nothing is pulled");
+    }
 }
 
 /// Says that a key has no meaning yet, rather than to ignore it.
@@ -167,9 +192,8 @@ fn times(
     )
 }
 
-fn replace_with(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let field = fields.take("replaceWith")?;
-    let pattern = values::pattern(&field, problems)?;
+fn replace_with(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
+    let pattern = values::pattern(field, problems)?;
     if pattern.is_glob() {
         problems.error(
             &field.place,

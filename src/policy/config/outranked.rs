@@ -2,7 +2,9 @@
 //!
 //! Only warnings come from here, so the work may be cut short.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use super::ambiguity::scopes_meet;
 use super::diagnostic::{Diagnostic, Place, Severity};
@@ -10,12 +12,16 @@ use super::draft::{Draft, DraftEntry};
 use super::reader::Problems;
 use super::{Action, default_public_registries, glob};
 use crate::policy::Pattern;
+use crate::policy::glob::GlobMap;
 use crate::policy::pattern::is_path_prefix;
 
 const MOST_REPORTED: usize = 50;
 
-/// Pairs that are looked at.
-const MOST_COMPARED: usize = 5_000_000;
+/// Pairs of globs that are looked at.
+const MOST_COMPARED: usize = 1_000_000;
+
+/// Denies that are looked at for one allow, of each kind.
+const MOST_ON_ONE: usize = 100;
 
 /// One pattern that denies.
 #[derive(Clone, Copy)]
@@ -43,6 +49,8 @@ struct Placed<'d, 's> {
 struct Denies<'d, 's> {
     literal: HashMap<(&'d str, u16), HashMap<&'d str, Vec<Deny<'d, 's>>>>,
     globs: Vec<Deny<'d, 's>>,
+    // The same by their hosts, as far as one `*` for any characters tells them apart.
+    by_host: GlobMap<Vec<Deny<'d, 's>>>,
 }
 
 pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
@@ -50,18 +58,21 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     if denies.literal.is_empty() && denies.globs.is_empty() {
         return;
     }
-    let mut compared = 0;
-    let found = allows(draft).filter_map(|allow| {
-        let deny = denies.outranked_by(allow.allow, &mut compared)?;
-        Some((allow, deny))
+    let (globs, literal): (Vec<_>, Vec<_>) =
+        allows(draft).partition(|placed| placed.allow.pattern.is_glob());
+    let of_literal = literal.iter().filter_map(|placed| {
+        let deny = denies.outranked_by_literal(placed.allow)?;
+        Some((placed.place, deny))
     });
-    for (allow, deny) in found.take(MOST_REPORTED) {
+    let mut found: Vec<_> = of_literal.take(MOST_REPORTED).collect();
+    outranked_by_globs(&globs, &denies.globs, &mut found);
+    for (place, deny) in found {
         let message = format!(
             "this out-ranks part of the deny `{}`",
             deny.draft.entry.name
         );
         problems.add(
-            Diagnostic::new(Severity::Warning, allow.place, message)
+            Diagnostic::new(Severity::Warning, place, message)
                 .also(deny.place, "the deny")
                 .help("leave it so if the exception is meant"),
         );
@@ -69,6 +80,34 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     if draft.public.is_none() {
         check_default(&denies, problems);
     }
+}
+
+/// Globs against globs: a literal host is never out-ranked by one with `*`.
+fn outranked_by_globs<'d, 's>(
+    allows: &[Placed<'d, 's>],
+    denies: &[Deny<'d, 's>],
+    found: &mut Vec<(&'d Place<'s>, Deny<'d, 's>)>,
+) {
+    let first = allows.iter().map(|placed| placed.allow.pattern);
+    let second = denies.iter().map(|deny| deny.pattern);
+    let hosts: Vec<String> = first.chain(second).map(Pattern::loose_host).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let mut reported = HashSet::new();
+    let mut compared = 0;
+    _ = glob::compatible_pairs(&hosts, |a, b| {
+        compared += 1;
+        if compared > MOST_COMPARED || found.len() >= MOST_REPORTED {
+            return ControlFlow::Break(());
+        }
+        let deny = b.checked_sub(allows.len()).and_then(|at| denies.get(at));
+        if let (Some(placed), Some(deny)) = (allows.get(a), deny)
+            && outranks_part(placed.allow, *deny)
+            && reported.insert(a)
+        {
+            found.push((placed.place, *deny));
+        }
+        ControlFlow::Continue(())
+    });
 }
 
 /// The list that stands in for `publicRegistries` has no place of its own.
@@ -139,6 +178,8 @@ impl<'d, 's> Denies<'d, 's> {
                 };
                 if pattern.is_glob() {
                     denies.globs.push(deny);
+                    let hosts = denies.by_host.entry(&pattern.loose_host(), Vec::new);
+                    hosts.push(deny);
                 } else {
                     let host = denies.literal.entry((pattern.host(), pattern.port()));
                     host.or_default()
@@ -151,28 +192,24 @@ impl<'d, 's> Denies<'d, 's> {
         denies
     }
 
-    fn outranked_by(&self, allow: Allow<'d>, compared: &mut usize) -> Option<Deny<'d, 's>> {
-        let mut outranked = |deny: &Deny<'d, 's>| {
-            *compared += 1;
-            *compared <= MOST_COMPARED && outranks_part(allow, *deny)
-        };
-        if !allow.pattern.is_glob() {
-            let host = (allow.pattern.host(), allow.pattern.port());
-            if let Some(paths) = self.literal.get(&host) {
-                let mut path = allow.pattern.path();
-                loop {
-                    let denies = paths.get(path).map_or(&[][..], Vec::as_slice);
-                    if let Some(deny) = denies.iter().find(|deny| outranked(deny)) {
-                        return Some(*deny);
-                    }
-                    if path.is_empty() {
-                        break;
-                    }
-                    path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    fn outranked_by_literal(&self, allow: Allow<'d>) -> Option<Deny<'d, 's>> {
+        let outranked = |deny: &&Deny<'d, 's>| outranks_part(allow, **deny);
+        let host = (allow.pattern.host(), allow.pattern.port());
+        if let Some(paths) = self.literal.get(&host) {
+            let mut path = allow.pattern.path();
+            loop {
+                let denies = paths.get(path).map_or(&[][..], Vec::as_slice);
+                if let Some(deny) = denies.iter().take(MOST_ON_ONE).find(outranked) {
+                    return Some(*deny);
                 }
+                if path.is_empty() {
+                    break;
+                }
+                path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             }
         }
-        self.globs.iter().find(|deny| outranked(deny)).copied()
+        let globs = self.by_host.globs(allow.pattern.host()).flatten();
+        globs.take(MOST_ON_ONE).find(outranked).copied()
     }
 }
 
@@ -185,18 +222,17 @@ fn outranks_part(allow: Allow<'_>, deny: Deny<'_, '_>) -> bool {
         )
     };
     let (a, d) = (allow.pattern, deny.pattern);
-    let before = match rank(a).cmp(&rank(d)) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Greater => true,
-        std::cmp::Ordering::Equal => {
-            allow.is_entry && closer(allow.namespaces, deny.draft.entry.namespaces.as_deref())
-        }
+    let scope = deny.draft.entry.namespaces.as_deref();
+    let before = || match rank(a).cmp(&rank(d)) {
+        Ordering::Less => false,
+        Ordering::Greater => true,
+        Ordering::Equal => allow.is_entry && closer(allow.namespaces, scope),
     };
-    before
-        && a.port() == d.port()
+    a.port() == d.port()
         && (is_path_prefix(a.path(), d.path()) || is_path_prefix(d.path(), a.path()))
+        && before()
         && a.shares_hosts_with(d)
-        && scopes_meet(allow.namespaces, deny.draft.entry.namespaces.as_deref())
+        && scopes_meet(allow.namespaces, scope)
 }
 
 /// Whether the first scope goes before the second in some namespace, as far as one is

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use super::SourceFile;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::keys;
+use crate::policy::pattern::shown;
 use crate::policy::yaml::{Node, Value};
 
 /// A value of the map, and where it stands.
@@ -177,7 +178,7 @@ impl<'s, 't> Field<'s, 't> {
         match &self.node.value {
             Value::String(text) if !text.trim().is_empty() => Some(text),
             Value::Bool | Value::Number => {
-                let written = self.written().escape_debug();
+                let written = shown(self.written());
                 let what = if matches!(self.node.value, Value::Bool) {
                     "a yes or no"
                 } else {
@@ -238,7 +239,7 @@ impl<'s, 't> Field<'s, 't> {
                 None
             }
             Value::String(text) => {
-                let help = format!("write [{}]", text.escape_debug());
+                let help = format!("write [{}]", shown(text));
                 let message = format!("{} is a list, not a text", self.name());
                 problems.add(Diagnostic::new(Severity::Error, &self.place, message).help(help));
                 None
@@ -273,7 +274,7 @@ impl<'s, 't> Field<'s, 't> {
                 continue;
             };
             if let Some(first) = places.get(word.as_ref()) {
-                let message = format!("`{}` is written twice in one map", word.escape_debug());
+                let message = format!("`{}` is written twice in one map", shown(word));
                 problems.add(
                     Diagnostic::new(Severity::Error, &at.place, message)
                         .also(first, "first written here"),
@@ -296,9 +297,9 @@ impl<'s, 't> Field<'s, 't> {
 
     fn path_to(&self, key: &str) -> String {
         if self.place.path.is_empty() {
-            key.to_owned()
+            shown(key)
         } else {
-            format!("{}.{key}", self.place.path)
+            format!("{}.{}", self.place.path, shown(key))
         }
     }
 }
@@ -306,7 +307,7 @@ impl<'s, 't> Field<'s, 't> {
 fn unknown_key(at: &Field<'_, '_>, word: &str, known: &[&'static str], problems: &mut Problems) {
     let mut place = at.place.clone();
     place.path = at.path_to(word);
-    let message = format!("unknown key `{}`", word.escape_debug());
+    let message = format!("unknown key `{}`", shown(word));
     let diagnostic = Diagnostic::new(Severity::Error, &place, message);
     problems.add(if let Some(meant) = keys::did_you_mean(word, known) {
         diagnostic.help(format!("did you mean `{meant}`?"))

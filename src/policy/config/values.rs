@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::diagnostic::{Diagnostic, Severity};
 use super::keys;
 use super::reader::{Field, Problems};
+use crate::policy::pattern::shown;
 use crate::policy::{Action, Pattern, glob};
 
 /// The longest name of an object (k8s.io/apimachinery, `DNS1123SubdomainMaxLength`).
@@ -110,7 +111,7 @@ pub(super) fn secret_name(field: &Field<'_, '_>, problems: &mut Problems) -> Opt
             format!(
                 "`{}` is no name of a secret: write lower case letters, digits, `-` and `.`, begin \
                  and end with a letter or digit, and no more than 253 characters",
-                name.escape_debug()
+                shown(name)
             ),
         );
     }
@@ -133,7 +134,7 @@ pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Optio
             format!(
                 "`{}` is no namespace: write lower case letters, digits and `-`, begin and end with a \
                  letter or digit, and no more than 63 characters; a `*` stands for any of them",
-                glob.escape_debug()
+                shown(glob)
             ),
         );
     }

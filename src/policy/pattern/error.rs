@@ -6,6 +6,7 @@ use std::net::Ipv6Addr;
 use super::{names_host, scheme, take_apart};
 use crate::policy::canonical;
 use crate::policy::glob;
+use crate::text;
 
 /// More of a text are not repeated to its writer.
 const LONGEST_SHOWN: usize = 80;
@@ -60,7 +61,7 @@ pub(super) enum Problem {
     WildPath,
     #[error("`**` may only be the whole first label of a host, as in `**.example.com`")]
     DoubleStar,
-    #[error("`{}` may not stand in a pattern", .0.escape_debug())]
+    #[error("`{}` may not stand in a pattern", shown(&.0.to_string()))]
     Character(char),
     #[error("no port stands after the colon: write a number from 1 to 65535")]
     NoPort,
@@ -87,14 +88,9 @@ pub(super) enum Problem {
     LongPath,
 }
 
-/// A text of the map as it may stand in a message: short, and without signs that a
-/// terminal would act on.
-fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(LONGEST_SHOWN).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown.escape_debug().to_string()
+/// A text of the map as it may stand in a message.
+pub(in crate::policy) fn shown(text: &str) -> String {
+    text::cut(text::visible(text), LONGEST_SHOWN)
 }
 
 /// A valid pattern that is probably meant by one that is none.

@@ -201,6 +201,17 @@ async fn what_a_request_names_cannot_forge_log_lines() {
     );
 }
 
+#[tokio::test]
+async fn a_log_that_nobody_reads_does_not_stop_reviews() {
+    let serving = Serving::start(&["--log-level", "debug"]);
+    let mut client = serving.client().await;
+    // Each is a line of about 200 bytes; a pipe holds 64 KiB, the queue 4096 lines.
+    for _ in 0..6000 {
+        let answer = client.ask(&post(Endpoint::Validate, &review("u"))).await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
 fn pair(directory: &Path) -> (String, String) {
     let path = |name| directory.join(name).to_str().unwrap().to_owned();
     (path("tls.crt"), path("tls.key"))

@@ -87,7 +87,13 @@ async fn without_a_map_at_the_start_it_waits_for_one() {
             "{}",
             ready.body
         );
-        assert!(ready.body.contains("late.yaml"), "{}", ready.body);
+        let words = if broken.is_some() {
+            "in the log"
+        } else {
+            "late.yaml"
+        };
+        assert!(ready.body.contains(words), "{}", ready.body);
+        assert_eq!(ready.body.lines().count(), 4, "{}", ready.body);
         assert_eq!(server.admin("/livez").await.status, 200);
 
         fs::write(&path, MAP).unwrap();
@@ -97,7 +103,7 @@ async fn without_a_map_at_the_start_it_waits_for_one() {
     }
 }
 
-/// Puts a version of the files in place as the kubelet does with a mounted ConfigMap.
+/// Puts a version of the files in place as the kubelet does with a mounted `ConfigMap`.
 fn publish(volume: &Path, version: &str, files: &[(&str, &str)]) {
     let directory = volume.join(format!("..{version}"));
     fs::create_dir(&directory).unwrap();

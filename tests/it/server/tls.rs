@@ -3,17 +3,26 @@
 use super::support::{
     Client, Server, client_config, in_time, make_certificates, post, review, trusting, write_pair,
 };
+use base64::Engine as _;
+use jiff::Timestamp;
 use pullpass::admission::Endpoint;
-use pullpass::certificates::DevelopmentCertificates;
+use pullpass::certificates::{self, DevelopmentCertificates};
+use pullpass::server::CertificateSource;
+use pullpass::server::tls::{Certificate, Pair, PairError, PairFiles};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
 async fn negotiated(server: &Server, protocols: &[&[u8]]) -> std::io::Result<Option<Vec<u8>>> {
@@ -76,7 +85,6 @@ async fn tls_1_2_and_1_3_are_spoken() {
 }
 
 fn roots(authority: &str) -> rustls::RootCertStore {
-    use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
     let der = rustls::pki_types::CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
     roots.add(der).unwrap();
@@ -97,7 +105,7 @@ async fn a_client_that_does_not_trust_us_is_counted() {
 #[tokio::test]
 async fn a_handshake_that_does_not_come_is_given_up() {
     let server = Server::start(|config| {
-        config.limits.handshake_timeout = std::time::Duration::from_millis(50);
+        config.limits.handshake_timeout = Duration::from_millis(50);
     })
     .await;
     let mut silent = Client::new(TcpStream::connect(server.webhook).await.unwrap());
@@ -198,79 +206,89 @@ fn publish(volume: &Path, version: &str, made: &DevelopmentCertificates) {
     }
 }
 
+/// Clients that connect anew for each request, for as long as they are wanted.
+struct Crowd {
+    connected: Arc<AtomicUsize>,
+    enough: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Crowd {
+    fn start(address: SocketAddr, connector: &TlsConnector) -> Self {
+        let (connected, enough) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let client = |_| {
+            let (connector, connected) = (connector.clone(), Arc::clone(&connected));
+            let enough = Arc::clone(&enough);
+            tokio::spawn(async move {
+                while !enough.load(SeqCst) {
+                    let client = Client::connect(address, &connector).await;
+                    let request = post(Endpoint::Mutate, &review("u"));
+                    assert_eq!(client.expect("handshake").ask(&request).await.status, 200);
+                    connected.fetch_add(1, SeqCst);
+                }
+            })
+        };
+        let clients = (0..2).map(client).collect();
+        Self {
+            connected,
+            enough,
+            clients,
+        }
+    }
+
+    async fn connects_five_times_more(&self) {
+        let enough = self.connected.load(SeqCst) + 5;
+        while self.connected.load(SeqCst) < enough {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Fails when one of them failed.
+    async fn end(self) {
+        self.enough.store(true, SeqCst);
+        for client in self.clients {
+            client.await.unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_handshake_fails_while_the_certificate_changes() {
     let versions: Vec<_> = (0..4).map(|_| make_certificates()).collect();
     let volume = tempfile::tempdir().unwrap();
     publish(volume.path(), "v0", &versions[0]);
     let server = Server::start(|config| {
-        config.certificate =
-            pullpass::server::CertificateSource::Files(pullpass::server::tls::PairFiles {
-                certificate: volume.path().join("tls.crt"),
-                key: volume.path().join("tls.key"),
-            });
+        config.certificate = CertificateSource::Files(PairFiles {
+            certificate: volume.path().join("tls.crt"),
+            key: volume.path().join("tls.key"),
+        });
     })
     .await;
-
     let authorities: Vec<_> = versions
         .iter()
         .map(|made| made.authority.as_str())
         .collect();
     let connector = trusting(&authorities);
-    let (connected, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let address = server.webhook;
-    let clients: Vec<_> = (0..2)
-        .map(|_| {
-            let (connector, connected, stop) = (connector.clone(), connected.clone(), stop.clone());
-            tokio::spawn(async move {
-                while stop.load(SeqCst) == 0 {
-                    let mut client = Client::connect(address, &connector)
-                        .await
-                        .expect("handshake");
-                    let answer = client.ask(&post(Endpoint::Mutate, &review("u"))).await;
-                    assert_eq!(answer.status, 200);
-                    connected.fetch_add(1, SeqCst);
-                }
-            })
-        })
-        .collect();
+    let crowd = Crowd::start(server.webhook, &connector);
     // A connection from before goes on as it is.
-    let mut old = Client::connect(address, &connector).await.unwrap();
+    let mut old = Client::connect(server.webhook, &connector).await.unwrap();
     for (number, made) in versions.iter().enumerate().skip(1) {
-        let seen = connected.load(SeqCst);
         publish(volume.path(), &format!("v{number}"), made);
-        // From now on for a client that trusts nothing else.
         let newest = trusting(&[&made.authority]);
         in_time(async {
-            while Client::connect(address, &newest).await.is_err() {
+            while Client::connect(server.webhook, &newest).await.is_err() {
                 tokio::task::yield_now().await;
             }
-            while connected.load(SeqCst) < seen + 5 {
-                tokio::task::yield_now().await;
-            }
+            crowd.connects_five_times_more().await;
         })
         .await;
     }
-    stop.store(1, SeqCst);
-    for client in clients {
-        client.await.unwrap();
-    }
-    assert_eq!(
-        old.ask(&post(Endpoint::Mutate, &review("u"))).await.status,
-        200
-    );
-    assert_eq!(
-        server
-            .metric("pullpass_certificate_loads_total{result=\"ok\"}")
-            .await,
-        Some(4.0)
-    );
-    assert_eq!(
-        server
-            .metric("pullpass_certificate_loads_total{result=\"failed\"}")
-            .await,
-        Some(0.0)
-    );
+    crowd.end().await;
+    let answer = old.ask(&post(Endpoint::Mutate, &review("u"))).await;
+    assert_eq!(answer.status, 200);
+    let loads = |result| format!("pullpass_certificate_loads_total{{result=\"{result}\"}}");
+    assert_eq!(server.metric(&loads("ok")).await, Some(4.0));
+    assert_eq!(server.metric(&loads("failed")).await, Some(0.0));
 }
 
 #[tokio::test]
@@ -354,4 +372,107 @@ async fn rubbish_on_the_tls_port_harms_nobody() {
             .status,
         200
     );
+}
+
+fn pair_of(made: &DevelopmentCertificates) -> Result<Pair, PairError> {
+    Pair::from_pem(made.certificate.as_bytes(), made.key.as_bytes())
+}
+
+fn ended_pair() -> DevelopmentCertificates {
+    let two_years_ago = SystemTime::now() - Duration::from_hours(2 * 366 * 24);
+    certificates::development(&["localhost".to_owned()], two_years_ago).unwrap()
+}
+
+#[tokio::test]
+async fn a_pair_that_has_ended_does_not_replace_one_that_has_not() {
+    let server = Server::start(|_| {}).await;
+    write_pair(server.directory.path(), &ended_pair());
+    let failed = "pullpass_certificate_loads_total{result=\"failed\"}";
+    in_time(async {
+        while server.metric(failed).await < Some(1.0) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(server.admin("/readyz").await.status, 200);
+    let answer = server
+        .connect()
+        .await
+        .ask(&post(Endpoint::Mutate, &review("u")))
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_pair_that_has_ended_at_the_start_is_not_ready_and_can_be_renewed() {
+    let server = Server::start(|config| {
+        let ended = Box::new(pair_of(&ended_pair()).unwrap());
+        config.certificate = CertificateSource::Memory(ended);
+    })
+    .await;
+    let words = server.admin("/readyz").await;
+    assert_eq!(words.status, 503);
+    assert!(
+        words.body.contains("[-]certificate failed: ended "),
+        "{}",
+        words.body
+    );
+
+    let certificate = Certificate::new(pair_of(&ended_pair()).unwrap(), Arc::default());
+    certificate.replace(pair_of(&make_certificates()), Timestamp::now());
+    assert!(certificate.not_after() > Timestamp::now());
+}
+
+#[test]
+fn chains_are_taken_when_they_start_with_the_servers_own_certificate() {
+    let mut made = make_certificates();
+    let own = made.certificate.clone();
+    made.certificate = format!("{own}{}", made.authority);
+    assert!(pair_of(&made).is_ok());
+    made.certificate = format!("{}{own}", made.authority);
+    assert_eq!(pair_of(&made).unwrap_err(), PairError::Mismatch);
+}
+
+#[test]
+fn keys_are_taken_as_sec1_too() {
+    let mut made = make_certificates();
+    let pkcs8 = PrivatePkcs8KeyDer::from_pem_slice(made.key.as_bytes()).unwrap();
+    // RFC 5915: SEQUENCE { INTEGER 1, OCTET STRING of 32 bytes, ... }, at the end of
+    // PKCS#8 after the algorithm.
+    let der = pkcs8.secret_pkcs8_der();
+    let version = der
+        .windows(5)
+        .position(|bytes| bytes == [2, 1, 1, 4, 32])
+        .unwrap();
+    let sec1 = &der[version - 2..];
+    let text = base64::engine::general_purpose::STANDARD.encode(sec1);
+    made.key = format!("-----BEGIN EC PRIVATE KEY-----\n{text}\n-----END EC PRIVATE KEY-----\n");
+    assert!(pair_of(&made).is_ok());
+}
+
+#[test]
+fn what_is_wrong_with_a_pair_is_said_and_never_shows_the_key() {
+    let good = make_certificates();
+    let with = |certificate: &str, key: &str| {
+        Pair::from_pem(certificate.as_bytes(), key.as_bytes())
+            .unwrap_err()
+            .to_string()
+    };
+    let encrypted = good.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    for (words, expected) in [
+        (with("", &good.key), "holds no certificate"),
+        (with(&good.key, &good.key), "holds no certificate"),
+        (with(&good.certificate, ""), "holds no private key"),
+        (with(&good.certificate, &encrypted), "not encrypted"),
+        (
+            with(&good.certificate, &make_certificates().key),
+            "does not belong",
+        ),
+    ] {
+        assert!(words.contains(expected), "{words}");
+        let secret = good.key.lines().nth(1).unwrap();
+        assert!(!words.contains(&secret[..20]), "{words}");
+    }
+    assert!(!format!("{good:?}").contains("PRIVATE"));
+    assert!(!format!("{:?}", pair_of(&good).unwrap()).contains("PRIVATE"));
 }
