@@ -296,7 +296,7 @@ async fn a_request_that_takes_too_long_does_not_hold_up_the_end() {
     let request = ask().replace("?timeout=10s", "");
     client.send(&request[..request.len() - 10]).await;
     server
-        .metric_becomes("pullpass_requests_in_flight{endpoint=\"mutate\"}", 1.0)
+        .metric_becomes("pullpass_requests_in_flight{route=\"mutate\"}", 1.0)
         .await;
     server.begin_shutdown();
     assert!(!server.ended().await);
