@@ -184,6 +184,8 @@ async fn a_header_without_end_is_431() {
 #[tokio::test]
 async fn the_memory_of_bodies_is_bounded_over_all_connections() {
     let server = Server::start(|config| config.limits.body_memory = 1 << 20).await;
+    let limit = server.metric("pullpass_body_memory_limit_bytes").await;
+    assert_eq!(limit, Some(1_048_576.0));
     let mut holding = server.connect().await;
     let mut body = review("u");
     body.push_str(&" ".repeat(900_000));
