@@ -284,10 +284,8 @@ async fn a_panic_costs_one_request_tells_nothing_and_is_counted() {
     assert!(!text(response).await.contains("secret"));
     let counted = metrics.render();
     assert!(counted.contains("pullpass_panics_total 1"), "{counted}");
-    assert!(
-        counted.contains("pullpass_http_responses_total{endpoint=\"validate\",code=\"5xx\"} 1")
-    );
-    assert!(counted.contains("pullpass_requests_in_flight{endpoint=\"validate\"} 0"));
+    assert!(counted.contains("pullpass_http_responses_total{route=\"validate\",code=\"5xx\"} 1"));
+    assert!(counted.contains("pullpass_requests_in_flight{route=\"validate\"} 0"));
 
     let response = ask(&webhook, post("/validate", review("u"))).await;
     assert_eq!(response.status(), StatusCode::OK);
