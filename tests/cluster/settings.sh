@@ -36,11 +36,12 @@ init_pid() {
     [ "$(readlink "/proc/$pid/ns/pid")" = "$namespace" ] && printf '%s\n' "$pid"
 }
 
+# Keeps other scripts from starting or ending the cluster until file 9 is closed.
+# What a script that was killed had started may hold it a little longer.
+lock() {
+    exec 9>"$state/lock"
+    flock --wait 15 9 || die "the cluster in $state is being started or ended at this moment"
+}
+
 # Where the Go programs and Debian's are; set by `programs`, kept for the others.
 program_folders() { cat "$state/programs"; }
-
-# Runs a command in the cluster's network, with the host's files.
-inside() { nsenter --target "$(init_pid)" --net -- "$@"; }
-
-# Runs a command on the node: its network, files and processes.
-on_node() { nsenter --target "$(init_pid)" --net --mount --pid -- "$@"; }
