@@ -11,3 +11,7 @@ bless-chart: ## take what the chart renders now as right (tests/chart/golden.yam
 .PHONY: image
 image: ## the image for amd64 and arm64, without a daemon: target/image (IMAGE_ARCH=amd64 for one)
 	@image/build.sh $(IMAGE_ARCH)
+
+.PHONY: test-image
+test-image: image ## the image: what is in it, both binaries run (AGAIN=--again: a second build elsewhere gives the same digest)
+	@tests/image/run $(AGAIN)

@@ -33,6 +33,7 @@ created=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 # certifi is Mozilla's list, in numbered versions: the machine's own list would make
 # another image on another machine.
 authorities_version=2026.10.18
+authorities_sum=d87887200c9a705dccc937b9b83b5e67e47024c4a4b7f9dd15700c72e0f55453
 authorities() {
     local home=$out/certifi-$authorities_version
     if [ ! -f "$home/certifi/cacert.pem" ]; then
@@ -40,11 +41,13 @@ authorities() {
         python3 -m pip install --quiet --disable-pip-version-check --no-deps --target "$home" \
             "certifi==$authorities_version" >&2 || fail "python3 with pip is needed for them"
     fi
+    sha256sum --check --status <<<"$authorities_sum  $home/certifi/cacert.pem" ||
+        fail "$home/certifi/cacert.pem is not what it should be"
     # Without the comments, of which there are more than certificates.
     sed -n '/BEGIN CERTIFICATE/,/END CERTIFICATE/p' "$home/certifi/cacert.pem"
 }
 
-# A C compiler for the few C files of the cryptography, and a linker.
+# A C compiler for the few C files of the cryptography.
 compiler() { # architecture
     local tried
     case $1 in
@@ -58,13 +61,16 @@ compiler() { # architecture
 }
 
 binary() { # architecture; prints the file
-    local triple gcc variable flags
+    local triple gcc linker variable flags
+    # Linked by the ordinary compiler with the musl that Rust brings: Debian's musl-gcc
+    # would make a binary that asks for a loader.
     case $1 in
-    amd64) triple=x86_64-unknown-linux-musl ;;
-    arm64) triple=aarch64-unknown-linux-musl ;;
+    amd64) triple=x86_64-unknown-linux-musl linker=x86_64-linux-gnu-gcc ;;
+    arm64) triple=aarch64-unknown-linux-musl linker=aarch64-linux-gnu-gcc ;;
     *) fail "unknown architecture $1: amd64 or arm64" ;;
     esac
     gcc=$(compiler "$1")
+    command -v "$linker" >/dev/null 2>&1 || linker=$gcc
     rustup target list --installed 2>/dev/null | grep -qx "$triple" ||
         rustup target add "$triple" >&2 ||
         fail "the standard library for $triple could not be got: rustup target add $triple"
@@ -77,9 +83,12 @@ binary() { # architecture; prints the file
     [ "$1" = arm64 ] && cflags+=" -mno-outline-atomics"
     say "building for $1"
     env "CC_$variable=$gcc" "CFLAGS_$variable=$cflags" \
-        "CARGO_TARGET_${variable^^}_LINKER=$gcc" "CARGO_TARGET_${variable^^}_RUSTFLAGS=$flags" \
+        "CARGO_TARGET_${variable^^}_LINKER=$linker" "CARGO_TARGET_${variable^^}_RUSTFLAGS=$flags" \
         CARGO_TARGET_DIR="$target" CARGO_PROFILE_RELEASE_STRIP=symbols \
         "${CARGO:-cargo}" build --locked --release --target "$triple" --bin pullpass --quiet >&2
+    if grep -qE 'ld-(musl|linux)-' "$target/$triple/release/pullpass"; then
+        fail "the binary for $1 is not static: it names a loader"
+    fi
     echo "$target/$triple/release/pullpass"
 }
 
@@ -87,8 +96,8 @@ binary() { # architecture; prints the file
 bill() { # architecture
     local triple=x86_64-unknown-linux-musl
     [ "$1" = arm64 ] && triple=aarch64-unknown-linux-musl
-    "${CARGO:-cargo}" tree --locked --offline --edges normal --target "$triple" --prefix none --format '{p}|{l}' |
-        sed 's/ (proc-macro)//; s/ (\*)//; s/ ([^|]*)|/|/' | sort -u |
+    "${CARGO:-cargo}" tree --locked --edges normal --target "$triple" --prefix none --format '{p}|{l}' |
+        sed 's/ (proc-macro)//; s/ (\*)//; s/ ([^|]*)|/|/; /^pullpass /d' | sort -u |
         awk -F '[ |]' -v created="$created" '
             function quoted(text) { gsub(/[\\"]/, "\\\\&", text); return "\"" text "\"" }
             BEGIN {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Prints the paths of the Helm programs to test the chart with, one a line: 4 first,
-# then 3. PULLPASS_HELM (a list with colons between) says so for itself; otherwise they
-# are built once, from their Go modules, into the user's cache.
+# then 3. PULLPASS_HELM (a list with colons between) says where they are; otherwise they
+# are taken from beside the control plane, or built once, from their Go modules, into the
+# user's cache.
 #
 #   tests/chart/helm.sh       both
 #   tests/chart/helm.sh 4     the newer one alone
@@ -14,6 +15,12 @@ want=${1:-all}
 
 if [ -n "${PULLPASS_HELM:-}" ]; then
     tr : '\n' <<<"$PULLPASS_HELM"
+    exit
+fi
+
+if [ -x "${PULLPASS_CONTROLPLANE:-}/helm3" ]; then
+    printf '%s\n' "$PULLPASS_CONTROLPLANE/helm"
+    [ "$want" = 4 ] || printf '%s\n' "$PULLPASS_CONTROLPLANE/helm3"
     exit
 fi
 
