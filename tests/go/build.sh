@@ -68,6 +68,9 @@ build_control_plane() {
 }
 
 build_node() {
+    # envtest's assets have none.
+    [ -x "${KUBEBUILDER_ASSETS:-}/kube-controller-manager" ] ||
+        build kube-controller-manager . k8s.io/kubernetes/cmd/kube-controller-manager
     build kube-scheduler . k8s.io/kubernetes/cmd/kube-scheduler
     build kubelet . k8s.io/kubernetes/cmd/kubelet
     build pause . ./pause
