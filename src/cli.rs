@@ -75,7 +75,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Explain(explain::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -111,7 +111,7 @@ pub fn run() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<Status, Failure> {
     match command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
         Command::Config(command) => config::run(command),
         Command::Certs(command) => certs::run(command),

@@ -152,8 +152,10 @@ impl Cluster {
             .map(|(key, value)| (key.to_owned(), value.map(|v| STANDARD.encode(v)).into()))
             .collect();
         let patch = Patch::Merge(json!({"metadata": sight.secret.guard(), "data": data}));
-        let mut params = PatchParams::default();
-        params.field_manager = Some(SECRET_MANAGER.to_owned());
+        let params = PatchParams {
+            field_manager: Some(SECRET_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let name = &self.names.secret;
         let what = format!("Secret {}/{name}", self.names.namespace);
         let api = self.secret();
@@ -204,6 +206,7 @@ impl Cluster {
     }
 
     /// Ends never; gives something whenever one of the objects may have changed.
+    #[must_use]
     pub fn changes(&self) -> BoxStream<'static, ()> {
         let config =
             |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));

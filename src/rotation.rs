@@ -21,11 +21,14 @@ use std::time::Duration;
 mod certificate;
 mod content;
 mod recipe;
+mod settings;
 
 pub use certificate::{Anchor, Authority, Leaf, PrivateKey, names};
 use content::State;
 pub use content::{CERTIFICATE, Change, Content, KEY, TRUSTED};
 pub use recipe::{LeafOrder, Maker, Reason, Recipe, Validity};
+pub use settings::Settings;
+use settings::{later, signed};
 
 /// CAs that are trusted at a time, at the most.
 const MOST_RETIRED: usize = 8;
@@ -33,60 +36,6 @@ const MOST_RETIRED: usize = 8;
 const MOST_NAMES: usize = 32;
 /// How much the clocks of replicas and clients may differ.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
-
-/// How long things last.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The DNS names and addresses that the certificate must be for.
-    pub names: Vec<String>,
-    /// How long a CA lasts; the last third of it is for changing to the next one.
-    pub authority_lifetime: Duration,
-    /// How long a leaf lasts; it is renewed when a third of it is left. Shorter than
-    /// a third of the CA's, so that no leaf is cut short by its CA's end.
-    pub leaf_lifetime: Duration,
-    /// How long after a `caBundle` was written the last API server has learnt of it.
-    pub settle: Duration,
-}
-
-impl Settings {
-    /// A year for the CA, a month for leaves, half a minute for news to spread.
-    #[must_use]
-    pub fn new(names: Vec<String>) -> Self {
-        Self {
-            names,
-            authority_lifetime: Duration::from_hours(365 * 24),
-            leaf_lifetime: Duration::from_hours(30 * 24),
-            settle: Duration::from_secs(30),
-        }
-    }
-
-    /// What is wrong with them, if something is; in words about flags.
-    #[must_use]
-    pub fn complaint(&self) -> Option<&'static str> {
-        if self.leaf_lifetime > self.authority_lifetime / 3 {
-            return Some("a certificate must not last longer than a third of the CA's time");
-        }
-        if self.settle > self.leaf_lifetime / 6 {
-            return Some("the settle time must not be longer than a sixth of a certificate's time");
-        }
-        if self.leaf_lifetime < Duration::from_secs(6) {
-            return Some("a certificate must last six seconds or longer");
-        }
-        None
-    }
-
-    fn settle(&self) -> SignedDuration {
-        signed(self.settle)
-    }
-
-    fn renew_authority(&self, anchor: &Anchor) -> Timestamp {
-        before(anchor.not_after(), self.authority_lifetime / 3)
-    }
-
-    fn renew_leaf(&self, leaf: &Leaf) -> Timestamp {
-        before(leaf.not_after(), self.leaf_lifetime / 3)
-    }
-}
 
 /// What a replica sees. The `caBundle`s must have been read before the Secret, and
 /// may only be written in the version that was read: then nobody takes back what
@@ -155,13 +104,13 @@ impl Memory {
             settings,
         };
         let write = view.write();
-        let plan_publish = match &write {
+        let publish = match &write {
             // What is about to be added again must not go for a moment.
             Some(recipe) if recipe.reason == Reason::StillServed => None,
             _ => view.publish(),
         };
         Plan {
-            publish: plan_publish,
+            publish,
             adopt: view.adopt(),
             wake: view.wake(),
             authority_ends: state
@@ -493,21 +442,4 @@ fn has_name(leaf: &Leaf, name: &str) -> bool {
     leaf.names()
         .iter()
         .any(|own| own.eq_ignore_ascii_case(name))
-}
-
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
-}
-
-fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
-    let end = if by.is_negative() {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    };
-    time.checked_add(by).unwrap_or(end)
-}
-
-fn before(time: Timestamp, by: Duration) -> Timestamp {
-    later(time, -signed(by))
 }

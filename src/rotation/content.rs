@@ -118,13 +118,10 @@ impl State {
                 }
             }
         }
-        let issues = |anchor: &Anchor| {
-            [&issuer, &next]
-                .iter()
-                .any(|authority| authority.as_ref().is_some_and(|a| a.anchor == *anchor))
-        };
-        retired.retain(|anchor| !issues(anchor));
-        let mut state = Self {
+        let issuing = [&issuer, &next].into_iter().flatten();
+        let issuing: Vec<&Anchor> = issuing.map(|authority| &authority.anchor).collect();
+        retired.retain(|anchor| !issuing.contains(&anchor));
+        let mut read = Self {
             issuer,
             next,
             retired,
@@ -132,11 +129,11 @@ impl State {
             times: Times::read(content.expose(TIMES)),
         };
         let leaf = Leaf::from_bytes(content.expose(CERTIFICATE), content.expose(KEY));
-        state.leaf = leaf.and_then(|leaf| {
-            let anchor = state.trusted().find(|anchor| anchor.issued(&leaf))?.clone();
+        read.leaf = leaf.and_then(|leaf| {
+            let anchor = read.trusted().find(|anchor| anchor.issued(&leaf))?.clone();
             Some((leaf, anchor))
         });
-        state
+        read
     }
 
     /// Every CA that clients are to trust, in the order in which it is written.

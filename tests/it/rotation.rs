@@ -14,6 +14,7 @@ use pullpass::rotation::{
     TRUSTED, Validity,
 };
 use simulation::{Trouble, World};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 const SERVICE: &str = "pullpass.pullpass.svc";
@@ -32,7 +33,7 @@ fn after(time: Timestamp, hours: i64) -> Timestamp {
 
 #[test]
 fn two_replicas_go_through_two_ca_rotations_without_a_failed_handshake() {
-    let mut world = World::new(1, 2, settings());
+    let mut world = World::new(1, 2, &settings());
     while world.count(Reason::Promotion) < 2 || world.count(Reason::Retirement) < 2 {
         world.step();
     }
@@ -52,7 +53,7 @@ fn two_replicas_go_through_two_ca_rotations_without_a_failed_handshake() {
 #[test]
 fn crashes_at_any_step_and_clocks_that_disagree_change_nothing() {
     for seed in 1..=5 {
-        let mut world = World::new(seed, 3, settings());
+        let mut world = World::new(seed, 3, &settings());
         world.crashes = true;
         world.clocks = true;
         while world.count(Reason::Promotion) < 2 || world.count(Reason::Retirement) < 2 {
@@ -68,7 +69,7 @@ fn crashes_at_any_step_and_clocks_that_disagree_change_nothing() {
 fn an_edited_secret_or_bundle_is_put_right_without_a_failed_handshake() {
     for trouble in Trouble::ALL {
         for seed in 1..=2 {
-            let mut world = World::new(seed, 2, settings());
+            let mut world = World::new(seed, 2, &settings());
             world.calm_down();
             world.pass(SignedDuration::from_hours(24 * 90));
             for _ in 0..3 {
@@ -89,7 +90,7 @@ fn an_edited_secret_or_bundle_is_put_right_without_a_failed_handshake() {
 #[test]
 fn trouble_in_the_midst_of_a_rotation_is_survived() {
     for (seed, trouble) in (1..).zip(Trouble::ALL.into_iter().cycle().take(12)) {
-        let mut world = World::new(seed, 2, settings());
+        let mut world = World::new(seed, 2, &settings());
         world.calm_down();
         while world.count(Reason::NextAuthority) == 0 {
             world.step();
@@ -111,7 +112,7 @@ fn trouble_in_the_midst_of_a_rotation_is_survived() {
 
 #[test]
 fn replicas_that_want_different_names_do_not_take_them_from_each_other() {
-    let mut world = World::new(5, 2, settings());
+    let mut world = World::new(5, 2, &settings());
     world.rename(0, "old.pullpass.svc");
     world.calm_down();
     let made = world.count(Reason::Leaf) + world.count(Reason::FirstAuthority);
@@ -209,7 +210,7 @@ fn a_short_life_is_gone_through_as_a_long_one() {
     let mut world = World::new(
         3,
         2,
-        Settings {
+        &Settings {
             authority_lifetime: Duration::from_mins(30),
             leaf_lifetime: Duration::from_mins(6),
             settle: Duration::from_secs(30),
@@ -236,7 +237,7 @@ fn keys_are_in_nothing_that_can_be_printed() {
     memory.adopted(memory_adoption(&secret, now));
     let mut printed = format!("{secret:?} {observed:?} {recipe:?} {next:?} {memory:?}");
     let change = recipe.make(&mut CertificateMaker).unwrap();
-    printed.push_str(&format!("{change:?}"));
+    write!(printed, "{change:?}").unwrap();
     assert!(secret.expose(KEY).starts_with(b"-----BEGIN PRIVATE KEY"));
     assert!(!printed.contains("BEGIN PRIVATE") && !printed.contains("BEGIN EC"));
     for key in [KEY, "issuer.key"] {

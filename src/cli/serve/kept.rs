@@ -7,23 +7,28 @@ use crate::rotation::Settings;
 use crate::server::{CertificateSource, Keep};
 use std::time::Duration;
 
+/// Said with each flag: clap takes no requirement seriously that a flag which is there
+/// rules out.
+const OTHER_WAYS: [&str; 3] = ["tls_cert", "tls_key", "self_signed"];
+
 /// With `--self-signed-secret`: who is called through what, and how long things last.
 #[derive(Debug, clap::Args)]
 pub(super) struct KeptArgs {
     /// The Service through which the API server calls; with --self-signed-secret
-    #[arg(long, value_name = "NAME", requires = "self_signed_secret")]
+    #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
     webhook_service: Option<String>,
     /// Whose caBundle is written; with --self-signed-secret
-    #[arg(long, value_name = "NAME", requires = "self_signed_secret")]
+    #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
     mutating_webhook_configuration: Option<String>,
     /// Whose caBundle is written; with --self-signed-secret
-    #[arg(long, value_name = "NAME", requires = "self_signed_secret")]
+    #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
     validating_webhook_configuration: Option<String>,
     /// A further DNS name or IP address of the server; may be repeated
     #[arg(
         long = "extra-san",
         value_name = "NAME",
-        requires = "self_signed_secret"
+        requires = "self_signed_secret",
+        conflicts_with_all = OTHER_WAYS
     )]
     extra_sans: Vec<String>,
     /// How long a CA lasts; the next one takes over in its last third

@@ -140,7 +140,7 @@ impl Replica {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, replicas: usize, settings: Settings) -> Self {
+    pub(crate) fn new(seed: u64, replicas: usize, settings: &Settings) -> Self {
         let now = super::start();
         Self {
             crashes: false,
@@ -198,10 +198,10 @@ impl World {
         if busy.is_empty() {
             self.pass_idly(SignedDuration::from_hours(24));
         } else {
-            let at = busy[self.below(busy.len() as u64) as usize];
+            let at = busy[self.index(busy.len())];
             self.act(at);
             let passes = self.below(2000);
-            self.now += SignedDuration::from_millis(passes as i64);
+            self.now += SignedDuration::from_millis(passes.into());
             if self.crashes && self.below(40) == 0 {
                 let settings = self.replicas[at].settings.clone();
                 self.replicas[at] = Replica::new(settings);
@@ -209,8 +209,8 @@ impl World {
             }
         }
         if self.clocks && self.below(10) == 0 {
-            let at = self.below(self.replicas.len() as u64) as usize;
-            let skew = self.below(10_000) as i64 - 5_000;
+            let at = self.index(self.replicas.len());
+            let skew = i64::from(self.below(10_000)) - 5_000;
             self.replicas[at].skew = SignedDuration::from_millis(skew);
         }
         self.check();
@@ -303,11 +303,15 @@ impl World {
         }
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    fn below(&mut self, end: u32) -> u32 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        self.random % end
+        u32::try_from(self.random % u64::from(end)).unwrap()
+    }
+
+    fn index(&mut self, length: usize) -> usize {
+        self.below(u32::try_from(length).unwrap()) as usize
     }
 
     fn is_busy(&self, at: usize) -> bool {

@@ -230,6 +230,10 @@ fn a_way_to_tls_must_be_chosen_and_be_whole() {
         &["--tls-key", "a"],
         &["--tls-cert", "a", "--tls-key", "b", "--self-signed"],
         &["--self-signed", "--body-memory", "none"],
+        &["--self-signed-secret", "tls", "--self-signed"],
+        &["--self-signed-secret", "tls"],
+        &["--self-signed", "--webhook-service", "pullpass"],
+        &["--self-signed", "--extra-san", "localhost"],
         &["--self-signed", "--max-connections", "0"],
         &["--self-signed", "--shutdown-delay", "5"],
         &["--self-signed", "--listen", "here"],
@@ -239,6 +243,28 @@ fn a_way_to_tls_must_be_chosen_and_be_whole() {
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {words}");
         assert!(words.starts_with("error: "), "{words}");
     }
+}
+
+#[test]
+fn times_that_do_not_fit_together_are_refused_in_words() {
+    let kept = [
+        "--self-signed-secret",
+        "tls",
+        "--webhook-service",
+        "pullpass",
+    ];
+    let serve = |more: &[&str]| {
+        let arguments = [&["serve", "--config", "map.yaml"], &kept[..], more].concat();
+        let (code, out, words) = run(&arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {words}");
+        words
+    };
+    assert!(serve(&[]).contains("--namespace"));
+    let namespace = ["--namespace", "pullpass"];
+    let long = [&namespace[..], &["--self-signed-lifetime", "4000h"]].concat();
+    assert!(serve(&long).contains("a third"));
+    let slow = [&namespace[..], &["--self-signed-settle-time", "200h"]].concat();
+    assert!(serve(&slow).contains("a sixth"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use jiff::Timestamp;
 use pullpass::admission::Endpoint;
 use pullpass::certificates::{self, DevelopmentCertificates};
-use pullpass::server::CertificateSource;
 use pullpass::server::tls::{Certificate, Pair, PairError, PairFiles};
+use pullpass::server::{CertificateSource, Keep};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs;
@@ -401,6 +401,45 @@ async fn a_pair_that_has_ended_does_not_replace_one_that_has_not() {
         .ask(&post(Endpoint::Mutate, &review("u")))
         .await;
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_certificate_that_comes_later_is_waited_for() {
+    let made = make_certificates();
+    let pair = pair_of(&made).unwrap();
+    let (bring, brought) = tokio::sync::oneshot::channel();
+    let server = Server::start(|config| {
+        config.certificate = CertificateSource::Kept(Keep::new(async |certificate, _| {
+            certificate.set_trouble(Some("the Secret is far away".to_owned()));
+            brought.await.unwrap();
+            certificate.set_trouble(None);
+            certificate.replace(Ok(pair), Timestamp::now());
+            std::future::pending::<()>().await;
+        }));
+    })
+    .await;
+    let trusting = trusting(&[&made.authority]);
+    assert_eq!(server.admin("/livez").await.status, 200);
+    let ready = server.admin("/readyz").await;
+    assert_eq!(ready.status, 503);
+    let words = "[-]certificate failed: none yet; the Secret is far away";
+    assert!(ready.body.contains(words), "{}", ready.body);
+    assert!(Client::connect(server.webhook, &trusting).await.is_err());
+
+    bring.send(()).unwrap();
+    while server.admin("/readyz").await.status != 200 {}
+    let mut client = Client::connect(server.webhook, &trusting).await.unwrap();
+    let request = post(Endpoint::Validate, &review("u"));
+    assert_eq!(client.ask(&request).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_its_keeper_a_server_ends_in_order() {
+    let server = Server::start(|config| {
+        config.certificate = CertificateSource::Kept(Keep::new(async |_, _| ()));
+    })
+    .await;
+    assert!(in_time(server.ended()).await);
 }
 
 #[tokio::test]
