@@ -216,6 +216,10 @@ struct Fields<'de> {
 
 /// An object of the request: read, or still text.
 #[derive(Default)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are two, on the stack, and nearly always of this variant"
+)]
 enum Payload<'de> {
     #[default]
     Absent,

@@ -267,32 +267,38 @@ impl Question<'_> {
         if let Some(key) = verdict::unlike_the_entry(&judgement) {
             say("but", &message::spelling(&judgement, &key))?;
         }
+        self.tell_others(image, printer)?;
+        self.tell_credentials(&judgement, printer)
+    }
+
+    /// Why other rules for the registry did not decide.
+    fn tell_others(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
         for other in self.policy.considered(image, self.namespace, self.now) {
             let owner = other.entry.map_or("publicRegistries".to_owned(), |entry| {
                 format!("entry {}", quoted(&entry.name, SHOWN))
             });
-            say(
-                "not",
-                &format!(
-                    "{} of {owner}: {}",
-                    visible(&other.pattern.text),
-                    other.why_not
-                ),
-            )?;
+            let pattern = visible(&other.pattern.text);
+            printer.line(format_args!(
+                "  {:LABEL$} {pattern} of {owner}: {}",
+                "not", other.why_not
+            ))?;
         }
-        for (i, tried) in self
-            .credentials(judgement.reference.as_ref().ok())
-            .iter()
-            .flatten()
-            .enumerate()
-        {
-            let words = format!(
-                "{}. {} as {}",
-                i + 1,
-                visible(&tried.key),
-                visible(&tried.username)
-            );
-            say("credential", &words)?;
+        Ok(())
+    }
+
+    /// What the kubelet would try, in its order.
+    fn tell_credentials(
+        &self,
+        judgement: &Judgement<'_, '_>,
+        printer: &mut Printer,
+    ) -> Result<(), Failure> {
+        let tried = self.credentials(judgement.reference.as_ref().ok());
+        for (i, Tried { key, username }) in tried.iter().flatten().enumerate() {
+            let (number, key, user) = (i + 1, visible(key), visible(username));
+            printer.line(format_args!(
+                "  {:LABEL$} {number}. {key} as {user}",
+                "credential"
+            ))?;
         }
         Ok(())
     }
