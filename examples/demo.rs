@@ -154,7 +154,7 @@ impl Server {
             .await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
+        let connection = tokio::spawn(connection);
         let request = Request::post(format!("/{endpoint}?timeout=3s"))
             .header(HOST, "localhost")
             .header(CONTENT_TYPE, "application/json")
@@ -162,6 +162,9 @@ impl Server {
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
+        // Closed in good order, or the server waits for it at its end.
+        drop(sender);
+        connection.await??;
         if !status.is_success() {
             bail!("{status}: {}", String::from_utf8_lossy(&body));
         }

@@ -63,6 +63,7 @@ pub struct Answer<'p> {
 }
 
 /// Answers a review: the whole way.
+///
 /// ```text
 /// request::parse → Policy::decide → patch::build, or verdict::words → response
 /// ```
