@@ -47,7 +47,7 @@ fuzz: ## the property tests with many more cases (PROPTEST_CASES, default 20000;
 	PROPTEST_CASES=$${PROPTEST_CASES:-20000} $(CARGO) test --locked --features demo --lib --test it -- \
 		image:: pull_secret:: policy:: admission::
 
--include tests/go/oracle.mk tests/apiserver/apiserver.mk
+include tests/go/oracle.mk tests/apiserver/apiserver.mk tests/cluster/cluster.mk charts/chart.mk
 
 .PHONY: help
 help: ## this list

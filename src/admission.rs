@@ -9,17 +9,18 @@
 mod json;
 pub mod patch;
 pub mod pod;
+pub mod report;
 pub mod request;
 pub mod response;
 pub mod verdict;
 
+use crate::policy::Policy;
 use crate::policy::message::Circumstances;
-use crate::policy::{Action, Decision, Policy, Rule, Unknown};
 use jiff::Timestamp;
 use pod::Pod;
 use request::{Operation, Request, Subject};
-use std::collections::HashMap;
 
+pub use report::{Outcome, Report, Source, Tally};
 pub use request::BadReview;
 
 /// Which of the two webhooks is asked.
@@ -87,7 +88,7 @@ fn mutate<'p>(
 ) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut patch = None;
-    if let Some(pod) = to_be_patched(policy, request) {
+    if let Some(pod) = to_be_patched(request) {
         let decision = policy.decide(pod.images(), &request.namespace, now);
         report.secrets = patch::missing(pod, &decision.pull_secrets);
         patch = patch::build(pod, &report.secrets);
@@ -106,7 +107,7 @@ fn validate<'p>(
 ) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut words = verdict::Words::default();
-    if let Some(pod) = to_be_judged(policy, request) {
+    if let Some(pod) = to_be_judged(request) {
         let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
         let circumstances = Circumstances {
             policy,
@@ -115,7 +116,7 @@ fn validate<'p>(
         };
         words = verdict::words(&circumstances, request, pod, &decision);
         if !request.dry_run {
-            report.tallies = tallies(&decision);
+            report.tallies = report::tallies(&decision);
         }
         report.outcome = Outcome::of(&words);
     }
@@ -130,169 +131,27 @@ fn validate<'p>(
 /// patch of it is an error (`ValidatePodUpdate`), on `pods/ephemeralcontainers` it
 /// is dropped without a word. A mirror pod may not reference any secret
 /// (`plugin/pkg/admission/serviceaccount`): a patch would make it vanish.
-fn to_be_patched<'r, 'a>(policy: &Policy, request: &'r Request<'a>) -> Option<&'r Pod<'a>> {
+fn to_be_patched<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Pod<'a>> {
     let pod = request.object.as_ref()?;
     let is_new = request.subject == Subject::Pod && request.operation == Operation::Create;
-    (is_new && !pod.is_mirror() && !policy.exempts(&request.namespace)).then_some(pod)
+    (is_new && !pod.is_mirror()).then_some(pod)
 }
 
 /// The pod, where `/validate` has something to judge.
 ///
 /// Only a kubelet makes mirror pods; the annotation alone, which anybody can
 /// write, exempts nobody.
-fn to_be_judged<'r, 'a>(policy: &Policy, request: &'r Request<'a>) -> Option<&'r Pod<'a>> {
+fn to_be_judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Pod<'a>> {
     let pod = request.object.as_ref()?;
-    let is_asked = match (request.subject, request.operation) {
+    let is_asked = matches!(
+        (request.subject, request.operation),
         (Subject::Pod, Operation::Create | Operation::Update)
-        | (Subject::EphemeralContainers, Operation::Update) => true,
-        (Subject::Pod | Subject::EphemeralContainers | Subject::Other, _) => false,
-    };
+            | (Subject::EphemeralContainers, Operation::Update)
+    );
     let is_static_pod = pod.is_mirror() && request.from_node;
-    // On CREATE the API server wipes the field, so there it would be a forgery.
-    let is_going = request.operation == Operation::Update && pod.is_being_deleted();
-    let is_exempt = is_static_pod || is_going || policy.exempts(&request.namespace);
-    (is_asked && !is_exempt).then_some(pod)
-}
-
-/// What a review came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Nothing to do or to say.
-    Untouched,
-    /// Pull secrets were added.
-    Patched,
-    /// Recorded in the audit log, not said.
-    Audited,
-    /// Admitted with warnings.
-    Warned,
-    /// Refused.
-    Refused,
-}
-
-impl Outcome {
-    /// All of them, so that a metric can show each from the start.
-    pub const ALL: [Self; 5] = [
-        Self::Untouched,
-        Self::Patched,
-        Self::Audited,
-        Self::Warned,
-        Self::Refused,
-    ];
-
-    /// The word for it in logs and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Untouched => "untouched",
-            Self::Patched => "patched",
-            Self::Audited => "audited",
-            Self::Warned => "warned",
-            Self::Refused => "refused",
-        }
-    }
-
-    fn of(words: &verdict::Words) -> Self {
-        if words.refusal.is_some() {
-            Self::Refused
-        } else if !words.warnings.is_empty() {
-            Self::Warned
-        } else if words.record.is_some() {
-            Self::Audited
-        } else {
-            Self::Untouched
-        }
-    }
-}
-
-/// What is to be counted and logged about a review. It holds no object, only what
-/// is safe to write down.
-#[derive(Debug)]
-pub struct Report<'p> {
-    /// The request's uid.
-    pub uid: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// The pod's name, or the generated name's stem.
-    pub name: String,
-    /// The operation.
-    pub operation: Operation,
-    /// Whether the result is thrown away.
-    pub dry_run: bool,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// The pull secrets that were added.
-    pub secrets: Vec<&'p str>,
-    /// What was said; escaped, cut, and without secrets.
-    pub words: verdict::Words,
-    /// How many images fell under which rule; only where verdicts are given, and not
-    /// on a dry run, so that each image counts once.
-    pub tallies: Vec<Tally<'p>>,
-}
-
-impl Report<'_> {
-    fn of(request: &Request<'_>) -> Self {
-        let name = match &request.object {
-            Some(pod) if request.name.is_empty() => pod.name(),
-            _ => &request.name,
-        };
-        Self {
-            uid: request.uid.clone().into_owned(),
-            namespace: request.namespace.clone().into_owned(),
-            name: name.to_owned(),
-            operation: request.operation,
-            dry_run: request.dry_run,
-            outcome: Outcome::Untouched,
-            secrets: Vec::new(),
-            words: verdict::Words::default(),
-            tallies: Vec::new(),
-        }
-    }
-}
-
-/// Images of one pod that fell under the same rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tally<'p> {
-    /// The rule.
-    pub source: Source<'p>,
-    /// What it came to.
-    pub action: Action,
-    /// How many images.
-    pub images: u64,
-}
-
-/// A rule of the map, as a metric's label: names of the map only, never a text
-/// from a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source<'p> {
-    /// The entry of that name.
-    Entry(&'p str),
-    /// `publicRegistries`.
-    Public,
-    /// No entry.
-    Unknown,
-    /// No valid reference.
-    Invalid,
-}
-
-fn tallies<'p>(decision: &Decision<'p, '_>) -> Vec<Tally<'p>> {
-    let mut counts: HashMap<(Source<'p>, Action), u64> = HashMap::new();
-    for verdict in &decision.verdicts {
-        let source = match verdict.judgement.rule {
-            Rule::Entry(entry, _) => Source::Entry(&entry.name),
-            Rule::Public(_) => Source::Public,
-            Rule::Unknown(Unknown::NoEntry) => Source::Unknown,
-            Rule::Unknown(Unknown::InvalidReference | Unknown::InvalidPort) => Source::Invalid,
-        };
-        *counts
-            .entry((source, verdict.judgement.action))
-            .or_default() += 1;
-    }
-    counts
-        .into_iter()
-        .map(|((source, action), images)| Tally {
-            source,
-            action,
-            images,
-        })
-        .collect()
+    let is_going = request
+        .old_object
+        .as_ref()
+        .is_some_and(Pod::is_being_deleted);
+    (is_asked && !is_static_pod && !is_going).then_some(pod)
 }

@@ -80,6 +80,7 @@ pub struct Metrics {
     admin: PortMetrics,
     handshake_failures: [Counter; 3],
     body_memory: Gauge,
+    body_memory_limit: Gauge,
     entries: EntryFamily,
     /// The registry map's loads.
     pub map: LoadMetrics,
@@ -203,10 +204,11 @@ impl Metrics {
         .inc();
     }
 
-    /// How many bytes the bodies of all requests hold now.
-    pub fn set_body_memory(&self, bytes: usize) {
-        self.body_memory
-            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    /// How many bytes the bodies of all requests hold now, and may hold at most.
+    pub fn set_body_memory(&self, bytes: usize, limit: usize) {
+        for (gauge, bytes) in [(&self.body_memory, bytes), (&self.body_memory_limit, limit)] {
+            gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
     }
 
     /// A map that is in force from now on: the counters of its entries. Entries that
@@ -293,9 +295,12 @@ impl Default for Metrics {
         let keeper = KeeperMetrics::register(ours);
         let help = "Memory that request bodies hold";
         let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
+        let help = "Memory that request bodies may hold together";
+        let body_memory_limit = gauge(ours, "body_memory_limit", help, Some(Unit::Bytes));
         let help = "Entries of the registry map in force";
         Self {
             body_memory,
+            body_memory_limit,
             map_entries: gauge(ours, "map_entries", help, None),
             map_loaded,
             certificate_not_after: not_after,

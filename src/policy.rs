@@ -95,6 +95,21 @@ pub enum Rule<'p> {
     Public(&'p Pattern),
     /// None: what `unknownRegistries` says for the namespace applies.
     Unknown(Unknown),
+    /// None is asked for: the namespace is exempt.
+    Exempt,
+}
+
+impl<'p> Rule<'p> {
+    /// How commands call the rule: the entry's name, or the pattern of
+    /// `publicRegistries`.
+    #[must_use]
+    pub fn name(&self) -> Option<&'p str> {
+        match self {
+            Self::Entry(entry, _) => Some(&entry.name),
+            Self::Public(pattern) => Some(&pattern.text),
+            Self::Unknown(_) | Self::Exempt => None,
+        }
+    }
 }
 
 /// Why no rule was found.
@@ -156,7 +171,7 @@ impl<'p> Judgement<'p, '_> {
     pub fn entry(&self) -> Option<&'p Entry> {
         match self.rule {
             Rule::Entry(entry, _) => Some(entry),
-            Rule::Public(_) | Rule::Unknown(_) => None,
+            Rule::Public(_) | Rule::Unknown(_) | Rule::Exempt => None,
         }
     }
 
@@ -254,13 +269,14 @@ impl Policy {
     ) -> Judgement<'p, 'i> {
         let reference = Reference::parse(image);
         let rule = match reference.as_ref().map(Place::of) {
+            _ if namespace.is_some_and(|namespace| self.exempts(namespace)) => Rule::Exempt,
             Err(_) => Rule::Unknown(Unknown::InvalidReference),
             Ok(None) => Rule::Unknown(Unknown::InvalidPort),
             Ok(Some(place)) => self.rule(&place, namespace, now),
         };
         let action = match rule {
             Rule::Entry(entry, _) => entry.action_at(now),
-            Rule::Public(_) => Action::Allow,
+            Rule::Public(_) | Rule::Exempt => Action::Allow,
             Rule::Unknown(_) => self.unknown_action(namespace),
         };
         let pull_secrets = match rule {

@@ -2,11 +2,11 @@
 //!
 //! Lines go to stderr through a thread of their own: a log that nobody reads must
 //! not hold up a review. Never logged: bodies, objects, credentials. What a request
-//! names is data: it is logged in fields, whose control characters both formats
-//! escape, and cut to a length.
+//! names is data: it goes through [`crate::text`] and is cut to a length.
 
 use crate::admission::verdict::Words;
 use crate::admission::{Endpoint, Outcome, Report};
+use crate::text::visible;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -75,9 +75,9 @@ pub(crate) fn decision(endpoint: Endpoint, report: &Report<'_>, took: Duration) 
                 endpoint = endpoint.as_str(),
                 outcome = report.outcome.as_str(),
                 operation = report.operation.as_str(),
-                namespace = cut(&report.namespace),
-                name = cut(&report.name),
-                uid = cut(&report.uid),
+                namespace = visible(cut(&report.namespace)),
+                name = visible(cut(&report.name)),
+                uid = visible(cut(&report.uid)),
                 dry_run = report.dry_run,
                 secrets = report.secrets.join(","),
                 said = said(&report.words),

@@ -3,7 +3,8 @@
 //! than a real pod can have. Pure; knows no Kubernetes type.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 use std::marker::PhantomData;
@@ -43,8 +44,40 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A list; `null` is the empty list and a `null` element the element's default,
-/// so that the numbers in field paths are those of the request.
+/// An object, and nothing else but `null`, which is none.
+///
+/// Derived structs also take a list, element by element; no API object is written so,
+/// and what cannot be an answer's subject must not get one.
+#[derive(Debug)]
+pub(super) struct Object<T>(pub(super) Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Object(None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(|value| Object(Some(value)))
+            }
+        }
+        deserializer.deserialize_any(Fields(PhantomData))
+    }
+}
+
+/// A list of objects; `null` is the empty list and a `null` element the element's
+/// default, so that the numbers in field paths are those of the request.
 #[derive(Debug)]
 pub(super) struct List<T>(pub(super) Vec<T>);
 
@@ -67,29 +100,18 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut list = Vec::new();
-                while let Some(element) = seq.next_element::<Option<T>>()? {
+                while let Some(element) = seq.next_element::<Object<T>>()? {
                     if list.len() == MAX_ELEMENTS {
                         return Err(A::Error::custom(format_args!(
                             "more than {MAX_ELEMENTS} elements, which is more than the API server takes in a pod"
                         )));
                     }
-                    list.push(element.unwrap_or_default());
+                    list.push(element.0.unwrap_or_default());
                 }
                 Ok(List(list))
             }
         }
         deserializer.deserialize_any(Elements(PhantomData))
-    }
-}
-
-/// Whether anything but `null` stands there.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Flag(pub(super) bool);
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Option::<IgnoredAny>::deserialize(deserializer)?;
-        Ok(Self(value.is_some()))
     }
 }
 

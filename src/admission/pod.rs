@@ -6,7 +6,7 @@
 //! `null` and absent are the same. A new image-bearing field of Kubernetes goes
 //! into [`Field`], `Spec` and [`Pod::images`], nowhere else. Pure; judges nothing.
 
-use super::json::{Flag, List, Text};
+use super::json::{List, Object, Text};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
@@ -27,9 +27,9 @@ pub const INJECTED_ANNOTATION: &str = "pullpass.dev/injected";
 #[serde(default)]
 pub struct Pod<'a> {
     #[serde(borrow)]
-    metadata: Option<Metadata<'a>>,
+    metadata: Object<Metadata<'a>>,
     #[serde(borrow)]
-    spec: Option<Spec<'a>>,
+    spec: Object<Spec<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,7 +39,8 @@ struct Metadata<'a> {
     name: Text<'a>,
     #[serde(borrow)]
     generate_name: Text<'a>,
-    deletion_timestamp: Flag,
+    #[serde(borrow)]
+    deletion_timestamp: Text<'a>,
     #[serde(borrow)]
     annotations: Option<Annotations<'a>>,
 }
@@ -70,7 +71,7 @@ struct Container<'a> {
 #[serde(default)]
 struct Volume<'a> {
     #[serde(borrow)]
-    image: Option<VolumeImage<'a>>,
+    image: Object<VolumeImage<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -92,7 +93,7 @@ impl<'a> Pod<'a> {
     /// API server refuses it in its own words after mutation
     /// (`pkg/apis/core/validation`, `validateContainerCommon`).
     pub fn images(&self) -> impl Iterator<Item = (Field, &str)> {
-        let spec = self.spec.as_ref();
+        let spec = self.spec.0.as_ref();
         let of = move |list: for<'s> fn(&'s Spec<'a>) -> &'s List<Container<'a>>,
                        field: fn(u32) -> Field| {
             spec.into_iter().flat_map(move |spec| {
@@ -101,7 +102,7 @@ impl<'a> Pod<'a> {
         };
         let volumes = spec.into_iter().flat_map(|spec| {
             numbered(&spec.volumes).filter_map(|(i, volume)| {
-                let image = volume.image.as_ref()?;
+                let image = volume.image.0.as_ref()?;
                 Some((Field::Volume(i), &*image.reference.0))
             })
         });
@@ -119,6 +120,7 @@ impl<'a> Pod<'a> {
     /// which the API allows, is left out.
     pub fn pull_secrets(&self) -> impl Iterator<Item = &str> {
         self.spec
+            .0
             .iter()
             .flat_map(|spec| spec.image_pull_secrets.0.iter())
             .map(|secret| &*secret.name.0)
@@ -130,6 +132,7 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn has_pull_secret_list(&self) -> bool {
         self.spec
+            .0
             .as_ref()
             .is_some_and(|spec| !spec.image_pull_secrets.0.is_empty())
     }
@@ -138,7 +141,7 @@ impl<'a> Pod<'a> {
     /// name to the API server.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.metadata.as_ref().map_or("", |metadata| {
+        self.metadata.0.as_ref().map_or("", |metadata| {
             if metadata.name.0.is_empty() {
                 &metadata.generate_name.0
             } else {
@@ -157,14 +160,15 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn is_being_deleted(&self) -> bool {
         self.metadata
+            .0
             .as_ref()
-            .is_some_and(|metadata| metadata.deletion_timestamp.0)
+            .is_some_and(|metadata| !metadata.deletion_timestamp.0.is_empty())
     }
 
     /// Whether the pod has `metadata`, so that a patch may add below it.
     #[must_use]
     pub fn has_metadata(&self) -> bool {
-        self.metadata.is_some()
+        self.metadata.0.is_some()
     }
 
     /// Whether the pod has `metadata.annotations`, so that a patch may add below it.
@@ -180,7 +184,7 @@ impl<'a> Pod<'a> {
     }
 
     fn annotations(&self) -> Option<&Annotations<'a>> {
-        self.metadata.as_ref()?.annotations.as_ref()
+        self.metadata.0.as_ref()?.annotations.as_ref()
     }
 }
 

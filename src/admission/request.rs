@@ -6,7 +6,7 @@
 //! fault is decided here: what cannot be read, or has nobody to answer to, is a
 //! [`BadReview`] and never a verdict. Pure; knows no map.
 
-use super::json::{NodesGroup, Text};
+use super::json::{MAX_ELEMENTS, NodesGroup, Object, Text};
 use super::pod::Pod;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -36,6 +36,11 @@ pub enum BadReview {
         /// `kind` as sent, escaped.
         kind: String,
     },
+    /// More images than a pod can have: each would cost memory.
+    #[error(
+        "the pod names more than {MAX_ELEMENTS} images, which is more than the API server takes"
+    )]
+    TooManyImages,
     /// A field is missing without which there is no answer.
     #[error("the AdmissionReview has no {0}")]
     Missing(&'static str),
@@ -49,8 +54,10 @@ pub enum Operation {
     /// The object, or one of its sub-resources, is changed.
     Update,
     /// `DELETE`, `CONNECT`, and whatever a later Kubernetes adds.
-    #[default]
     Other,
+    /// None is named. [`parse`] lets no such request through.
+    #[default]
+    Unsaid,
 }
 
 impl Operation {
@@ -60,7 +67,7 @@ impl Operation {
         match self {
             Self::Create => "create",
             Self::Update => "update",
-            Self::Other => "other",
+            Self::Other | Self::Unsaid => "other",
         }
     }
 }
@@ -96,8 +103,16 @@ pub enum Subject {
     /// A pod, through `pods/ephemeralcontainers`.
     EphemeralContainers,
     /// Another resource or sub-resource; its object is not read.
-    #[default]
     Other,
+    /// None is named. [`parse`] lets no such request through.
+    #[default]
+    Unsaid,
+}
+
+impl Subject {
+    fn is_pod(self) -> bool {
+        matches!(self, Self::Pod | Self::EphemeralContainers)
+    }
 }
 
 /// Reads a review. Any error is the sender's fault.
@@ -105,8 +120,11 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
     if body.is_empty() {
         return Err(BadReview::Empty);
     }
-    let review: Review<'_> =
-        serde_json::from_slice(body).map_err(|error| BadReview::Json(error.to_string()))?;
+    // Of the whole body at once, because what is skipped is not looked at later.
+    let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
+    let Object(review) =
+        serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
+    let review: Review<'_> = review.unwrap_or_default();
     if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
         let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
         return Err(BadReview::NotV1Review {
@@ -115,29 +133,49 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
         });
     }
     let request = review.request.ok_or(BadReview::Missing("request"))?;
-    if request.uid.is_empty() {
-        return Err(BadReview::Missing("request.uid"));
+    if let Some(field) = request.missing() {
+        return Err(BadReview::Missing(field));
     }
-    let is_pod = request.subject != Subject::Other;
-    if is_pod && request.operation != Operation::Other {
-        if request.object.is_none() {
-            return Err(BadReview::Missing("request.object"));
-        }
-        if request.namespace.is_empty() {
-            return Err(BadReview::Missing("request.namespace"));
-        }
+    // Each list is bounded while it is read; all of a pod together are bounded here.
+    let objects = [&request.object, &request.old_object];
+    if objects
+        .into_iter()
+        .flatten()
+        .any(|pod| pod.images().nth(MAX_ELEMENTS).is_some())
+    {
+        return Err(BadReview::TooManyImages);
     }
     Ok(request)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+impl Request<'_> {
+    /// A field without which there is nothing to answer, or nobody.
+    fn missing(&self) -> Option<&'static str> {
+        let is_pod = self.subject.is_pod() && self.operation != Operation::Other;
+        if self.uid.is_empty() {
+            Some("request.uid")
+        } else if self.subject == Subject::Unsaid {
+            Some("request.resource")
+        } else if self.operation == Operation::Unsaid {
+            Some("request.operation")
+        } else if is_pod && self.object.is_none() {
+            Some("request.object")
+        } else if is_pod && self.namespace.is_empty() {
+            Some("request.namespace")
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
 struct Review<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     api_version: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     kind: Text<'a>,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     request: Option<Request<'a>>,
 }
 
@@ -172,12 +210,17 @@ struct Fields<'de> {
     request: Request<'de>,
     resource: Option<Resource<'de>>,
     sub_resource: Text<'de>,
-    object: Object<'de>,
-    old_object: Object<'de>,
+    object: Payload<'de>,
+    old_object: Payload<'de>,
 }
 
+/// An object of the request: read, or still text.
 #[derive(Default)]
-enum Object<'de> {
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are two, on the stack, and nearly always of this variant"
+)]
+enum Payload<'de> {
     #[default]
     Absent,
     Read(Option<Pod<'de>>),
@@ -195,14 +238,14 @@ impl<'de> Visitor<'de> for Fields<'de> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
             match &*key.0 {
                 "uid" => self.request.uid = map.next_value::<Text<'de>>()?.0,
-                "resource" => self.resource = map.next_value()?,
+                "resource" => self.resource = map.next_value::<Object<_>>()?.0,
                 "subResource" => self.sub_resource = map.next_value()?,
                 "name" => self.request.name = map.next_value::<Text<'de>>()?.0,
                 "namespace" => self.request.namespace = map.next_value::<Text<'de>>()?.0,
                 "operation" => self.request.operation = operation(&map.next_value()?),
                 "userInfo" => {
-                    let user = map.next_value::<Option<UserInfo>>()?;
-                    self.request.from_node = user.is_some_and(|user| user.groups.0);
+                    let user = map.next_value::<Object<UserInfo>>()?;
+                    self.request.from_node = user.0.is_some_and(|user| user.groups.0);
                 }
                 "dryRun" => self.request.dry_run = map.next_value::<Option<bool>>()? == Some(true),
                 "object" => self.object = self.next_object(&mut map)?,
@@ -226,21 +269,22 @@ impl<'de> Fields<'de> {
                     _ => Subject::Other,
                 }
             }
-            _ => Subject::Other,
+            Some(at) if !at.resource.0.is_empty() => Subject::Other,
+            _ => Subject::Unsaid,
         }
     }
 
-    fn next_object<A: MapAccess<'de>>(&self, map: &mut A) -> Result<Object<'de>, A::Error> {
-        if self.resource.is_some() && self.subject() != Subject::Other {
-            Ok(Object::Read(map.next_value()?))
+    fn next_object<A: MapAccess<'de>>(&self, map: &mut A) -> Result<Payload<'de>, A::Error> {
+        if self.subject().is_pod() {
+            Ok(Payload::Read(map.next_value::<Object<_>>()?.0))
         } else {
-            Ok(Object::Raw(map.next_value()?))
+            Ok(Payload::Raw(map.next_value()?))
         }
     }
 
     fn finish<E: Error>(mut self) -> Result<Request<'de>, E> {
         self.request.subject = self.subject();
-        if self.request.subject != Subject::Other {
+        if self.request.subject.is_pod() {
             self.request.object = self.object.read()?;
             self.request.old_object = self.old_object.read()?;
         }
@@ -248,12 +292,14 @@ impl<'de> Fields<'de> {
     }
 }
 
-impl<'de> Object<'de> {
+impl<'de> Payload<'de> {
     fn read<E: Error>(self) -> Result<Option<Pod<'de>>, E> {
         match self {
             Self::Absent => Ok(None),
             Self::Read(pod) => Ok(pod),
-            Self::Raw(text) => serde_json::from_str(text.get()).map_err(E::custom),
+            Self::Raw(text) => serde_json::from_str(text.get())
+                .map(|Object(pod)| pod)
+                .map_err(E::custom),
         }
     }
 }
@@ -262,6 +308,7 @@ fn operation(word: &Text<'_>) -> Operation {
     match &*word.0 {
         "CREATE" => Operation::Create,
         "UPDATE" => Operation::Update,
+        "" => Operation::Unsaid,
         _ => Operation::Other,
     }
 }
@@ -308,7 +355,8 @@ mod tests {
         let pods = r#""resource":{"group":"","resource":"pods"},"operation":"CREATE""#;
         let cases = [
             (String::new(), "the body is empty"),
-            ("null".to_owned(), "cannot be read"),
+            ("null".to_owned(), r#"the body is "" of """#),
+            ("[]".to_owned(), "cannot be read"),
             ("{".to_owned(), "cannot be read"),
             ("{}".to_owned(), r#"the body is "" of "","#),
             (
@@ -346,7 +394,7 @@ mod tests {
     fn deep_nesting_in_fields_we_skip_is_skipped() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let text = review(&format!(
-            r#"{{"uid":"u","options":{deep},"object":{deep}}}"#
+            r#"{{"uid":"u","operation":"CREATE","resource":{{"resource":"x"}},"options":{deep},"object":{deep}}}"#
         ));
         assert_eq!(parse(text.as_bytes()).unwrap().subject, Subject::Other);
     }

@@ -7,7 +7,7 @@ use super::pod::Pod;
 use super::request::{Operation, Request, Subject};
 use crate::image::DOCKER_HUB;
 use crate::policy::message::{self, Circumstances};
-use crate::policy::{Action, Decision, Rule, Verdict};
+use crate::policy::{Action, Decision, Judgement, Rule, Verdict};
 use crate::pull_secret;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -76,55 +76,78 @@ pub fn words(
     }
 }
 
-/// What is said about an admitted pod: registries that are on their way out, then
-/// pull secrets that will not do what the map means them to do.
+/// One thing to be said about an admitted pod.
+enum Remark<'d, 'p, 'i> {
+    /// A registry that is on its way out.
+    Registry(&'d Verdict<'p, 'i>),
+    /// A pull secret that the pod lacks.
+    Missing(&'p str, &'d Verdict<'p, 'i>),
+    /// A spelling under which the kubelet finds no credentials.
+    Spelling(Cow<'p, str>, &'d Verdict<'p, 'i>),
+}
+
 fn warnings(
     circumstances: &Circumstances<'_>,
     request: &Request<'_>,
     pod: &Pod<'_>,
     decision: &Decision<'_, '_>,
 ) -> Vec<String> {
-    let verdicts = &decision.verdicts;
-    let missing = super::patch::missing(pod, &decision.pull_secrets);
     let remedy = remedy(request);
+    message::limited(
+        &remarks(circumstances, pod, decision),
+        |remark| match remark {
+            Remark::Registry(verdict) => circumstances.warning(verdict),
+            Remark::Missing(secret, verdict) => message::secret_missing(secret, verdict, remedy),
+            Remark::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
+        },
+    )
+}
+
+/// In order of their weight, since an answer holds only so many.
+fn remarks<'d, 'p, 'i>(
+    circumstances: &Circumstances<'_>,
+    pod: &Pod<'_>,
+    decision: &'d Decision<'p, 'i>,
+) -> Vec<Remark<'d, 'p, 'i>> {
+    let verdicts = &decision.verdicts;
     let registries = verdicts
         .iter()
         .filter(|verdict| {
             verdict.judgement.action == Action::Warn
                 || verdict.judgement.ends_soon(circumstances.now).is_some()
         })
-        .map(|verdict| circumstances.warning(verdict));
-    let secrets = missing.iter().filter_map(|name| {
-        let verdict = verdicts
-            .iter()
-            .find(|verdict| verdict.judgement.pull_secrets.iter().any(|s| s == name))?;
-        Some(message::secret_missing(name, verdict, remedy))
+        .map(Remark::Registry);
+    let mut missing: HashSet<&str> = super::patch::missing(pod, &decision.pull_secrets)
+        .into_iter()
+        .collect();
+    let secrets = verdicts.iter().flat_map(|verdict| {
+        let needed = verdict.judgement.pull_secrets.iter();
+        needed.map(move |secret| (secret.as_str(), verdict))
     });
-    let spellings = verdicts
-        .iter()
-        .filter_map(|verdict| Some(message::spelling(verdict, &unlike_the_entry(verdict)?)));
-    message::limited(registries.chain(secrets).chain(spellings))
+    let secrets = secrets
+        // Each secret once, for the first image that needs it.
+        .filter(|(secret, _)| missing.remove(secret))
+        .map(|(secret, verdict)| Remark::Missing(secret, verdict));
+    let spellings = verdicts.iter().filter_map(|verdict| {
+        let key = unlike_the_entry(&verdict.judgement)?;
+        Some(Remark::Spelling(key, verdict))
+    });
+    registries.chain(secrets).chain(spellings).collect()
 }
 
 /// What can be done about a missing secret.
 fn remedy(request: &Request<'_>) -> &'static str {
     match (request.subject, request.operation) {
-        (Subject::EphemeralContainers, _) => {
-            "it cannot be added to a running pod, so use an image that the node has or can pull \
-             without it, or delete the pod so that it is made anew"
-        }
-        (_, Operation::Update) => {
-            "it cannot be added to an existing pod, so delete the pod, or change its workload, so \
-             that it is made anew"
-        }
-        _ => "another webhook removed it, or pullpass was not asked when the pod was made",
+        (Subject::EphemeralContainers, _) => "a running pod cannot get it; delete the pod",
+        (_, Operation::Update) => "a pod cannot get it later; delete the pod",
+        _ => "another webhook removed it, or /mutate was not asked",
     }
 }
 
 /// The key under which the entry's credentials are most likely stored, where the
 /// image is spelled so that the kubelet will not find them there.
-fn unlike_the_entry<'p>(verdict: &Verdict<'p, '_>) -> Option<Cow<'p, str>> {
-    let judgement = &verdict.judgement;
+#[must_use]
+pub fn unlike_the_entry<'p>(judgement: &Judgement<'p, '_>) -> Option<Cow<'p, str>> {
     let (Rule::Entry(_, pattern), Ok(reference)) = (judgement.rule, &judgement.reference) else {
         return None;
     };

@@ -5,8 +5,8 @@
 use super::map::MapArgs;
 use super::output::{self, Format, Printer};
 use super::{Failure, Status};
+use crate::policy::Policy;
 use crate::policy::config::{self, Case, Diagnostic, ExpectedEntry, Options};
-use crate::policy::{Policy, Rule};
 use crate::policy_file;
 use crate::text::visible;
 use serde::Serialize;
@@ -140,8 +140,11 @@ fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failu
     })?;
     let mut files = policy_file::read(path).map_err(Failure::input)?;
     let policy = super::map::load(&files)?.policy;
+    let known: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
     for path in more {
-        files.extend(policy_file::read(path).map_err(Failure::input)?);
+        let named = policy_file::read(path).map_err(Failure::input)?;
+        // A file of the map's own directory may be named again.
+        files.extend(named.into_iter().filter(|file| !known.contains(&file.name)));
     }
     let cases = config::tests(&files).map_err(|errors| super::map::broken(&errors, &files))?;
     if cases.is_empty() {
@@ -217,11 +220,7 @@ fn differences(policy: &Policy, case: &Case, now: jiff::Timestamp) -> Vec<String
         case.namespace.as_deref(),
         case.at.unwrap_or(now),
     );
-    let entry = match judgement.rule {
-        Rule::Entry(entry, _) => Some(entry.name.as_str()),
-        Rule::Public(pattern) => Some(pattern.text.as_str()),
-        Rule::Unknown(_) => None,
-    };
+    let entry = judgement.rule.name();
     let mut found = Vec::new();
     let expected = match &case.entry {
         ExpectedEntry::Any => entry,

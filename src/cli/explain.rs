@@ -6,8 +6,9 @@
 use super::map::MapArgs;
 use super::output::{Format, Printer};
 use super::{Failure, Status, output};
+use crate::admission::verdict;
 use crate::image::Reference;
-use crate::policy::message::Circumstances;
+use crate::policy::message::{self, Circumstances};
 use crate::policy::{Judgement, Policy, Rule};
 use crate::pull_secret::{self, Finding, Keyring, ManifestSecret, PullSecret};
 use crate::text::{SHOWN, quoted, visible};
@@ -200,7 +201,7 @@ impl Question<'_> {
             repository: reference.map(|reference| reference.repository().into_owned()),
             tag: reference.and_then(Reference::tag),
             digest: reference.and_then(Reference::digest),
-            entry: entry(&judgement),
+            entry: judgement.rule.name(),
             action: judgement.action.as_str(),
             pull_secrets: judgement.pull_secrets,
             credentials: self.credentials(reference),
@@ -222,14 +223,6 @@ impl Question<'_> {
                 })
                 .collect(),
         )
-    }
-}
-
-fn entry<'e>(judgement: &Judgement<'e, '_>) -> Option<&'e str> {
-    match judgement.rule {
-        Rule::Entry(entry, _) => Some(&entry.name),
-        Rule::Public(pattern) => Some(&pattern.text),
-        Rule::Unknown(_) => None,
     }
 }
 
@@ -271,32 +264,41 @@ impl Question<'_> {
             names => names.join(", "),
         };
         say("pull secrets", &secrets)?;
+        if let Some(key) = verdict::unlike_the_entry(&judgement) {
+            say("but", &message::spelling(&judgement, &key))?;
+        }
+        self.tell_others(image, printer)?;
+        self.tell_credentials(&judgement, printer)
+    }
+
+    /// Why other rules for the registry did not decide.
+    fn tell_others(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
         for other in self.policy.considered(image, self.namespace, self.now) {
             let owner = other.entry.map_or("publicRegistries".to_owned(), |entry| {
                 format!("entry {}", quoted(&entry.name, SHOWN))
             });
-            say(
-                "not",
-                &format!(
-                    "{} of {owner}: {}",
-                    visible(&other.pattern.text),
-                    other.why_not
-                ),
-            )?;
+            let pattern = visible(&other.pattern.text);
+            printer.line(format_args!(
+                "  {:LABEL$} {pattern} of {owner}: {}",
+                "not", other.why_not
+            ))?;
         }
-        for (i, tried) in self
-            .credentials(judgement.reference.as_ref().ok())
-            .iter()
-            .flatten()
-            .enumerate()
-        {
-            let words = format!(
-                "{}. {} as {}",
-                i + 1,
-                visible(&tried.key),
-                visible(&tried.username)
-            );
-            say("credential", &words)?;
+        Ok(())
+    }
+
+    /// What the kubelet would try, in its order.
+    fn tell_credentials(
+        &self,
+        judgement: &Judgement<'_, '_>,
+        printer: &mut Printer,
+    ) -> Result<(), Failure> {
+        let tried = self.credentials(judgement.reference.as_ref().ok());
+        for (i, Tried { key, username }) in tried.iter().flatten().enumerate() {
+            let (number, key, user) = (i + 1, visible(key), visible(username));
+            printer.line(format_args!(
+                "  {:LABEL$} {number}. {key} as {user}",
+                "credential"
+            ))?;
         }
         Ok(())
     }
@@ -312,6 +314,6 @@ fn rule(judgement: &Judgement<'_, '_>) -> String {
             visible(&entry.location)
         ),
         Rule::Public(pattern) => format!("{} of publicRegistries", visible(&pattern.text)),
-        Rule::Unknown(_) => "none".to_owned(),
+        Rule::Unknown(_) | Rule::Exempt => "none".to_owned(),
     }
 }

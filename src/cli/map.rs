@@ -78,7 +78,7 @@ pub fn load(files: &[SourceFile]) -> Result<Loaded, Failure> {
 #[must_use]
 pub fn broken(errors: &[Diagnostic], files: &[SourceFile]) -> Failure {
     Failure::input(format_args!(
-        "the registry map cannot be used\n{}",
+        "the registry map, or a test of it, cannot be used\n{}",
         config::render(errors, files, output::coloured())
     ))
 }

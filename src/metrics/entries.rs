@@ -20,6 +20,7 @@ const ACTIONS: [Action; 4] = [Action::Allow, Action::Audit, Action::Warn, Action
 /// nobody calls an entry so.
 const UNKNOWN: &str = "(unknown)";
 const INVALID: &str = "(invalid)";
+const EXEMPT: &str = "(exempt)";
 /// The label of images that `publicRegistries` covers.
 const PUBLIC: &str = "(public)";
 
@@ -33,6 +34,7 @@ pub struct EntryCounters {
     entries: HashMap<Box<str>, Arc<ByAction>>,
     unknown: Arc<ByAction>,
     invalid: Arc<ByAction>,
+    exempt: Arc<ByAction>,
     public: Arc<ByAction>,
 }
 
@@ -48,6 +50,7 @@ impl EntryCounters {
             Source::Public => &self.public,
             Source::Unknown => &self.unknown,
             Source::Invalid => &self.invalid,
+            Source::Exempt => &self.exempt,
         };
         let [allow, audit, warn, deny] = &counters.0;
         match tally.action {
@@ -78,6 +81,7 @@ impl EntryFamily {
             entries: names.map(|name| (name.into(), kept(name))).collect(),
             unknown: Arc::clone(&old.unknown),
             invalid: Arc::clone(&old.invalid),
+            exempt: Arc::clone(&old.exempt),
             public: Arc::clone(&old.public),
         });
         self.0.store(Arc::clone(&new));
@@ -94,6 +98,7 @@ impl Collector for EntryFamily {
         let others = [
             (UNKNOWN, &counters.unknown),
             (INVALID, &counters.invalid),
+            (EXEMPT, &counters.exempt),
             (PUBLIC, &counters.public),
         ];
         for (name, by_action) in entries.chain(others) {

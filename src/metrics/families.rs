@@ -12,6 +12,10 @@ use prometheus_client::registry::{Registry, Unit};
 /// Labels whose every value is written in this program.
 pub(super) type Labels = Vec<(&'static str, &'static str)>;
 
+/// The label of a path. Not `endpoint`: the Prometheus operator gives each target a label
+/// of that name (the port's), and the series would have `exported_endpoint` instead.
+const ROUTE: &str = "route";
+
 /// The families from which the metrics of one endpoint are taken.
 pub(super) struct ReviewFamilies {
     outcomes: Family<Labels, Counter>,
@@ -53,7 +57,7 @@ impl ReviewFamilies {
     }
 
     pub(super) fn of(&self, endpoint: &'static str) -> ReviewMetrics {
-        let label = ("endpoint", endpoint);
+        let label = (ROUTE, endpoint);
         let outcome = |outcome: Outcome| {
             let labels = vec![label, ("outcome", outcome.as_str())];
             (outcome, self.outcomes.get_or_create_owned(&labels))
@@ -68,7 +72,7 @@ impl ReviewFamilies {
 
     pub(super) fn codes(&self, endpoint: &'static str) -> Codes {
         let code = |code| {
-            let labels = vec![("endpoint", endpoint), ("code", code)];
+            let labels = vec![(ROUTE, endpoint), ("code", code)];
             self.codes.get_or_create_owned(&labels)
         };
         Codes(["2xx", "4xx", "5xx"].map(code))

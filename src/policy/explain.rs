@@ -93,7 +93,7 @@ impl Policy {
         let winner = match self.rule(&place, namespace, now) {
             Rule::Entry(entry, pattern) => Some((Some(entry), pattern)),
             Rule::Public(pattern) => Some((None, pattern)),
-            Rule::Unknown(_) => None,
+            Rule::Unknown(_) | Rule::Exempt => None,
         };
         let entries = self.entries.iter();
         let entries =

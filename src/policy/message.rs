@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// How many images a refusal or an annotation names; the others are counted.
-const LISTED: usize = 5;
+const LISTED: usize = 10;
 
 /// How many warnings an answer holds, and how long each may be.
 ///
@@ -103,6 +103,7 @@ impl Circumstances<'_> {
             Rule::Entry(entry, _) => self.entry(entry, judgement),
             Rule::Public(pattern) => format!("{} is a public registry of the map", pattern.text),
             Rule::Unknown(unknown) => self.unknown(unknown, judgement),
+            Rule::Exempt => "the namespace is exempt".to_owned(),
         }
     }
 
@@ -179,38 +180,35 @@ impl Circumstances<'_> {
 /// that the pod does not have.
 #[must_use]
 pub fn secret_missing(secret: &str, verdict: &Verdict<'_, '_>, remedy: &str) -> String {
-    let line = format!(
-        "pull secret {} is not in spec.imagePullSecrets, and image {} ({}) needs it: {remedy}",
-        quoted(secret, SHOWN),
-        quoted(verdict.judgement.image, 80),
+    format!(
+        "pull secret {} is not in spec.imagePullSecrets, but image {} ({}) needs it: {remedy}",
+        quoted(secret, 40),
+        quoted(verdict.judgement.image, 60),
         verdict.field,
-    );
-    cut(line, WARNING_LENGTH)
+    )
 }
 
 /// The warning about a registry spelled so that the kubelet will not find the
 /// credentials, though the map knows whom it means.
 #[must_use]
-pub fn spelling(verdict: &Verdict<'_, '_>, key: &str) -> String {
-    let line = format!(
-        "image {} ({}): the kubelet compares registries letter by letter, and this one is not \
-         spelled like {}, so it will not use that entry's pull secret",
-        quoted(verdict.judgement.image, 80),
-        verdict.field,
-        map_text(key),
-    );
-    cut(line, WARNING_LENGTH)
+pub fn spelling(judgement: &Judgement<'_, '_>, key: &str) -> String {
+    format!(
+        "image {}: the kubelet compares registries letter by letter and will not use the pull \
+         secret of {}; spell it so",
+        quoted(judgement.image, 60),
+        cut(visible(key), 80),
+    )
 }
 
-/// The first lines that fit into an answer, the last of them a count of the others.
-#[must_use]
-pub fn limited(mut lines: impl Iterator<Item = String>) -> Vec<String> {
-    let mut kept: Vec<String> = lines
-        .by_ref()
+/// What fits into an answer of so many warnings, the last of them a count of those
+/// that do not. Only what fits is put into words.
+pub fn limited<T>(remarks: &[T], words: impl Fn(&T) -> String) -> Vec<String> {
+    let mut kept: Vec<String> = remarks
+        .iter()
         .take(WARNINGS)
-        .map(|line| cut(line, WARNING_LENGTH))
+        .map(|remark| cut(words(remark), WARNING_LENGTH))
         .collect();
-    let more = lines.count();
+    let more = remarks.len().saturating_sub(WARNINGS);
     if more > 0 {
         kept.push(format!("and {more} more warnings of pullpass"));
     }

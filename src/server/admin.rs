@@ -5,7 +5,7 @@
 
 use super::body::Budget;
 use super::tls::Certificate;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{MEDIA_TYPE, Metrics};
 use crate::policy_file::{MapError, MapStore};
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -167,12 +167,11 @@ async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respons
 }
 
 async fn render(State(admin): State<Admin>) -> Response {
-    admin.metrics.set_body_memory(admin.budget.used());
-    (
-        [(CONTENT_TYPE, metrics::MEDIA_TYPE)],
-        admin.metrics.render(),
-    )
-        .into_response()
+    let Admin {
+        metrics, budget, ..
+    } = &admin;
+    metrics.set_body_memory(budget.used(), budget.total());
+    ([(CONTENT_TYPE, MEDIA_TYPE)], metrics.render()).into_response()
 }
 
 async fn elsewhere() -> Response {

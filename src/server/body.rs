@@ -41,6 +41,12 @@ impl Budget {
         self.total.saturating_sub(self.free.available_permits())
     }
 
+    /// How many bytes may be held at most.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
         let bytes = u32::try_from(bytes).map_err(|_| BodyError::TooLarge)?;
         // Never waits: requests that each hold a part and wait for more would wait for ever.

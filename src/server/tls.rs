@@ -197,6 +197,7 @@ impl Certificate {
             Ok(new) => self.take(new),
             Err(error) => {
                 self.metrics.certificate.loaded(false);
+                self.set_trouble(Some(format!("a newer version was refused: {error}")));
                 tracing::error!(
                     error = %error,
                     "the new certificate is refused; the one before it stays in force"
@@ -207,6 +208,7 @@ impl Certificate {
 
     fn take(&self, pair: Pair) {
         log_taken(&pair);
+        self.set_trouble(None);
         self.metrics.certificate.loaded(true);
         self.metrics.certificate_in_force(pair.not_after);
         self.pair.store(Some(Arc::new(pair)));

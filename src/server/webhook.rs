@@ -36,6 +36,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// of its worker thread.
 const LARGE: usize = 256 * 1024;
 
+/// Large reviews that are decided at once, at most.
+const MOST_LARGE: usize = 4;
+
 /// How a review is decided: [`admission::review`], but for tests of what a server
 /// does when that goes wrong.
 pub type Review =
@@ -48,7 +51,8 @@ pub struct Webhook {
     metrics: Arc<Metrics>,
     limits: Limits,
     budget: Budget,
-    // As many large reviews at once as there are processors: more would only take turns.
+    // Large reviews at once: as many as there are processors, since more would only take
+    // turns, and never many, since each holds two or three times its body while it is decided.
     large: Arc<Semaphore>,
     review: Review,
 }
@@ -63,7 +67,7 @@ impl Webhook {
             metrics,
             budget: Budget::new(limits.body_memory),
             limits,
-            large: Arc::new(Semaphore::new(processors)),
+            large: Arc::new(Semaphore::new(processors.min(MOST_LARGE))),
             review: admission::review,
         }
     }
@@ -141,7 +145,12 @@ impl Webhook {
         let _turn = tokio::time::timeout(left, self.large.acquire())
             .await
             .map_err(|_| Fault::Overloaded)?;
-        off_the_workers(|| self.decide(endpoint, &body))
+        let answer = off_the_workers(|| self.decide(endpoint, &body))?;
+        // Whoever asked has gone; to be told so it would have to ask again anyway.
+        if arrived.elapsed() > allowance {
+            return Err(Fault::Overloaded);
+        }
+        Ok(answer)
     }
 
     /// One snapshot of the map, one reading of the clock, one review, one count.

@@ -394,9 +394,9 @@ async fn replicas_agree_on_one_ca_and_put_it_back_when_it_is_taken_away() {
         for at in 0..2 {
             let mut object = scene.manifest(at);
             object["webhooks"][0]["clientConfig"]["caBundle"] = value.clone();
-            let patch = json!({"webhooks": object["webhooks"]});
+            let body = json!({"webhooks": object["webhooks"]});
             let at = scene.path(at);
-            let answer = scene.api.send(Method::PATCH, &at, Some(&patch)).await;
+            let answer = scene.api.send(Method::PATCH, &at, Some(&body)).await;
             assert_ne!(
                 bundle_of(&answer.succeeded()).as_deref(),
                 Some(bundle.as_str())

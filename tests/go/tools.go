@@ -7,7 +7,9 @@ package tools
 import (
 	_ "k8s.io/kubernetes/cmd/kube-apiserver"
 	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kube-scheduler"
 	_ "k8s.io/kubernetes/cmd/kubectl"
+	_ "k8s.io/kubernetes/cmd/kubelet"
 	_ "github.com/distribution/reference"
 	_ "k8s.io/kubernetes/pkg/credentialprovider"
 	_ "k8s.io/kubernetes/pkg/credentialprovider/secrets"

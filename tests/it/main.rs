@@ -11,6 +11,7 @@
 
 mod admission;
 mod architecture;
+mod chart;
 mod cli;
 mod docs;
 mod image;

@@ -47,6 +47,9 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
     let (first, first_place) = (patterns.first()?, places.first()?);
     check_deep(&patterns, &places, &pull_secrets, problems);
+    if !pull_secrets.is_empty() {
+        warn_of_spelling(&patterns, &places, problems);
+    }
     let place = &fields.place;
     Some(DraftEntry {
         name: name.map_or_else(|| first_place.clone(), |field| field.place),
@@ -138,6 +141,33 @@ fn pull_secret(item: &Field<'_, '_>, problems: &mut Problems) -> Option<String> 
 }
 
 /// What is valid and does nothing.
+/// The kubelet compares the key of a credential with an image letter by letter; a
+/// pattern that is spelled unlike any image is a key that serves none.
+fn warn_of_spelling(patterns: &[Pattern], places: &[Place<'_>], problems: &mut Problems) {
+    for (pattern, place) in patterns.iter().zip(places) {
+        let host = pattern.text.split('/').next().unwrap_or_default();
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, port),
+            _ => (host, ""),
+        };
+        let why = if name.contains(|letter: char| letter.is_ascii_uppercase()) {
+            "images are mostly written in lower case"
+        } else if port == "443" {
+            "images are mostly written without `:443`"
+        } else if port.starts_with('0') {
+            "images are mostly written without leading zeros in the port"
+        } else {
+            continue;
+        };
+        problems.warning(
+            place,
+            format!(
+                "the kubelet compares a secret's registry with the image letter by letter, and {why}"
+            ),
+        );
+    }
+}
+
 fn warn_of_useless(
     secrets: Option<&Field<'_, '_>>,
     replacement: Option<&Field<'_, '_>>,

@@ -16,6 +16,7 @@ fn rule(policy: &Policy, image: &str, namespace: Option<&str>, now: &str) -> Str
         Rule::Unknown(Unknown::NoEntry) => "none".to_owned(),
         Rule::Unknown(Unknown::InvalidReference) => "invalid".to_owned(),
         Rule::Unknown(Unknown::InvalidPort) => "port".to_owned(),
+        Rule::Exempt => "exempt".to_owned(),
     }
 }
 

@@ -197,7 +197,7 @@ fn quickly(policy: &Policy, image: &str, namespace: Option<&str>) -> Option<Stri
     match policy.judge(image, namespace, NOW.parse().unwrap()).rule {
         Rule::Entry(entry, _) => Some(entry.name.clone()),
         Rule::Public(pattern) => Some(format!("+{pattern}")),
-        Rule::Unknown(_) => None,
+        Rule::Unknown(_) | Rule::Exempt => None,
     }
 }
 

@@ -184,6 +184,8 @@ async fn a_header_without_end_is_431() {
 #[tokio::test]
 async fn the_memory_of_bodies_is_bounded_over_all_connections() {
     let server = Server::start(|config| config.limits.body_memory = 1 << 20).await;
+    let limit = server.metric("pullpass_body_memory_limit_bytes").await;
+    assert_eq!(limit, Some(1_048_576.0));
     let mut holding = server.connect().await;
     let mut body = review("u");
     body.push_str(&" ".repeat(900_000));
@@ -296,7 +298,7 @@ async fn a_request_that_takes_too_long_does_not_hold_up_the_end() {
     let request = ask().replace("?timeout=10s", "");
     client.send(&request[..request.len() - 10]).await;
     server
-        .metric_becomes("pullpass_requests_in_flight{endpoint=\"mutate\"}", 1.0)
+        .metric_becomes("pullpass_requests_in_flight{route=\"mutate\"}", 1.0)
         .await;
     server.begin_shutdown();
     assert!(!server.ended().await);

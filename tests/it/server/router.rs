@@ -284,10 +284,8 @@ async fn a_panic_costs_one_request_tells_nothing_and_is_counted() {
     assert!(!text(response).await.contains("secret"));
     let counted = metrics.render();
     assert!(counted.contains("pullpass_panics_total 1"), "{counted}");
-    assert!(
-        counted.contains("pullpass_http_responses_total{endpoint=\"validate\",code=\"5xx\"} 1")
-    );
-    assert!(counted.contains("pullpass_requests_in_flight{endpoint=\"validate\"} 0"));
+    assert!(counted.contains("pullpass_http_responses_total{route=\"validate\",code=\"5xx\"} 1"));
+    assert!(counted.contains("pullpass_requests_in_flight{route=\"validate\"} 0"));
 
     let response = ask(&webhook, post("/validate", review("u"))).await;
     assert_eq!(response.status(), StatusCode::OK);
@@ -406,4 +404,27 @@ impl axum::body::HttpBody for Silent {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Pending
     }
+}
+
+#[tokio::test]
+async fn images_of_requests_make_no_series() {
+    let (webhook, _, metrics) = webhook(|_| {});
+    let series = || {
+        let text = metrics.render();
+        assert!(!text.contains("nowhere"), "{text}");
+        text.lines().filter(|line| !line.starts_with('#')).count()
+    };
+    let judge = async |image: &str| {
+        let review = review("u").replace("quay.io/team/web:1", image);
+        let response = ask(&webhook, post("/validate", review)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    };
+    for image in ["nowhere.example/a", "not valid"] {
+        judge(image).await;
+    }
+    let before = series();
+    for i in 0..1_000 {
+        judge(&format!("nowhere{i}.example/a")).await;
+    }
+    assert_eq!(series(), before);
 }

@@ -1,0 +1,232 @@
+{{/* The name of the chart. */}}
+{{- define "pullpass.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of most objects: the release's, and the chart's where the release does not say it. */}}
+{{- define "pullpass.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := include "pullpass.name" . -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "pullpass.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
+{{/* What may never change in a Deployment. */}}
+{{- define "pullpass.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "pullpass.name" . | toYaml }}
+app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
+app.kubernetes.io/component: webhook
+{{- end -}}
+
+{{/* Labels of every object; the chart's own win. */}}
+{{- define "pullpass.labels" -}}
+{{- $own := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- merge dict $own (include "pullpass.podLabels" . | fromYaml) | toYaml -}}
+{{- end -}}
+
+{{/* Labels of pods: nothing in them changes with the chart alone, which would restart them. */}}
+{{- define "pullpass.podLabels" -}}
+{{- $own := dict
+  "app.kubernetes.io/version" (.Chart.AppVersion | toString)
+  "app.kubernetes.io/part-of" "pullpass" -}}
+{{- $selector := include "pullpass.selectorLabels" . | fromYaml -}}
+{{- merge dict $own $selector (.Values.commonLabels | default dict) | toYaml -}}
+{{- end -}}
+
+{{/* metadata of an object. Takes: root, name; optional: namespace, clusterScoped,
+     component, labels, annotations. */}}
+{{- define "pullpass.metadata" -}}
+{{- $root := .root -}}
+name: {{ .name | toYaml }}
+{{- if not .clusterScoped }}
+namespace: {{ .namespace | default (include "pullpass.namespace" $root) | toYaml }}
+{{- end }}
+labels:
+  {{- $component := ternary (dict "app.kubernetes.io/component" .component) dict (hasKey . "component") }}
+  {{- merge dict $component (include "pullpass.labels" $root | fromYaml) (.labels | default dict) | toYaml | nindent 2 }}
+{{- with merge dict (.annotations | default dict) ($root.Values.commonAnnotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "pullpass.serviceAccountName" -}}
+{{- $account := .Values.serviceAccount | default dict -}}
+{{- if $account.create -}}
+{{- $account.name | default (include "pullpass.fullname" .) -}}
+{{- else -}}
+{{- $account.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "pullpass.image" -}}
+{{- $image := .Values.image | default dict -}}
+{{- $registry := (.Values.global | default dict).imageRegistry | default $image.registry -}}
+{{- $repository := $image.repository | default "pullpass/pullpass" -}}
+{{- with $registry -}}{{ . }}/{{- end -}}{{ $repository }}
+{{- if $image.digest -}}@{{ $image.digest }}
+{{- else -}}:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/* Secrets to pull pullpass's own image with, from both places, each once. */}}
+{{- define "pullpass.imagePullSecrets" -}}
+{{- $names := list -}}
+{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}
+{{- $name := ternary . (get (ternary dict . (kindIs "string" .)) "name") (kindIs "string" .) -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- with $names | uniq -}}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . | toYaml }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "pullpass.certificateMode" -}}
+{{- (.Values.certificates | default dict).mode | default "selfSigned" -}}
+{{- end -}}
+
+{{- define "pullpass.certificateSecretName" -}}
+{{- if eq (include "pullpass.certificateMode" .) "provided" -}}
+{{- required "certificates.provided.secretName: name the Secret of type kubernetes.io/tls" ((.Values.certificates | default dict).provided | default dict).secretName -}}
+{{- else -}}
+{{- include "pullpass.fullname" . }}-tls
+{{- end -}}
+{{- end -}}
+
+{{/* The one name that the certificate must hold; the API server asks for no other. */}}
+{{- define "pullpass.serverName" -}}
+{{ include "pullpass.fullname" . }}.{{ include "pullpass.namespace" . }}.svc
+{{- end -}}
+
+{{- define "pullpass.mapName" -}}
+{{- .Values.existingMap | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
+{{- end -}}
+
+{{- define "pullpass.mutatingConfigurationName" -}}
+{{- ((.Values.webhooks | default dict).mutate | default dict).configurationName | default (printf "zz-%s" (include "pullpass.fullname" .)) -}}
+{{- end -}}
+
+{{- define "pullpass.validatingConfigurationName" -}}
+{{- ((.Values.webhooks | default dict).validate | default dict).configurationName | default (include "pullpass.fullname" .) -}}
+{{- end -}}
+
+{{- define "pullpass.port" -}}
+{{- .Values.port | default 8443 | int -}}
+{{- end -}}
+
+{{- define "pullpass.adminPort" -}}
+{{- .Values.adminPort | default 8080 | int -}}
+{{- end -}}
+
+{{/* The least number of replicas there can be. */}}
+{{- define "pullpass.leastReplicas" -}}
+{{- $scaling := .Values.autoscaling | default dict -}}
+{{- if $scaling.enabled -}}
+{{- $scaling.minReplicas | default 1 | int -}}
+{{- else -}}
+{{- ternary 1 (.Values.replicaCount | int) (kindIs "invalid" .Values.replicaCount) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where the API server finds us, and by whose word it trusts us. Takes: root, path. No
+     caBundle, but in the mode where we are told it: whoever writes it later would have to
+     fight the chart for the field. */}}
+{{- define "pullpass.clientConfig" -}}
+service:
+  name: {{ include "pullpass.fullname" .root | toYaml }}
+  namespace: {{ include "pullpass.namespace" .root | toYaml }}
+  path: {{ .path }}
+  port: {{ (.root.Values.service | default dict).port | default 443 | int }}
+{{- if eq (include "pullpass.certificateMode" .root) "provided" }}
+{{- with ((.root.Values.certificates | default dict).provided | default dict).caBundle }}
+caBundle: {{ . | trim | printf "%s\n" | b64enc }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Namespaces that the API server never asks about. By the label that the API server itself
+     sets and protects. */}}
+{{- define "pullpass.namespaceSelector" -}}
+{{- $webhooks := .Values.webhooks | default dict -}}
+{{- $selector := $webhooks.namespaceSelector | default dict -}}
+{{- $exempt := concat (list (include "pullpass.namespace" .)) ($webhooks.exemptNamespaces | default list) -}}
+{{- if not .Values.existingMap -}}
+{{- range (.Values.map | default dict).exemptNamespaces -}}
+{{- if not (contains "*" .) -}}
+{{- $exempt = append $exempt . -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $own := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" ($exempt | uniq) -}}
+{{- $expressions := prepend ($selector.matchExpressions | default list) $own -}}
+{{- toYaml (merge dict (dict "matchExpressions" $expressions) $selector) -}}
+{{- end -}}
+
+{{/* Annotations of a webhook configuration. Takes: root, hook. */}}
+{{- define "pullpass.webhookAnnotations" -}}
+{{- $ours := dict -}}
+{{- if eq (include "pullpass.certificateMode" .root) "certManager" -}}
+{{- $_ := set $ours "cert-manager.io/inject-ca-from" (printf "%s/%s" (include "pullpass.namespace" .root) (include "pullpass.fullname" .root)) -}}
+{{- end -}}
+{{- merge dict (.hook.annotations | default dict) ((.root.Values.webhooks | default dict).annotations | default dict) $ours | toYaml -}}
+{{- end -}}
+
+{{/* What would only fail later, and less clearly. */}}
+{{- define "pullpass.check" -}}
+{{- if eq (include "pullpass.port" .) (include "pullpass.adminPort" .) -}}
+{{- fail (printf "port and adminPort are both %s: write two different ones" (include "pullpass.port" .)) -}}
+{{- end -}}
+{{- if .Values.hostNetwork -}}
+{{- range list (include "pullpass.port" .) (include "pullpass.adminPort" .) -}}
+{{- if has . (list "10248" "10249" "10250" "10256" "10257" "10259" "6443" "2379" "2380") -}}
+{{- fail (printf "hostNetwork: port %s is taken by Kubernetes itself on the node: write another one" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $mode := include "pullpass.certificateMode" . -}}
+{{- if eq $mode "provided" -}}
+{{- $_ := include "pullpass.certificateSecretName" . -}}
+{{- end -}}
+{{- $map := .Values.map | default dict -}}
+{{- if and .Values.existingMap (or $map.registries (gt (len (omit $map "registries")) 0)) -}}
+{{- fail "existingMap and map: both say what the map is; write one of them" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The affinity of the values, with the replicas kept apart. */}}
+{{- define "pullpass.affinity" -}}
+{{- $affinity := .Values.affinity | default dict -}}
+{{- $term := dict
+  "labelSelector" (dict "matchLabels" (include "pullpass.selectorLabels" . | fromYaml))
+  "topologyKey" "kubernetes.io/hostname" -}}
+{{- $apart := dict -}}
+{{- if eq (.Values.podAntiAffinity | default "none") "required" -}}
+{{- $apart = dict "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
+{{- else if eq (.Values.podAntiAffinity | default "none") "preferred" -}}
+{{- $apart = dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $term))) -}}
+{{- end -}}
+{{- if hasKey $affinity "podAntiAffinity" -}}
+{{- $apart = dict -}}
+{{- end -}}
+{{- merge dict $affinity $apart | toYaml -}}
+{{- end -}}
+
+{{/* The name of rights that belong to no namespace. */}}
+{{- define "pullpass.clusterName" -}}
+{{- printf "%s-webhooks" (include "pullpass.fullname" .) -}}
+{{- end -}}
