@@ -291,13 +291,16 @@ impl Scene {
         .await;
     }
 
-    /// Each replica is connected to by a client that trusts what is published now.
+    /// Each replica is connected to by a client that trusts what is published now, in
+    /// either configuration: for a moment they may differ, and both must do.
     async fn handshakes(&self) {
-        let bundle = self.bundle().await.expect("two bundles that are the same");
-        for replica in &self.replicas {
-            let result = replica.handshake(&bundle).await;
-            if let Err(error) = result {
-                panic!("{error}\n{}", replica.daemon.tail());
+        for at in 0..2 {
+            let object = self.api.send(Method::GET, &self.path(at), None).await;
+            let bundle = bundle_of(&object.succeeded()).expect("a caBundle");
+            for replica in &self.replicas {
+                if let Err(error) = replica.handshake(&bundle).await {
+                    panic!("{error}\n{}", replica.daemon.tail());
+                }
             }
         }
     }
