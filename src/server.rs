@@ -351,6 +351,9 @@ impl Bound {
             // A server whose certificate ends one day unseen is better begun anew.
             _ = &mut keeping => tracing::error!("nobody keeps the certificate any more: ending"),
         }
+        // Who is to end writes nothing any more: after an uninstall and a new install the
+        // Secret and the webhooks of that name belong to others.
+        keeping.abort();
         tracing::info!(delay = ?self.limits.shutdown_delay, "shutting down: not ready from now on");
         ending.last_answers.store(true, Relaxed);
         sleep(self.limits.shutdown_delay).await;
@@ -372,7 +375,6 @@ impl Bound {
         }
         admin.abort();
         reloading.abort();
-        keeping.abort();
         tracing::info!("shut down");
         whole
     }

@@ -88,6 +88,22 @@ fn an_edited_secret_or_bundle_is_put_right_without_a_failed_handshake() {
 }
 
 #[test]
+fn a_secret_from_before_a_ca_rotation_is_gone_back_to_in_order() {
+    for seed in 1..=6 {
+        let mut world = World::new(seed, 2, &settings());
+        while world.count(Reason::Retirement) == 0 {
+            world.step();
+        }
+        world.calm_down();
+        world.make(Trouble::RolledBackFar);
+        world.calm_down();
+        assert!(world.count(Reason::StillServed) > 0);
+        world.pass(SignedDuration::from_hours(24 * 60));
+        assert_eq!(world.trusted().len(), 1);
+    }
+}
+
+#[test]
 fn trouble_in_the_midst_of_a_rotation_is_survived() {
     for (seed, trouble) in (1..).zip(Trouble::ALL.into_iter().cycle().take(12)) {
         let mut world = World::new(seed, 2, &settings());
@@ -162,6 +178,70 @@ fn an_empty_secret_is_filled_then_published_then_served() {
     assert!(plan(&secret, &[], now).adopt.is_some());
     let wake = published.wake.unwrap();
     assert!(wake > after(now, 24 * 19) && wake <= after(now, 24 * 20));
+}
+
+#[test]
+fn the_next_ca_issues_when_all_can_know_it_and_not_before() {
+    let begin = start();
+    let mut secret = first(begin);
+    let mut memory = Memory::default();
+    let old = secret.expose(TRUSTED).to_vec();
+    memory.adopted(memory_adoption(&secret, begin));
+    let due = after(begin, 24 * 244);
+    let mut look = |secret: &Content, bundle: &[u8], now| plan_of(&mut memory, secret, bundle, now);
+    let write = |secret: &mut Content, plan: Plan, reason| {
+        let recipe = plan.write.unwrap();
+        assert_eq!(recipe.reason, reason);
+        secret.apply(&recipe.make(&mut CertificateMaker).unwrap());
+    };
+    let plan = look(&secret, &old, due);
+    write(&mut secret, plan, Reason::NextAuthority);
+    let unpublished = look(&secret, &old, due);
+    let both = unpublished.publish.clone().unwrap().into_bytes();
+    write(&mut secret, unpublished, Reason::Leaf);
+    let plan = look(&secret, &both, due);
+    write(&mut secret, plan, Reason::Published);
+    let almost = due + SignedDuration::from_secs(29);
+    assert!(look(&secret, &both, almost).write.is_none());
+    // Taken out again and put back: the wait begins anew.
+    let mut lost = secret.clone();
+    let plan = look(&lost, &old, almost);
+    write(&mut lost, plan, Reason::Unpublished);
+    let plan = look(&lost, &both, almost);
+    write(&mut lost, plan, Reason::Published);
+    let later = due + SignedDuration::from_secs(31);
+    assert!(look(&lost, &both, later).write.is_none());
+    let plan = look(&secret, &both, later);
+    write(&mut secret, plan, Reason::Promotion);
+
+    // One that has just begun, and has nothing, serves it; one that has something good
+    // and has not seen the CA for long waits.
+    assert!(
+        plan_of(&mut Memory::default(), &secret, &both, later)
+            .adopt
+            .is_some()
+    );
+    let mut other = Memory::default();
+    other.adopted(memory_adoption_at(&lost, &both, almost));
+    assert!(plan_of(&mut other, &secret, &both, later).adopt.is_none());
+    let settled = later + SignedDuration::from_secs(30);
+    assert!(plan_of(&mut other, &secret, &both, settled).adopt.is_some());
+}
+
+fn plan_of(memory: &mut Memory, secret: &Content, bundle: &[u8], now: Timestamp) -> Plan {
+    let observed = Observed {
+        secret: secret.clone(),
+        bundles: vec![bundle.to_vec()],
+    };
+    memory.plan(&observed, now, &settings())
+}
+
+fn memory_adoption_at(
+    secret: &Content,
+    bundle: &[u8],
+    now: Timestamp,
+) -> pullpass::rotation::Adoption {
+    plan(secret, &[bundle], now).adopt.unwrap()
 }
 
 #[test]

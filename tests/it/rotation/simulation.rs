@@ -25,8 +25,10 @@ pub(crate) enum Trouble {
     Emptied,
     /// Empties the Secret and one `caBundle`.
     EmptiedBoth,
-    /// Puts back the Secret of long ago.
+    /// Puts back the Secret of before the last leaf.
     RolledBack,
+    /// Puts back the first Secret.
+    RolledBackFar,
     /// Loses the CA's key.
     LostKey,
     /// Puts another's key beside the leaf.
@@ -48,10 +50,11 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Emptied,
         Self::EmptiedBoth,
         Self::RolledBack,
+        Self::RolledBackFar,
         Self::LostKey,
         Self::WrongLeafKey,
         Self::Nonsense,
@@ -86,6 +89,7 @@ pub(crate) struct World {
     random: u64,
     secret: Versioned<Content>,
     secret_before: Content,
+    first_secret: Content,
     bundles: [Versioned<Vec<u8>>; 2],
     /// Bundles that pullpass has replaced, by webhook.
     known: [VecDeque<Known>; 2],
@@ -152,6 +156,7 @@ impl World {
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             secret: Versioned::default(),
             secret_before: Content::default(),
+            first_secret: Content::default(),
             bundles: Default::default(),
             known: Default::default(),
             spoilt: [true; 2],
@@ -251,6 +256,7 @@ impl World {
         match trouble {
             Trouble::Emptied | Trouble::EmptiedBoth => secret = Content::default(),
             Trouble::RolledBack => secret = self.secret_before.clone(),
+            Trouble::RolledBackFar => secret = self.first_secret.clone(),
             Trouble::LostKey => secret.insert("issuer.key", Vec::new()),
             Trouble::WrongLeafKey => secret.insert(KEY, secret.expose("issuer.key").to_vec()),
             Trouble::Nonsense => {
@@ -416,6 +422,9 @@ impl World {
                 }
                 self.secret.value.apply(&change);
                 self.secret.version += 1;
+                if reason == Reason::FirstAuthority {
+                    self.first_secret = self.secret.value.clone();
+                }
                 self.written.push(reason);
                 self.notify();
             }
