@@ -15,9 +15,10 @@
 //! # Two halves
 //!
 //! The pure half takes values and gives values: no clock, no files, no network, no
-//! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`] and
-//! [`text`]. The edges are thin and decide nothing: [`server`], [`policy_file`],
-//! [`metrics`], [`telemetry`], [`certificates`] and [`cli`].
+//! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
+//! [`rotation`] and [`text`]. The edges are thin and decide nothing: [`server`],
+//! [`policy_file`], [`certificate_keeper`], [`cluster`], [`metrics`], [`telemetry`],
+//! [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.

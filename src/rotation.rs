@@ -11,7 +11,7 @@
 //!
 //! A handshake succeeds when the client trusts the CA of the leaf that it is shown.
 //! So a new CA is first written beside the old one ([`Reason::NextAuthority`]), then
-//! published, then waited for ([`Settings::settle`]), and only then issues the next
+//! published, then waited for ([`settle`](Settings#structfield.settle)), and only then issues the next
 //! leaf ([`Reason::Promotion`]). The old CA stays published until the last leaf of its
 //! has ended ([`Reason::Retirement`]), whichever replica still serves it.
 

@@ -291,13 +291,16 @@ impl Scene {
         .await;
     }
 
-    /// Each replica is connected to by a client that trusts what is published now.
+    /// Each replica is connected to by a client that trusts what is published now, in
+    /// either configuration: for a moment they may differ, and both must do.
     async fn handshakes(&self) {
-        let bundle = self.bundle().await.expect("two bundles that are the same");
-        for replica in &self.replicas {
-            let result = replica.handshake(&bundle).await;
-            if let Err(error) = result {
-                panic!("{error}\n{}", replica.daemon.tail());
+        for at in 0..2 {
+            let object = self.api.send(Method::GET, &self.path(at), None).await;
+            let bundle = bundle_of(&object.succeeded()).expect("a caBundle");
+            for replica in &self.replicas {
+                if let Err(error) = replica.handshake(&bundle).await {
+                    panic!("{error}\n{}", replica.daemon.tail());
+                }
             }
         }
     }
@@ -385,8 +388,8 @@ async fn replicas_agree_on_one_ca_and_put_it_back_when_it_is_taken_away() {
     // field of its, and without the chart's fields it is no webhook.
     let mut renamed = scene.manifest(0);
     renamed["webhooks"][0]["name"] = json!("renamed.pullpass.dev");
-    let path = format!("{}?fieldManager=helm&force=true", scene.path(0));
-    let refused = scene.api.apply(&path, &renamed).await;
+    let upgrade = format!("{}?fieldManager=helm&force=true", scene.path(0));
+    let refused = scene.api.apply(&upgrade, &renamed).await;
     assert_eq!(refused.status, 422, "{}", refused.message());
 
     // Edits by hand, by a manager who now owns the field.
