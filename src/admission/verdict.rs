@@ -48,20 +48,14 @@ pub fn words(
     pod: &Pod<'_>,
     decision: &Decision<'_, '_>,
 ) -> Words {
-    let of = |action| -> Vec<&Verdict<'_, '_>> {
-        decision
-            .verdicts
-            .iter()
-            .filter(|verdict| verdict.judgement.action == action)
-            .collect()
-    };
-    let found: Vec<_> = decision
+    let found: Vec<&Verdict<'_, '_>> = decision
         .verdicts
         .iter()
         .filter(|verdict| verdict.judgement.action != Action::Allow)
         .collect();
     let record = (!found.is_empty()).then(|| (decision.action(), circumstances.record(&found)));
-    let refused = of(Action::Deny);
+    let is_refused = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
+    let refused: Vec<_> = found.into_iter().filter(is_refused).collect();
     if !refused.is_empty() {
         return Words {
             refusal: Some(circumstances.refusal(&refused)),
