@@ -43,6 +43,15 @@ impl Endpoint {
     }
 }
 
+/// What a review is judged by: the same for the whole of one review.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'p> {
+    /// The map.
+    pub policy: &'p Policy,
+    /// The time, read once.
+    pub now: Timestamp,
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -68,28 +77,21 @@ pub struct Answer<'p> {
 /// ```text
 /// request::parse → Policy::decide → patch::build, or verdict::words → response
 /// ```
-pub fn review<'p>(
-    policy: &'p Policy,
-    endpoint: Endpoint,
-    body: &[u8],
-    now: Timestamp,
-) -> Result<Answer<'p>, Fault> {
+pub fn review<'p>(basis: &Basis<'p>, endpoint: Endpoint, body: &[u8]) -> Result<Answer<'p>, Fault> {
     let request = request::parse(body)?;
     match endpoint {
-        Endpoint::Mutate => mutate(policy, &request, now),
-        Endpoint::Validate => validate(policy, &request, now),
+        Endpoint::Mutate => mutate(basis, &request),
+        Endpoint::Validate => validate(basis, &request),
     }
 }
 
-fn mutate<'p>(
-    policy: &'p Policy,
-    request: &Request<'_>,
-    now: Timestamp,
-) -> Result<Answer<'p>, Fault> {
+fn mutate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut patch = None;
     if let Some(pod) = to_be_patched(request) {
-        let decision = policy.decide(pod.images(), &request.namespace, now);
+        let decision = basis
+            .policy
+            .decide(pod.images(), &request.namespace, basis.now);
         report.secrets = patch::missing(pod, &decision.pull_secrets);
         patch = patch::build(pod, &report.secrets);
     }
@@ -100,11 +102,8 @@ fn mutate<'p>(
     Ok(Answer { body, report })
 }
 
-fn validate<'p>(
-    policy: &'p Policy,
-    request: &Request<'_>,
-    now: Timestamp,
-) -> Result<Answer<'p>, Fault> {
+fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
+    let Basis { policy, now } = *basis;
     let mut report = Report::of(request);
     let mut words = verdict::Words::default();
     if let Some(pod) = to_be_judged(request) {

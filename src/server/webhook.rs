@@ -10,9 +10,8 @@
 
 use super::body::{self, BodyError, Budget};
 use super::{Limits, deadline};
-use crate::admission::{self, Answer, Endpoint};
+use crate::admission::{self, Answer, Basis, Endpoint};
 use crate::metrics::{HttpRoute, Metrics};
-use crate::policy::Policy;
 use crate::policy_file::MapStore;
 use crate::{telemetry, text};
 use axum::Router;
@@ -41,8 +40,7 @@ const MOST_LARGE: usize = 4;
 
 /// How a review is decided: [`admission::review`], but for tests of what a server
 /// does when that goes wrong.
-pub type Review =
-    for<'p> fn(&'p Policy, Endpoint, &[u8], Timestamp) -> Result<Answer<'p>, admission::Fault>;
+pub type Review = for<'p> fn(&Basis<'p>, Endpoint, &[u8]) -> Result<Answer<'p>, admission::Fault>;
 
 /// All that the two endpoints share.
 #[derive(Debug, Clone)]
@@ -158,7 +156,11 @@ impl Webhook {
         let map = self.maps.current();
         let map = map.as_ref().ok_or(Fault::NotReady)?;
         let started = Instant::now();
-        let answer = (self.review)(&map.policy, endpoint, body, Timestamp::now());
+        let basis = Basis {
+            policy: &map.policy,
+            now: Timestamp::now(),
+        };
+        let answer = (self.review)(&basis, endpoint, body);
         let took = started.elapsed();
         let Answer { body, report } = answer?;
         self.metrics.reviewed(endpoint, report.outcome, took);

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
-use pullpass::admission::{self, Endpoint, Fault, Outcome};
+use pullpass::admission::{self, Basis, Endpoint, Fault, Outcome};
 use pullpass::policy::Policy;
 use pullpass::policy::config::{self, Options, SourceFile};
 use serde_json::{Value, json};
@@ -36,8 +36,17 @@ fn now() -> Timestamp {
     "2026-11-20T12:00:00Z".parse().unwrap()
 }
 
+/// The fixture's map at that time.
+fn basis() -> Basis<'static> {
+    basis_of(&POLICY, now())
+}
+
+fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
+    Basis { policy, now }
+}
+
 fn answer_at(endpoint: Endpoint, review: &[u8], now: Timestamp) -> Result<(Value, Outcome), Fault> {
-    let answer = admission::review(&POLICY, endpoint, review, now)?;
+    let answer = admission::review(&basis_of(&POLICY, now), endpoint, review)?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
     assert_eq!(body["kind"], "AdmissionReview");
@@ -589,9 +598,10 @@ fn many_secrets_of_many_images_are_each_injected_and_missed_once() {
     let policy = config::load(&files, &Options::default()).unwrap().policy;
     let images: Vec<_> = images.iter().map(String::as_str).collect();
     let body = review("CREATE", "shop", &pod(&images)).to_string();
-    let answer = admission::review(&policy, Endpoint::Validate, body.as_bytes(), now()).unwrap();
+    let basis = basis_of(&policy, now());
+    let answer = admission::review(&basis, Endpoint::Validate, body.as_bytes()).unwrap();
     assert_eq!(answer.report.words.warnings.len(), 13);
-    let answer = admission::review(&policy, Endpoint::Mutate, body.as_bytes(), now()).unwrap();
+    let answer = admission::review(&basis, Endpoint::Mutate, body.as_bytes()).unwrap();
     assert_eq!(answer.report.secrets.len(), 2_000);
 }
 
@@ -794,7 +804,7 @@ proptest! {
         }
         body.truncate(body.len().saturating_sub(cut % 3 * cut));
         for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
-            let _ = admission::review(&POLICY, endpoint, &body, now());
+            let _ = admission::review(&basis(), endpoint, &body);
         }
     }
 }

@@ -278,7 +278,7 @@ async fn a_panic_costs_one_request_tells_nothing_and_is_counted() {
     let (webhook, _, metrics) = webhook(|_| {});
     let broken = webhook
         .clone()
-        .with_review(|_, _, _, _| panic!("a secret of the inside"));
+        .with_review(|_, _, _| panic!("a secret of the inside"));
     let response = ask(&broken, post("/validate", review("u"))).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!text(response).await.contains("secret"));
@@ -294,7 +294,7 @@ async fn a_panic_costs_one_request_tells_nothing_and_is_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_in_a_large_review_costs_no_more() {
     let (webhook, ..) = webhook(|_| {});
-    let broken = webhook.with_review(|_, _, _, _| panic!("inside"));
+    let broken = webhook.with_review(|_, _, _| panic!("inside"));
     for _ in 0..8 {
         let response = ask(&broken, post("/mutate", vec![b' '; 1 << 20])).await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
@@ -307,13 +307,13 @@ async fn a_panic_in_a_large_review_costs_no_more() {
 async fn large_reviews_do_not_stand_in_the_way_of_small_ones() {
     static MAY_END: AtomicBool = AtomicBool::new(false);
     let (webhook, ..) = webhook(|_| {});
-    let webhook = webhook.with_review(|policy, endpoint, body, now| {
+    let webhook = webhook.with_review(|basis, endpoint, body| {
         let began = Instant::now();
         while endpoint == Endpoint::Mutate && !MAY_END.load(SeqCst) {
             assert!(began.elapsed() < PATIENCE);
             std::thread::sleep(Duration::from_millis(1));
         }
-        pullpass::admission::review(policy, endpoint, body, now)
+        pullpass::admission::review(basis, endpoint, body)
     });
     let mut large_body = review("u");
     large_body.push_str(&" ".repeat(1 << 20));
