@@ -13,6 +13,7 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod verdict;
+pub mod workload;
 
 use crate::policy::Policy;
 use crate::policy::message::Circumstances;

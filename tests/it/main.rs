@@ -12,6 +12,7 @@
 mod admission;
 mod architecture;
 mod chart;
+mod check;
 mod cli;
 mod docs;
 mod image;
