@@ -21,3 +21,4 @@ mod policy;
 mod pull_secret;
 mod rotation;
 mod server;
+mod workloads;
