@@ -38,3 +38,4 @@ mod refusals;
 mod self_signed;
 mod untouched;
 mod updates;
+mod workloads;
