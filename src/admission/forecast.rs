@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 /// The workload as a pod of its own, where there is something to say.
 ///
-/// One that a controller owns (the ReplicaSet of a Deployment, the Job of a CronJob)
+/// One that a controller owns (the ReplicaSet of a Deployment, the Job of a `CronJob`)
 /// was said to the owner's author, and its own is a controller that reads no warnings;
 /// a refusal would be a second one beside that of the pods. To write such an owner by
 /// hand hides a workload from this webhook and its pods from none.
