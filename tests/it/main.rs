@@ -21,4 +21,5 @@ mod policy;
 mod pull_secret;
 mod rotation;
 mod server;
+mod suites;
 mod workloads;
