@@ -7,6 +7,7 @@
 //! logging: what is to be counted and logged is returned as [`Report`].
 
 mod json;
+pub mod map_review;
 pub mod patch;
 pub mod pod;
 pub mod report;

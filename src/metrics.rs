@@ -38,8 +38,22 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 pub enum HttpRoute {
     /// `/mutate` or `/validate`.
     Review(Endpoint),
+    /// `/validate-map`.
+    Map,
     /// Any other path.
     Other,
+}
+
+impl HttpRoute {
+    /// The word for it in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Review(endpoint) => endpoint.as_str(),
+            Self::Map => "validate-map",
+            Self::Other => "other",
+        }
+    }
 }
 
 impl From<Endpoint> for HttpRoute {
@@ -74,6 +88,7 @@ pub struct Metrics {
     registry: Registry,
     mutate: ReviewMetrics,
     validate: ReviewMetrics,
+    validate_map: ReviewMetrics,
     other_codes: Codes,
     panics: Counter,
     webhook: PortMetrics,
@@ -148,8 +163,10 @@ impl Drop for Counted<'_> {
 
 impl Metrics {
     /// A review that was answered: with what, and how long the decision took.
-    pub fn reviewed(&self, endpoint: Endpoint, outcome: Outcome, took: Duration) {
-        let metrics = self.endpoint(endpoint);
+    pub fn reviewed(&self, route: impl Into<HttpRoute>, outcome: Outcome, took: Duration) {
+        let Some(metrics) = self.reviews(route.into()) else {
+            return;
+        };
         metrics.durations.observe(took);
         if let Some((_, counter)) = metrics.outcomes.iter().find(|(of, _)| *of == outcome) {
             counter.inc();
@@ -158,10 +175,9 @@ impl Metrics {
 
     /// An HTTP answer.
     pub fn answered(&self, route: HttpRoute, status: StatusCode) {
-        let Codes([success, client, server]) = match route {
-            HttpRoute::Review(endpoint) => &self.endpoint(endpoint).codes,
-            HttpRoute::Other => &self.other_codes,
-        };
+        let Codes([success, client, server]) = self
+            .reviews(route)
+            .map_or(&self.other_codes, |metrics| &metrics.codes);
         match status.as_u16() {
             ..400 => success,
             400..500 => client,
@@ -178,8 +194,9 @@ impl Metrics {
 
     /// A request that is being answered, until the value is dropped.
     #[must_use]
-    pub fn in_flight(&self, endpoint: Endpoint) -> Counted<'_> {
-        Counted::begin(&self.endpoint(endpoint).in_flight)
+    pub fn in_flight(&self, route: HttpRoute) -> Option<Counted<'_>> {
+        self.reviews(route)
+            .map(|metrics| Counted::begin(&metrics.in_flight))
     }
 
     /// A connection that is open, until the value is dropped.
@@ -255,10 +272,12 @@ impl Metrics {
         text
     }
 
-    fn endpoint(&self, endpoint: Endpoint) -> &ReviewMetrics {
-        match endpoint {
-            Endpoint::Mutate => &self.mutate,
-            Endpoint::Validate => &self.validate,
+    fn reviews(&self, route: HttpRoute) -> Option<&ReviewMetrics> {
+        match route {
+            HttpRoute::Review(Endpoint::Mutate) => Some(&self.mutate),
+            HttpRoute::Review(Endpoint::Validate) => Some(&self.validate),
+            HttpRoute::Map => Some(&self.validate_map),
+            HttpRoute::Other => None,
         }
     }
 }
@@ -308,9 +327,10 @@ impl Default for Metrics {
             map,
             certificate,
             panics,
-            mutate: reviews.of("mutate"),
-            validate: reviews.of("validate"),
-            other_codes: reviews.codes("other"),
+            mutate: reviews.of(Endpoint::Mutate.into()),
+            validate: reviews.of(Endpoint::Validate.into()),
+            validate_map: reviews.of(HttpRoute::Map),
+            other_codes: reviews.codes(HttpRoute::Other),
             webhook: ports.of("webhook"),
             admin: ports.of("admin"),
             handshake_failures: ["timeout", "refused", "broken"].map(handshake),
