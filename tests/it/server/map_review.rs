@@ -337,3 +337,21 @@ async fn it_is_counted_under_a_route_of_its_own() {
         assert!(counted.contains(line), "{line}\n{counted}");
     }
 }
+
+#[tokio::test]
+async fn a_map_that_is_all_errors_takes_no_more_memory_than_others() {
+    let map = format!(
+        "apiVersion: pullpass.dev/v1\nkind: RegistryMap\nregistries: [{}]\n",
+        "0,".repeat(20_000)
+    );
+    let files = [SourceFile {
+        name: "map.yaml".to_owned(),
+        text: map.clone(),
+    }];
+    let errors = config::load(&files, &Options::default()).unwrap_err();
+    assert_eq!(errors.len(), 10_001);
+    let last = errors.last().unwrap().to_string();
+    assert!(last.contains("more than 10000 errors"), "{last}");
+    let response = ask_new(&json!({"map.yaml": map})).await;
+    assert_eq!(response["allowed"], false);
+}
