@@ -19,6 +19,7 @@ use std::time::Duration;
 
 mod durations;
 mod entries;
+mod exposition;
 mod families;
 mod keeper;
 mod process;
@@ -26,12 +27,10 @@ mod process;
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
+pub use exposition::Format;
 use families::{Labels, PortFamilies, ReviewFamilies, gauge};
 pub use keeper::KeeperAction;
 use keeper::KeeperMetrics;
-
-/// The media type of [`Metrics::render`].
-pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,13 +262,13 @@ impl Metrics {
         self.keeper.authority_not_after.set(seconds);
     }
 
-    /// Everything as `OpenMetrics` text, of the media type [`MEDIA_TYPE`].
+    /// Everything, in this format.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, format: Format) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail, and a collector of ours adds no failure.
         let _ = encode(&mut text, &self.registry);
-        text
+        format.of(text)
     }
 
     fn reviews(&self, route: HttpRoute) -> Option<&ReviewMetrics> {

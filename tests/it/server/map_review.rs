@@ -4,7 +4,7 @@ use super::support::MAP;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use pullpass::metrics::Metrics;
+use pullpass::metrics::{Format, Metrics};
 use pullpass::policy::config::{self, Options, SourceFile};
 use pullpass::policy_file::MapStore;
 use pullpass::server::Limits;
@@ -327,7 +327,7 @@ async fn it_is_counted_under_a_route_of_its_own() {
         assert_eq!(ask_with(&webhook, review.to_string()).await.0, 200);
     }
     assert_eq!(ask_with(&webhook, "rubbish").await.0, 400);
-    let counted = metrics.render();
+    let counted = metrics.render(Format::Text);
     for line in [
         r#"pullpass_reviews_total{route="validate-map",outcome="refused"} 2"#,
         r#"pullpass_reviews_total{route="validate-map",outcome="untouched"} 1"#,
