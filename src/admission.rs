@@ -9,6 +9,7 @@
 
 pub mod forecast;
 mod json;
+pub mod map_review;
 pub mod patch;
 pub mod pod;
 pub mod report;

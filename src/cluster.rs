@@ -1,4 +1,4 @@
-//! The API server, as far as the self-signed certificates need it: one Secret and two
+//! The API server, as far as the self-signed certificates need it: one Secret and some
 //! webhook configurations, read, watched and written by name.
 //!
 //! Writes only in the version that was read: a change of somebody else's in between
@@ -37,10 +37,10 @@ pub struct Names {
     pub namespace: String,
     /// The Secret.
     pub secret: String,
-    /// The `MutatingWebhookConfiguration`, if there is one.
-    pub mutating: Option<String>,
-    /// The `ValidatingWebhookConfiguration`, if there is one.
-    pub validating: Option<String>,
+    /// `MutatingWebhookConfiguration`s; they need not be there.
+    pub mutating: Vec<String>,
+    /// `ValidatingWebhookConfiguration`s; they need not be there.
+    pub validating: Vec<String>,
 }
 
 /// A client for these objects.
@@ -229,11 +229,15 @@ impl Cluster {
         let mutating = ApiResource::erase::<MutatingWebhookConfiguration>(&());
         let validating = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
         [
-            (mutating, self.names.mutating.as_deref()),
-            (validating, self.names.validating.as_deref()),
+            (mutating, &self.names.mutating),
+            (validating, &self.names.validating),
         ]
         .into_iter()
-        .filter_map(|(resource, name)| Some((resource, name?)))
+        .flat_map(|(resource, names)| {
+            names
+                .iter()
+                .map(move |name| (resource.clone(), name.as_str()))
+        })
     }
 
     /// `None` when there is no such object: then nobody is called through it.

@@ -181,10 +181,11 @@ impl Config {
             keeping,
         } = load_certificate(self.certificate, &metrics)?;
         let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
-        let map_reload = load_map(self.map, Arc::clone(&maps));
         let limits = self.limits;
-        let webhook =
-            Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits).with_review(self.review);
+        let webhook = Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits)
+            .with_review(self.review)
+            .with_map_options(self.map.options().clone());
+        let map_reload = load_map(self.map, Arc::clone(&maps));
         let ending = Ending::default();
         let admin = Admin {
             maps,

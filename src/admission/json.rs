@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 pub(super) const MAX_ELEMENTS: usize = 3 * 1024 * 1024 / 12;
 
 /// A string, borrowed unless it holds escapes; `null` is the empty string.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {

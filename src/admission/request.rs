@@ -42,6 +42,9 @@ pub enum BadReview {
         "the pod names more than {MAX_ELEMENTS} images, which is more than the API server takes"
     )]
     TooManyImages,
+    /// A `ConfigMap` that no API server has taken.
+    #[error("the ConfigMap cannot be what an API server has taken: {0}")]
+    NoConfigMap(&'static str),
     /// A field is missing without which there is no answer.
     #[error("the AdmissionReview has no {0}")]
     Missing(&'static str),
@@ -125,22 +128,7 @@ impl Subject {
 
 /// Reads a review. Any error is the sender's fault.
 pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
-    if body.is_empty() {
-        return Err(BadReview::Empty);
-    }
-    // Of the whole body at once, because what is skipped is not looked at later.
-    let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
-    let Object(review) =
-        serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
-    let review: Review<'_> = review.unwrap_or_default();
-    if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
-        let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
-        return Err(BadReview::NotV1Review {
-            api_version: shown(&review.api_version),
-            kind: shown(&review.kind),
-        });
-    }
-    let request = review.request.ok_or(BadReview::Missing("request"))?;
+    let request: Request<'_> = envelope(body)?;
     if let Some(field) = request.missing() {
         return Err(BadReview::Missing(field));
     }
@@ -154,6 +142,26 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
         return Err(BadReview::TooManyImages);
     }
     Ok(request)
+}
+
+/// What an AdmissionReview holds in `request`.
+pub(super) fn envelope<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, BadReview> {
+    if body.is_empty() {
+        return Err(BadReview::Empty);
+    }
+    // Of the whole body at once, because what is skipped is not looked at later.
+    let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
+    let Object(review) =
+        serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
+    let review: Review<'a, R> = review.unwrap_or_default();
+    if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
+        let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
+        return Err(BadReview::NotV1Review {
+            api_version: shown(&review.api_version),
+            kind: shown(&review.kind),
+        });
+    }
+    review.request.ok_or(BadReview::Missing("request"))
 }
 
 impl Request<'_> {
@@ -176,24 +184,35 @@ impl Request<'_> {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Review<'a> {
-    #[serde(borrow)]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "R: Deserialize<'de>"))]
+struct Review<'a, R> {
+    #[serde(borrow, default)]
     api_version: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     kind: Text<'a>,
-    #[serde(borrow)]
-    request: Option<Request<'a>>,
+    #[serde(default = "Option::default")]
+    request: Option<R>,
 }
 
-#[derive(Deserialize, Default)]
+// Not derived: that would ask it of `R`.
+impl<R> Default for Review<'_, R> {
+    fn default() -> Self {
+        Self {
+            api_version: Text::default(),
+            kind: Text::default(),
+            request: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, Default)]
 #[serde(default)]
-struct Resource<'a> {
+pub(super) struct Resource<'a> {
     #[serde(borrow)]
-    group: Text<'a>,
+    pub(super) group: Text<'a>,
     #[serde(borrow)]
-    resource: Text<'a>,
+    pub(super) resource: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
@@ -320,7 +339,7 @@ impl<'de> Payload<'de> {
     }
 }
 
-fn operation(word: &Text<'_>) -> Operation {
+pub(super) fn operation(word: &Text<'_>) -> Operation {
     match &*word.0 {
         "CREATE" => Operation::Create,
         "UPDATE" => Operation::Update,

@@ -1,8 +1,8 @@
 //! From the files of a registry map to a [`Policy`], or to everything that is wrong
 //! with them.
 //!
-//! Pure: the caller lists the files (`*.yaml`, `*.yml` and `*.json` of a directory,
-//! not recursive, names with a leading dot left out, in name order) and reads them.
+//! Pure: the caller lists the files (those of a directory that [`is_map_file`] names,
+//! not recursive, in name order) and reads them.
 //! Several files, and several documents of one, are one map: their `registries` are
 //! joined, every other key may stand in one document only. Documents of kind
 //! `RegistryMapTest` are left to [`tests`].
@@ -18,7 +18,7 @@ mod reader;
 mod values;
 
 pub use cases::{Case, ExpectedEntry, tests};
-pub use diagnostic::{Also, Diagnostic, Severity, render};
+pub use diagnostic::{Also, Diagnostic, Severity, render, render_within};
 
 use diagnostic::Place;
 use draft::Draft;
@@ -74,6 +74,14 @@ pub struct SourceFile {
     pub name: String,
     /// YAML or JSON.
     pub text: String,
+}
+
+/// Whether a file of this name in a directory, or a key of this name in a `ConfigMap`,
+/// is a file of the map.
+#[must_use]
+pub fn is_map_file(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    !name.starts_with('.') && matches!(ending, Some("yaml" | "yml" | "json"))
 }
 
 /// What a map does not say itself.

@@ -5,12 +5,12 @@
 
 use super::body::Budget;
 use super::tls::Certificate;
-use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::metrics::{Format, Metrics};
 use crate::policy_file::{MapError, MapStore};
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, VARY};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
@@ -166,12 +166,16 @@ async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respons
     (status, text).into_response()
 }
 
-async fn render(State(admin): State<Admin>) -> Response {
+async fn render(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let Admin {
         metrics, budget, ..
     } = &admin;
     metrics.set_body_memory(budget.used(), budget.total());
-    ([(CONTENT_TYPE, MEDIA_TYPE)], metrics.render()).into_response()
+    let accept = headers.get_all(ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
+    let headers = [(CONTENT_TYPE, format.media_type()), (VARY, "accept")];
+    (headers, metrics.render(format)).into_response()
 }
 
 async fn elsewhere() -> Response {

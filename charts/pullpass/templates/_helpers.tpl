@@ -125,6 +125,19 @@ imagePullSecrets:
 {{- ((.Values.webhooks | default dict).validate | default dict).configurationName | default (include "pullpass.fullname" .) -}}
 {{- end -}}
 
+{{- define "pullpass.mapConfigurationName" -}}
+{{- ((.Values.webhooks | default dict).validateMap | default dict).configurationName | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
+{{- end -}}
+
+{{/* All ValidatingWebhookConfigurations, as a JSON list. */}}
+{{- define "pullpass.validatingConfigurationNames" -}}
+{{- $names := list (include "pullpass.validatingConfigurationName" .) -}}
+{{- if ((.Values.webhooks | default dict).validateMap | default dict).enabled -}}
+{{- $names = append $names (include "pullpass.mapConfigurationName" .) -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end -}}
+
 {{- define "pullpass.port" -}}
 {{- .Values.port | default 8443 | int -}}
 {{- end -}}
@@ -197,6 +210,10 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- fail (printf "hostNetwork: port %s is taken by Kubernetes itself on the node: write another one" .) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- $configurations := include "pullpass.validatingConfigurationNames" . | fromJsonArray -}}
+{{- if ne (len $configurations) (len ($configurations | uniq)) -}}
+{{- fail (printf "webhooks.validate and webhooks.validateMap have one configurationName, %s: write two different ones" (first $configurations)) -}}
 {{- end -}}
 {{- $mode := include "pullpass.certificateMode" . -}}
 {{- if eq $mode "provided" -}}
