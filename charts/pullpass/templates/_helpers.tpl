@@ -129,11 +129,18 @@ imagePullSecrets:
 {{- ((.Values.webhooks | default dict).validateMap | default dict).configurationName | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
 {{- end -}}
 
+{{- define "pullpass.workloadsConfigurationName" -}}
+{{- ((.Values.webhooks | default dict).validateWorkloads | default dict).configurationName | default (printf "%s-workloads" (include "pullpass.fullname" .)) -}}
+{{- end -}}
+
 {{/* All ValidatingWebhookConfigurations, as a JSON list. */}}
 {{- define "pullpass.validatingConfigurationNames" -}}
 {{- $names := list (include "pullpass.validatingConfigurationName" .) -}}
 {{- if ((.Values.webhooks | default dict).validateMap | default dict).enabled -}}
 {{- $names = append $names (include "pullpass.mapConfigurationName" .) -}}
+{{- end -}}
+{{- if ((.Values.webhooks | default dict).validateWorkloads | default dict).enabled -}}
+{{- $names = append $names (include "pullpass.workloadsConfigurationName" .) -}}
 {{- end -}}
 {{- toJson $names -}}
 {{- end -}}
@@ -213,7 +220,7 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- end -}}
 {{- $configurations := include "pullpass.validatingConfigurationNames" . | fromJsonArray -}}
 {{- if ne (len $configurations) (len ($configurations | uniq)) -}}
-{{- fail (printf "webhooks.validate and webhooks.validateMap have one configurationName, %s: write two different ones" (first $configurations)) -}}
+{{- fail (printf "webhooks.validate, .validateMap and .validateWorkloads have one configurationName twice, in %s: write different ones" (join ", " $configurations)) -}}
 {{- end -}}
 {{- $mode := include "pullpass.certificateMode" . -}}
 {{- if eq $mode "provided" -}}
