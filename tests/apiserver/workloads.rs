@@ -21,24 +21,35 @@ contact: "#platform on chat"
 const UNKNOWN: &str = "registry.unknown.example/web:1";
 const FINE: &str = "registry.corp.example/web:1";
 
+/// A list of the webhook in the chart's template, up to where a template begins.
+fn of_the_chart(key: &str) -> Vec<Value> {
+    let path = "charts/pullpass/templates/validatingwebhookconfiguration-workloads.yaml";
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once(&format!("\n    {key}:\n")).unwrap();
+    let lines = rest
+        .lines()
+        .take_while(|line| line.starts_with("      ") && !line.contains("{{"));
+    let list: Vec<_> = lines.collect();
+    serde_saphyr::from_str(&list.join("\n")).unwrap()
+}
+
 /// A scene whose workloads are judged too, with the chart's rules.
 async fn scene(severity: &str) -> Option<Scene> {
     let scene = Scene::new(MAP).await?;
-    let all = ["CREATE", "UPDATE"];
-    let apps = ["deployments", "statefulsets", "daemonsets", "replicasets"];
+    let [mut rules, mut conditions] = ["rules", "matchConditions"].map(of_the_chart);
+    // Only to learn when the configuration is in force: no pod but a probe's is sent.
+    rules.push(rule("", &["pods"], &["CREATE"]));
+    let probes =
+        r#"request.resource.resource != "pods" || object.metadata.name.startsWith("probe")"#;
+    conditions.push(json!({"name": "probes", "expression": probes}));
     let hook = Hook {
         configuration: format!("{}-pullpass-workloads", scene.name),
         name: "workloads.pullpass.dev",
         stage: Stage::Validate,
         url: format!("{}/validate-workloads/{severity}", scene.pullpass.url),
         ca: &scene.pullpass.ca,
-        rules: json!([
-            rule("apps", &apps, &all),
-            rule("", &["replicationcontrollers"], &all),
-            rule("batch", &["jobs", "cronjobs"], &all),
-            // Only to learn when the configuration is in force.
-            rule("", &["pods"], &["CREATE"]),
-        ]),
+        rules: json!(rules),
+        match_conditions: json!(conditions),
         timeout_seconds: 3,
     };
     hook.register(&scene.api, &[&scene.namespace]).await;
@@ -129,6 +140,17 @@ async fn each_kind_is_refused_where_that_is_wanted() {
     }
 }
 
+/// How many reviews of workloads pullpass has answered, with which outcomes.
+fn reviews(scene: &Scene) -> Vec<String> {
+    let (_, metrics) = scene.pullpass.admin("/metrics");
+    let lines = metrics.lines().filter(|line| {
+        line.starts_with("pullpass_reviews_total") && line.contains("validate-workloads")
+    });
+    let lines: Vec<_> = lines.map(str::to_owned).collect();
+    assert!(!lines.is_empty(), "{metrics}");
+    lines
+}
+
 #[tokio::test]
 async fn what_was_there_is_not_said_again() {
     let Some(scene) = scene("warn").await else {
@@ -144,7 +166,9 @@ async fn what_was_there_is_not_said_again() {
     let answer = namespace.create("deployments", &object).await;
     assert_eq!(answer.warnings.len(), 1);
     answer.succeeded();
-    // What its controllers do meanwhile (replica sets, status) has nobody to say it to.
+    // What its controllers do meanwhile (replica sets, status) has nobody to say it to,
+    // and is not even asked about.
+    let asked = reviews(&scene);
     for (what, patch) in [
         ("deployments/web/scale", json!({"spec": {"replicas": 2}})),
         ("deployments/web", json!({"spec": {"replicas": 1}})),
@@ -161,6 +185,7 @@ async fn what_was_there_is_not_said_again() {
         assert_eq!(answer.warnings, Vec::<String>::new(), "{what}");
         answer.succeeded();
     }
+    assert_eq!(reviews(&scene), asked);
     let more = spec(&[UNKNOWN, "old.corp.example/side:1"]);
     let patch = json!({"spec": {"template": {"spec": more}}});
     let answer = namespace.patch("deployments/web", &patch).await;
