@@ -6,9 +6,11 @@
 //! same input gives the same bytes, on a dry run too. No clock, no network, no
 //! logging: what is to be counted and logged is returned as [`Report`].
 
+pub mod event;
 mod json;
 pub mod patch;
 pub mod pod;
+pub mod record;
 pub mod report;
 pub mod request;
 pub mod response;
@@ -18,13 +20,16 @@ use crate::policy::Policy;
 use crate::policy::message::Circumstances;
 use jiff::Timestamp;
 use pod::Pod;
+use record::{Record, Recording};
 use request::{Operation, Request, Subject};
+use serde::Serialize;
 
 pub use report::{Outcome, Report, Source, Tally};
 pub use request::BadReview;
 
 /// Which of the two webhooks is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `/mutate`
     Mutate,
@@ -43,6 +48,28 @@ impl Endpoint {
     }
 }
 
+/// Whether refusals are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// What the map denies is refused.
+    #[default]
+    Enforce,
+    /// Nothing is refused: what the map denies is admitted with a warning, and recorded
+    /// and counted as what it would have been.
+    Observe,
+}
+
+impl Mode {
+    /// The word for it in annotations and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 /// What a review is judged by: the same for the whole of one review.
 #[derive(Debug, Clone, Copy)]
 pub struct Basis<'p> {
@@ -50,6 +77,10 @@ pub struct Basis<'p> {
     pub policy: &'p Policy,
     /// The time, read once.
     pub now: Timestamp,
+    /// Whether refusals are meant. The decision is the same, the answer is not.
+    pub mode: Mode,
+    /// Which reviews get a [`Record`].
+    pub recording: Recording,
 }
 
 /// Why there is no answer.
@@ -88,23 +119,29 @@ pub fn review<'p>(basis: &Basis<'p>, endpoint: Endpoint, body: &[u8]) -> Result<
 fn mutate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut patch = None;
+    let mut verdicts = Vec::new();
     if let Some(pod) = to_be_patched(request) {
         let decision = basis
             .policy
             .decide(pod.images(), &request.namespace, basis.now);
         report.secrets = patch::missing(pod, &decision.pull_secrets);
         patch = patch::build(pod, &report.secrets);
+        verdicts = decision.verdicts;
     }
     if patch.is_some() {
         report.outcome = Outcome::Patched;
     }
+    report.record = Record::of(basis, Endpoint::Mutate, request, &verdicts, &report);
     let body = response::patched(&request.uid, patch.as_ref())?;
     Ok(Answer { body, report })
 }
 
 fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
-    let Basis { policy, now } = *basis;
+    let Basis {
+        policy, now, mode, ..
+    } = *basis;
     let mut report = Report::of(request);
+    let mut verdicts = Vec::new();
     let mut words = verdict::Words::default();
     if let Some(pod) = to_be_judged(request) {
         let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
@@ -113,14 +150,16 @@ fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, 
             namespace: Some(&request.namespace),
             now,
         };
-        words = verdict::words(&circumstances, request, pod, &decision);
+        words = verdict::words(&circumstances, mode, request, pod, &decision);
         if !request.dry_run {
             report.tallies = report::tallies(&decision);
         }
         report.outcome = Outcome::of(&words);
+        verdicts = decision.verdicts;
     }
     let body = response::judged(&request.uid, &words)?;
     report.words = words;
+    report.record = Record::of(basis, Endpoint::Validate, request, &verdicts, &report);
     Ok(Answer { body, report })
 }
 

@@ -43,6 +43,23 @@ struct Metadata<'a> {
     deletion_timestamp: Text<'a>,
     #[serde(borrow)]
     annotations: Option<Annotations<'a>>,
+    #[serde(borrow)]
+    owner_references: List<OwnerReference<'a>>,
+}
+
+/// Who the pod belongs to, in the pod's own namespace.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct OwnerReference<'a> {
+    #[serde(borrow)]
+    pub(super) api_version: Text<'a>,
+    #[serde(borrow)]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow)]
+    pub(super) name: Text<'a>,
+    #[serde(borrow)]
+    pub(super) uid: Text<'a>,
+    controller: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -148,6 +165,22 @@ impl<'a> Pod<'a> {
                 &metadata.name.0
             }
         })
+    }
+
+    /// `metadata.generateName`, whether there is a name or not.
+    #[must_use]
+    pub fn generate_name(&self) -> &str {
+        let metadata = self.metadata.0.as_ref();
+        metadata.map_or("", |metadata| &metadata.generate_name.0)
+    }
+
+    /// The owner that controls the pod; there is at most one
+    /// (`pkg/apis/meta/v1/validation`, `ValidateOwnerReferences`).
+    pub(super) fn controller(&self) -> Option<&OwnerReference<'a>> {
+        let owners = self.metadata.0.as_ref()?.owner_references.0.iter();
+        owners
+            .into_iter()
+            .find(|owner| owner.controller == Some(true))
     }
 
     /// Whether the pod claims to be the API object of a static pod.

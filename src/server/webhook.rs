@@ -10,7 +10,11 @@
 
 use super::body::{self, BodyError, Budget};
 use super::{Limits, deadline};
-use crate::admission::{self, Answer, Basis, Endpoint};
+use crate::admission::event::Event;
+use crate::admission::record::Recording;
+use crate::admission::{self, Answer, Basis, Endpoint, Mode, Report};
+use crate::decision_log::DecisionLog;
+use crate::events::EventQueue;
 use crate::metrics::{HttpRoute, Metrics};
 use crate::policy_file::MapStore;
 use crate::{telemetry, text};
@@ -53,6 +57,39 @@ pub struct Webhook {
     // turns, and never many, since each holds two or three times its body while it is decided.
     large: Arc<Semaphore>,
     review: Review,
+    mode: Mode,
+    traces: Traces,
+}
+
+/// Who is told of decisions, besides the log.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// Keeps records of decisions, of these reviews.
+    pub decisions: Option<(DecisionLog, Recording)>,
+    /// Makes Events.
+    pub events: Option<EventQueue>,
+}
+
+impl Traces {
+    fn recording(&self) -> Recording {
+        match &self.decisions {
+            Some((_, recording)) => *recording,
+            None if self.events.is_some() => Recording::Notable,
+            None => Recording::Nothing,
+        }
+    }
+
+    fn tell(&self, report: Report<'_>) {
+        let Some(record) = report.record else { return };
+        if let Some(events) = &self.events
+            && let Some(event) = Event::of(&record)
+        {
+            events.put(event);
+        }
+        if let Some((log, _)) = &self.decisions {
+            log.put(record);
+        }
+    }
 }
 
 impl Webhook {
@@ -67,7 +104,17 @@ impl Webhook {
             limits,
             large: Arc::new(Semaphore::new(processors.min(MOST_LARGE))),
             review: admission::review,
+            mode: Mode::default(),
+            traces: Traces::default(),
         }
+    }
+
+    /// Says whether refusals are meant, and who is told.
+    #[must_use]
+    pub fn with_traces(mut self, mode: Mode, traces: Traces) -> Self {
+        self.mode = mode;
+        self.traces = traces;
+        self
     }
 
     /// Decides by another function: how tests make a review panic or hang.
@@ -159,6 +206,8 @@ impl Webhook {
         let basis = Basis {
             policy: &map.policy,
             now: Timestamp::now(),
+            mode: self.mode,
+            recording: self.traces.recording(),
         };
         let answer = (self.review)(&basis, endpoint, body);
         let took = started.elapsed();
@@ -168,6 +217,7 @@ impl Webhook {
             map.entries.count(tally);
         }
         telemetry::decision(endpoint, &report, took);
+        self.traces.tell(report);
         Ok(body)
     }
 }

@@ -11,7 +11,8 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
-use pullpass::admission::{self, Basis, Endpoint, Fault, Outcome};
+use pullpass::admission::record::Recording;
+use pullpass::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
 use pullpass::policy::Policy;
 use pullpass::policy::config::{self, Options, SourceFile};
 use serde_json::{Value, json};
@@ -42,7 +43,12 @@ fn basis() -> Basis<'static> {
 }
 
 fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
-    Basis { policy, now }
+    Basis {
+        policy,
+        now,
+        mode: Mode::Enforce,
+        recording: Recording::Nothing,
+    }
 }
 
 fn answer_at(endpoint: Endpoint, review: &[u8], now: Timestamp) -> Result<(Value, Outcome), Fault> {

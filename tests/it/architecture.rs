@@ -42,12 +42,14 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 16] = [
     "admission",
     "certificate_keeper",
     "certificates",
     "cli",
     "cluster",
+    "decision_log",
+    "events",
     "image",
     "metrics",
     "policy",

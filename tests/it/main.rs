@@ -20,3 +20,4 @@ mod policy;
 mod pull_secret;
 mod rotation;
 mod server;
+mod traces;
