@@ -158,9 +158,9 @@ mod observe {
         assert_eq!(said["auditAnnotations"]["mode"], Value::Null);
         assert_eq!(observed.report.outcome, Outcome::WouldBeRefused);
         let mut counts = [observed.report.tallies, refused.report.tallies];
-        counts
-            .iter_mut()
-            .for_each(|tallies| tallies.sort_by_key(|t| t.action));
+        for tallies in &mut counts {
+            tallies.sort_by_key(|tally| tally.action);
+        }
         assert_eq!(counts[0], counts[1]);
     }
 
@@ -487,8 +487,9 @@ mod writing {
         }
         log.flush();
         for line in lines.lock().unwrap().iter() {
-            assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
-            assert_described(&serde_json::from_slice(line).unwrap());
+            let line = str::from_utf8(line).unwrap();
+            assert!(line.ends_with('\n') && line.lines().count() == 1, "{line}");
+            assert_described(&serde_json::from_str(line).unwrap());
         }
         assert_eq!(count(&metrics, WRITTEN), 3);
     }
