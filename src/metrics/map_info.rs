@@ -32,7 +32,7 @@ impl Collector for MapInfo {
         if digest.is_empty() {
             return Ok(());
         }
-        let help = "The registry map in force, by the digest of its files";
+        let help = "The registry map in force, by the digest of its files.";
         let mut family = encoder.encode_descriptor("map_info", help, None, MetricType::Gauge)?;
         let labels = [("digest", digest.as_str())];
         ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)

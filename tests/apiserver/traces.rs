@@ -27,7 +27,7 @@ const SCHEMA: &str = include_str!("../../docs/decision-record.schema.json");
 /// As many as a Deployment of some size has.
 const REPLICAS: u64 = 20;
 
-/// A kubeconfig of an account that has the right of the chart's ClusterRole and no other,
+/// A kubeconfig of an account that has the right of the chart's `ClusterRole` and no other,
 /// or none at all.
 async fn kubeconfig(plane: &ControlPlane, may_create_events: bool) -> PathBuf {
     let api = Api::new(plane).await;
@@ -165,16 +165,20 @@ async fn a_warning_about_twenty_replicas_is_one_event_on_their_replica_set() {
     let made = [&scene.pullpass, &second].map(|pullpass| events_that_were(pullpass, "made"));
     assert_eq!(made.iter().sum::<u64>(), events.len() as u64);
 
+    says_it_on_the_replica_set(&scene, &events[0]).await;
+}
+
+async fn says_it_on_the_replica_set(scene: &Scene, event: &Value) {
     let sets = scene.namespace.get("replicasets").await.succeeded();
     let set = &sets["items"][0]["metadata"];
     let regarding = json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set["name"], "uid": set["uid"],
         "namespace": scene.name,
     });
-    assert_eq!(events[0]["regarding"], regarding);
-    assert_eq!(events[0]["type"], "Warning");
-    assert_eq!(events[0]["reason"], "PullpassWarning");
-    let note = events[0]["note"].as_str().unwrap();
+    assert_eq!(event["regarding"], regarding);
+    assert_eq!(event["type"], "Warning");
+    assert_eq!(event["reason"], "PullpassWarning");
+    let note = event["note"].as_str().unwrap();
     assert!(
         note.contains("old.corp.example/web:1") && note.contains("move to registry.corp.example"),
         "{note}"

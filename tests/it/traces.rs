@@ -365,6 +365,60 @@ mod records {
     }
 }
 
+mod the_page {
+    use super::*;
+
+    fn page() -> String {
+        fs::read_to_string("docs/traces.md").unwrap()
+    }
+
+    #[test]
+    fn its_example_is_as_the_schema_says() {
+        let page = page();
+        let (_, rest) = page.split_once("```json\n").unwrap();
+        let (example, _) = rest.split_once("```").unwrap();
+        assert_described(&serde_json::from_str(example).unwrap());
+    }
+
+    #[test]
+    fn it_names_every_field_and_every_value() {
+        fn names(schema: &Value, found: &mut Vec<String>) {
+            match schema {
+                Value::Object(object) => {
+                    if let Some(properties) = object.get("properties") {
+                        found.extend(properties.as_object().unwrap().keys().cloned());
+                    }
+                    if let Some(values) = object.get("enum") {
+                        let values = values.as_array().unwrap().iter();
+                        found.extend(values.map(|value| value.as_str().unwrap().to_owned()));
+                    }
+                    object.values().for_each(|below| names(below, found));
+                }
+                Value::Array(list) => list.iter().for_each(|below| names(below, found)),
+                _ => {}
+            }
+        }
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let mut found = Vec::new();
+        names(&schema, &mut found);
+        assert!(found.len() > 40, "{found:?}");
+        let page = page();
+        let (_, table) = page.split_once("| field | |").unwrap();
+        let (table, _) = table.split_once("**The promise:**").unwrap();
+        for name in found {
+            let named = [
+                format!("`{name}`"),
+                format!(".{name}`"),
+                format!("`{name}."),
+                format!("`{name}["),
+            ];
+            let is_there = named.iter().any(|words| table.contains(words.as_str()));
+            // The only sub-resource that is reviewed.
+            assert!(is_there || name == "ephemeralcontainers", "{name}");
+        }
+    }
+}
+
 mod events {
     use super::*;
 
