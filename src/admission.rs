@@ -22,14 +22,13 @@ use jiff::Timestamp;
 use pod::Pod;
 use record::{Record, Recording};
 use request::{Operation, Request, Subject};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use report::{Outcome, Report, Source, Tally};
 pub use request::BadReview;
 
 /// Which of the two webhooks is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `/mutate`
     Mutate,
@@ -45,6 +44,12 @@ impl Endpoint {
             Self::Mutate => "mutate",
             Self::Validate => "validate",
         }
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(self.as_str())
     }
 }
 

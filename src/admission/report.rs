@@ -5,12 +5,11 @@ use super::record::Record;
 use super::request::{Operation, Request};
 use super::verdict::Words;
 use crate::policy::{Action, Decision, Rule, Unknown};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 
 /// What a review came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Nothing to do or to say.
     Untouched,
@@ -62,6 +61,12 @@ impl Outcome {
         } else {
             Self::Untouched
         }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(self.as_str())
     }
 }
 
