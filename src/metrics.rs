@@ -41,7 +41,7 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpRoute {
-    /// `/mutate` or `/validate`.
+    /// Where reviews are answered.
     Review(Endpoint),
     /// Any other path.
     Other,
@@ -79,6 +79,7 @@ pub struct Metrics {
     registry: Registry,
     mutate: ReviewMetrics,
     validate: ReviewMetrics,
+    workloads: ReviewMetrics,
     other_codes: Codes,
     panics: Counter,
     webhook: PortMetrics,
@@ -284,6 +285,7 @@ impl Metrics {
         match endpoint {
             Endpoint::Mutate => &self.mutate,
             Endpoint::Validate => &self.validate,
+            Endpoint::Workloads(_) => &self.workloads,
         }
     }
 }
@@ -340,6 +342,7 @@ impl Default for Metrics {
             panics,
             mutate: reviews.of("mutate"),
             validate: reviews.of("validate"),
+            workloads: reviews.of("validate-workloads"),
             other_codes: reviews.codes("other"),
             webhook: ports.of("webhook"),
             admin: ports.of("admin"),

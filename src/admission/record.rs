@@ -29,7 +29,7 @@ pub enum Recording {
     /// None.
     #[default]
     Nothing,
-    /// Those in which `/validate` had something to say.
+    /// Those in which there was something to say about an image.
     Notable,
     /// All.
     All,
@@ -41,7 +41,7 @@ impl Recording {
     pub fn wants(self, endpoint: Endpoint, outcome: Outcome) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Notable => endpoint == Endpoint::Validate && outcome != Outcome::Untouched,
+            Self::Notable => endpoint != Endpoint::Mutate && outcome != Outcome::Untouched,
             Self::All => true,
         }
     }
@@ -146,7 +146,7 @@ impl Record {
         if !basis.recording.wants(endpoint, report.outcome) {
             return None;
         }
-        // An answer of /mutate judges nothing.
+        // /mutate judges nothing, and for a workload's author it depends on the path.
         let judged = (endpoint == Endpoint::Validate).then_some(basis.mode);
         let words = &report.words;
         Some(Box::new(Self {
@@ -245,6 +245,7 @@ impl Object {
         let (kind, sub_resource) = match request.subject {
             Subject::Pod => ("Pod", None),
             Subject::EphemeralContainers => ("Pod", Some("ephemeralcontainers")),
+            Subject::Workload(kind) => (kind.as_str(), None),
             Subject::Other | Subject::Unsaid => ("other", None),
         };
         Self {

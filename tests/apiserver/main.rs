@@ -36,6 +36,7 @@ mod other_webhooks;
 mod record_reviews;
 mod refusals;
 mod self_signed;
+mod suites;
 mod traces;
 mod untouched;
 mod updates;

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use pullpass::admission::event::Event;
 use pullpass::admission::record::Recording;
-use pullpass::admission::{self, Answer, Basis, Endpoint, Mode, Outcome};
+use pullpass::admission::{self, Answer, Basis, Endpoint, Mode, Outcome, Severity};
 use pullpass::policy::Policy;
 use pullpass::policy::config::{self, Options, SourceFile};
 use serde_json::{Value, json};
@@ -267,6 +267,25 @@ mod records {
         assert_eq!(record["images"][0]["action"], "deny");
         assert_eq!(record["images"][0]["effect"], Value::Null);
         assert_described(&record);
+    }
+
+    #[test]
+    fn what_a_workloads_author_was_told_is_recorded_too() {
+        let path = "tests/fixtures/reviews/validate-deployment.json";
+        let mut review: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let pod = &mut review["request"]["object"]["spec"]["template"]["spec"];
+        pod["containers"][0]["image"] = json!("evil/x");
+        for severity in [Severity::Warn, Severity::Deny] {
+            let endpoint = Endpoint::Workloads(severity);
+            let basis = basis(Mode::Enforce, Recording::Notable);
+            let answer = answer(&basis, endpoint, &review);
+            let record = serde_json::to_value(answer.report.record.unwrap()).unwrap();
+            assert_described(&record);
+            assert_eq!(record["endpoint"], "validate-workloads");
+            assert_eq!(record["object"]["kind"], "Deployment");
+            let field = "spec.template.spec.containers[0].image";
+            assert_eq!(record["images"][0]["field"], field);
+        }
     }
 
     #[test]
