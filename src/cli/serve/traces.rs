@@ -32,7 +32,7 @@ pub(super) struct TraceArgs {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Reviews {
-    /// Those in which /validate had something to say
+    /// Those in which there was something to say about an image
     Notable,
     /// All
     All,
