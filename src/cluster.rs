@@ -66,6 +66,9 @@ pub enum ClusterError {
     /// Somebody else has changed the object since it was read.
     #[error("{0} has changed in the meantime")]
     Conflict(String),
+    /// An object of that name is there already.
+    #[error("{0} is there already")]
+    Exists(String),
     /// The object is not there.
     #[error("there is no {0}; it is made by the chart, and pullpass only fills it in")]
     Missing(String),
@@ -85,6 +88,15 @@ pub enum ClusterError {
         /// What went wrong.
         error: String,
     },
+}
+
+/// Takes `$KUBECONFIG`, or else the ServiceAccount of the pod; does not connect yet.
+pub async fn connect() -> Result<Client, ClusterError> {
+    // The one provider of this program; an error means that it is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = kube::Config::infer().await;
+    let config = config.map_err(|error| ClusterError::Config(chain(&error)))?;
+    Client::try_from(config).map_err(|error| ClusterError::Config(chain(&error)))
 }
 
 /// What was read, and in which versions.
@@ -114,12 +126,7 @@ struct Configuration {
 impl Cluster {
     /// Takes `$KUBECONFIG`, or else the ServiceAccount of the pod; does not connect yet.
     pub async fn new(names: Names) -> Result<Self, ClusterError> {
-        // The one provider of this program; an error means that it is set already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = kube::Config::infer().await;
-        let config = config.map_err(|error| ClusterError::Config(chain(&error)))?;
-        let client =
-            Client::try_from(config).map_err(|error| ClusterError::Config(chain(&error)))?;
+        let client = connect().await?;
         Ok(Self { client, names })
     }
 
@@ -307,7 +314,7 @@ impl Version {
     }
 }
 
-async fn request<T>(
+pub(crate) async fn request<T>(
     what: &str,
     answer: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ClusterError> {
@@ -317,6 +324,7 @@ async fn request<T>(
         return Err(ClusterError::Unreachable { what, error });
     };
     answer.map_err(|error| match error {
+        kube::Error::Api(status) if status.is_already_exists() => ClusterError::Exists(what),
         kube::Error::Api(status) if status.is_conflict() => ClusterError::Conflict(what),
         kube::Error::Api(status) if status.is_not_found() => ClusterError::Missing(what),
         kube::Error::Api(status) => ClusterError::Refused {

@@ -5,7 +5,7 @@
 //! an atomic addition: no series is looked up, made or locked there. Only the admin
 //! port reads what is counted.
 
-use crate::admission::{Endpoint, Outcome, Severity};
+use crate::admission::{Endpoint, Mode, Outcome, Severity};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
@@ -22,7 +22,9 @@ mod entries;
 mod exposition;
 mod families;
 mod keeper;
+mod map_info;
 mod process;
+mod traces;
 
 use durations::Durations;
 pub use entries::EntryCounters;
@@ -31,6 +33,9 @@ pub use exposition::Format;
 use families::{Labels, PortFamilies, ReviewFamilies, gauge};
 pub use keeper::KeeperAction;
 use keeper::KeeperMetrics;
+use map_info::MapInfo;
+use traces::TraceMetrics;
+pub use traces::{EventFate, RecordFate};
 
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +112,9 @@ pub struct Metrics {
     pub certificate: LoadMetrics,
     certificate_not_after: Gauge,
     keeper: KeeperMetrics,
+    map_info: MapInfo,
+    traces: TraceMetrics,
+    observing: Gauge,
 }
 
 /// Counts and times what happens at one endpoint.
@@ -233,8 +241,10 @@ impl Metrics {
     pub fn map_in_force<'n>(
         &self,
         names: impl Iterator<Item = &'n str>,
+        digest: &str,
         now: Timestamp,
     ) -> Arc<EntryCounters> {
+        self.map_info.set(digest);
         let counters = self.entries.replace(names);
         self.map_entries
             .set(i64::try_from(counters.len()).unwrap_or(i64::MAX));
@@ -261,6 +271,21 @@ impl Metrics {
     pub fn authority_in_force(&self, not_after: Option<Timestamp>) {
         let seconds = not_after.map_or(0, Timestamp::as_second);
         self.keeper.authority_not_after.set(seconds);
+    }
+
+    /// Whether refusals are meant.
+    pub fn in_mode(&self, mode: Mode) {
+        self.observing.set(i64::from(mode == Mode::Observe));
+    }
+
+    /// What became of a decision record.
+    pub fn recorded(&self, fate: RecordFate) {
+        self.traces.record(fate);
+    }
+
+    /// What became of an Event.
+    pub fn event(&self, fate: EventFate) {
+        self.traces.event(fate);
     }
 
     /// Everything, in this format.
@@ -313,6 +338,8 @@ impl Default for Metrics {
             Some(Unit::Seconds),
         );
         let keeper = KeeperMetrics::register(ours);
+        let help = "1 where refusals are not meant: nothing is refused, and the outcome would_be_refused counts what would have been";
+        let observing = gauge(ours, "observing", help, None);
         let help = "Memory that request bodies hold";
         let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
         let help = "Memory that request bodies may hold together";
@@ -325,6 +352,9 @@ impl Default for Metrics {
             map_loaded,
             certificate_not_after: not_after,
             keeper,
+            map_info: MapInfo::register(ours),
+            traces: TraceMetrics::register(ours),
+            observing,
             map,
             certificate,
             panics,

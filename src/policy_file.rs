@@ -179,8 +179,14 @@ impl MapStore {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                let entries = self.metrics.map_in_force(names(&policy), now);
-                tracing::info!(entries = policy.entries().len(), "registry map in force");
+                let entries = self
+                    .metrics
+                    .map_in_force(names(&policy), policy.digest(), now);
+                tracing::info!(
+                    entries = policy.entries().len(),
+                    digest = policy.digest(),
+                    "registry map in force"
+                );
                 self.live.store(Some(Arc::new(LiveMap {
                     policy,
                     entries,

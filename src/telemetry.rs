@@ -89,7 +89,11 @@ pub(crate) fn decision(endpoint: Endpoint, report: &Report<'_>, took: Duration) 
     }
     match report.outcome {
         Outcome::Untouched => line!(Level::DEBUG),
-        Outcome::Patched | Outcome::Audited | Outcome::Warned | Outcome::Refused => {
+        Outcome::Patched
+        | Outcome::Audited
+        | Outcome::Warned
+        | Outcome::WouldBeRefused
+        | Outcome::Refused => {
             line!(Level::INFO);
         }
     }

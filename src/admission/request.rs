@@ -6,7 +6,7 @@
 //! fault is decided here: what cannot be read, or has nobody to answer to, is a
 //! [`BadReview`] and never a verdict. Pure; knows no map.
 
-use super::json::{MAX_ELEMENTS, NodesGroup, Object, Text};
+use super::json::{Groups, MAX_ELEMENTS, Object, Text};
 use super::pod::Pod;
 use super::workload::Kind;
 use serde::Deserialize;
@@ -93,6 +93,12 @@ pub struct Request<'a> {
     pub dry_run: bool,
     /// Whether a kubelet asks (group `system:nodes`).
     pub from_node: bool,
+    /// Who asks, by name.
+    pub username: Cow<'a, str>,
+    /// Their groups: the first sixteen.
+    pub groups: Vec<Cow<'a, str>>,
+    /// How many groups they have besides those.
+    pub more_groups: usize,
     /// The pod, or what a workload's pods would be; none of another subject.
     pub object: Option<Pod<'a>>,
     /// The same as it is; none on `CREATE`.
@@ -217,8 +223,11 @@ pub(super) struct Resource<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct UserInfo {
-    groups: NodesGroup,
+struct UserInfo<'a> {
+    #[serde(borrow)]
+    username: Text<'a>,
+    #[serde(borrow)]
+    groups: Groups<'a>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
@@ -271,8 +280,11 @@ impl<'de> Visitor<'de> for Fields<'de> {
                 "namespace" => self.request.namespace = map.next_value::<Text<'de>>()?.0,
                 "operation" => self.request.operation = operation(&map.next_value()?),
                 "userInfo" => {
-                    let user = map.next_value::<Object<UserInfo>>()?;
-                    self.request.from_node = user.0.is_some_and(|user| user.groups.0);
+                    let user: UserInfo<'_> = map.next_value::<Object<_>>()?.0.unwrap_or_default();
+                    self.request.username = user.username.0;
+                    self.request.from_node = user.groups.nodes;
+                    self.request.more_groups = user.groups.more;
+                    self.request.groups = user.groups.first;
                 }
                 "dryRun" => self.request.dry_run = map.next_value::<Option<bool>>()? == Some(true),
                 "object" => self.object = self.next_object(&mut map)?,

@@ -5,6 +5,7 @@
 //! and version exact, `patch` and `patchType` both or neither, and neither from a
 //! validating webhook. Pure; the only place that writes a response.
 
+use super::Mode;
 use super::verdict::Words;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -81,6 +82,9 @@ pub fn judged(uid: &str, words: &Words) -> serde_json::Result<Vec<u8>> {
     if let Some((action, images)) = &words.record {
         audit_annotations.insert("decision", action.as_str());
         audit_annotations.insert("images", images.as_str());
+        if words.would_be_refused {
+            audit_annotations.insert("mode", Mode::Observe.as_str());
+        }
     }
     write(Response {
         allowed: words.refusal.is_none(),

@@ -5,6 +5,7 @@
 
 use super::body::Budget;
 use super::tls::Certificate;
+use crate::admission::Mode;
 use crate::metrics::{Format, Metrics};
 use crate::policy_file::{MapError, MapStore};
 use axum::Router;
@@ -21,6 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// What the admin port looks at.
 #[derive(Debug, Clone)]
 pub struct Admin {
+    /// Whether refusals are meant.
+    pub mode: Mode,
     /// The map in force.
     pub maps: Arc<MapStore>,
     /// The certificate in force.
@@ -45,12 +48,26 @@ impl Admin {
     }
 
     /// Every condition under which a review gets an answer, in words.
-    fn checks(&self, now: Timestamp) -> [Check; 3] {
+    fn checks(&self, now: Timestamp) -> [Check; 4] {
         [
+            self.check_mode(),
             self.check_map(),
             self.check_certificate(now),
             self.check_shutdown(),
         ]
+    }
+
+    /// Never fails; it is what people look for here.
+    fn check_mode(&self) -> Check {
+        let words = match self.mode {
+            Mode::Enforce => "enforcing",
+            Mode::Observe => "observing: nothing is refused",
+        };
+        Check {
+            name: "mode",
+            ok: true,
+            words: words.to_owned(),
+        }
     }
 
     fn check_certificate(&self, now: Timestamp) -> Check {

@@ -11,7 +11,11 @@
 
 use super::body::{self, BodyError, Budget, Collected};
 use super::{Limits, deadline};
-use crate::admission::{self, Answer, Basis, Endpoint, Severity, map_review};
+use crate::admission::event::Event;
+use crate::admission::record::Recording;
+use crate::admission::{self, Answer, Basis, Endpoint, Mode, Report, Severity, map_review};
+use crate::decision_log::DecisionLog;
+use crate::events::EventQueue;
 use crate::metrics::{HttpRoute, Metrics};
 use crate::policy::config::Options;
 use crate::policy_file::MapStore;
@@ -62,6 +66,39 @@ pub struct Webhook {
     map_turn: Arc<Semaphore>,
     review: Review,
     map_options: Options,
+    mode: Mode,
+    traces: Traces,
+}
+
+/// Who is told of decisions, besides the log.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// Keeps records of decisions, of these reviews.
+    pub decisions: Option<(DecisionLog, Recording)>,
+    /// Makes Events.
+    pub events: Option<EventQueue>,
+}
+
+impl Traces {
+    fn recording(&self) -> Recording {
+        match &self.decisions {
+            Some((_, recording)) => *recording,
+            None if self.events.is_some() => Recording::Notable,
+            None => Recording::Nothing,
+        }
+    }
+
+    fn tell(&self, report: Report<'_>) {
+        let Some(record) = report.record else { return };
+        if let Some(events) = &self.events
+            && let Some(event) = Event::of(&record)
+        {
+            events.put(event);
+        }
+        if let Some((log, _)) = &self.decisions {
+            log.put(record);
+        }
+    }
 }
 
 impl Webhook {
@@ -78,6 +115,8 @@ impl Webhook {
             map_turn: Arc::new(Semaphore::new(1)),
             review: admission::review,
             map_options: Options::default(),
+            mode: Mode::default(),
+            traces: Traces::default(),
         }
     }
 
@@ -85,6 +124,14 @@ impl Webhook {
     #[must_use]
     pub fn with_map_options(mut self, options: Options) -> Self {
         self.map_options = options;
+        self
+    }
+
+    /// Says whether refusals are meant, and who is told.
+    #[must_use]
+    pub fn with_traces(mut self, mode: Mode, traces: Traces) -> Self {
+        self.mode = mode;
+        self.traces = traces;
         self
     }
 
@@ -202,6 +249,8 @@ impl Webhook {
         let basis = Basis {
             policy: &map.policy,
             now: Timestamp::now(),
+            mode: self.mode,
+            recording: self.traces.recording(),
         };
         let answer = (self.review)(&basis, endpoint, body);
         let took = started.elapsed();
@@ -211,6 +260,7 @@ impl Webhook {
             map.entries.count(tally);
         }
         telemetry::decision(endpoint, &report, took);
+        self.traces.tell(report);
         Ok(body)
     }
 }

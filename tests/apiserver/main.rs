@@ -38,6 +38,7 @@ mod record_reviews;
 mod refusals;
 mod self_signed;
 mod suites;
+mod traces;
 mod untouched;
 mod updates;
 mod workloads;

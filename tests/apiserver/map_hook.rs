@@ -45,7 +45,7 @@ impl Scene {
         let plane = control_plane()?;
         let api = Api::new(plane).await;
         let namespace = api.namespace("map").await;
-        let pullpass = Pullpass::start(plane, None);
+        let pullpass = Pullpass::start(plane, None, None, &[]);
         let scene = Self {
             plane,
             api,

@@ -108,6 +108,11 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* Whether pullpass calls the API server at all: "true" or "false". */}}
+{{- define "pullpass.callsTheApi" -}}
+{{- or (eq (include "pullpass.certificateMode" .) "selfSigned") ((.Values.events | default dict).enabled | default false) -}}
+{{- end -}}
+
 {{/* The one name that the certificate must hold; the API server asks for no other. */}}
 {{- define "pullpass.serverName" -}}
 {{ include "pullpass.fullname" . }}.{{ include "pullpass.namespace" . }}.svc
@@ -253,4 +258,9 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{/* The name of rights that belong to no namespace. */}}
 {{- define "pullpass.clusterName" -}}
 {{- printf "%s-webhooks" (include "pullpass.fullname" .) -}}
+{{- end -}}
+
+{{/* The same for Events. */}}
+{{- define "pullpass.eventsName" -}}
+{{- printf "%s-events" (include "pullpass.fullname" .) -}}
 {{- end -}}

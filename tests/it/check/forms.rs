@@ -2,8 +2,8 @@
 //! it elsewhere.
 
 use super::{DEPLOYMENT, check};
-use crate::admission::{POLICY, now};
-use pullpass::admission::{self, Basis, Endpoint};
+use crate::admission::basis;
+use pullpass::admission::{self, Endpoint};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
@@ -116,12 +116,8 @@ fn the_hostile_pod_is_plain_to_see_in_a_refusal() {
             "object": object,
         }
     });
-    let basis = Basis {
-        policy: &POLICY,
-        now: now(),
-    };
     let body = review.to_string();
-    let answer = admission::review(&basis, Endpoint::Validate, body.as_bytes()).unwrap();
+    let answer = admission::review(&basis(), Endpoint::Validate, body.as_bytes()).unwrap();
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     let message = answer["response"]["status"]["message"].as_str().unwrap();
     plain(message);
