@@ -28,6 +28,7 @@ mod registration;
 mod review_difference;
 
 mod audit;
+mod bypass;
 mod faults;
 mod injection;
 mod mirror_pods;
