@@ -10,6 +10,7 @@ use crate::policy::message::{self, Circumstances};
 use crate::policy::{Action, Decision, Judgement, Rule, Verdict};
 use crate::pull_secret;
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 /// What is answered besides yes or no.
@@ -48,11 +49,13 @@ pub fn words(
     pod: &Pod<'_>,
     decision: &Decision<'_, '_>,
 ) -> Words {
-    let found: Vec<&Verdict<'_, '_>> = decision
+    let mut found: Vec<&Verdict<'_, '_>> = decision
         .verdicts
         .iter()
         .filter(|verdict| verdict.judgement.action != Action::Allow)
         .collect();
+    // A record names only so many: lesser cases in front must not hide the worst.
+    found.sort_by_key(|verdict| Reverse(verdict.judgement.action));
     let record = (!found.is_empty()).then(|| (decision.action(), circumstances.record(&found)));
     let is_refused = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
     let refused: Vec<_> = found.into_iter().filter(is_refused).collect();
@@ -104,13 +107,15 @@ fn remarks<'d, 'p, 'i>(
     decision: &'d Decision<'p, 'i>,
 ) -> Vec<Remark<'d, 'p, 'i>> {
     let verdicts = &decision.verdicts;
-    let registries = verdicts
+    let mut registries: Vec<_> = verdicts
         .iter()
         .filter(|verdict| {
             verdict.judgement.action == Action::Warn
                 || verdict.judgement.ends_soon(circumstances.now).is_some()
         })
-        .map(Remark::Registry);
+        .collect();
+    registries.sort_by_key(|verdict| Reverse(verdict.judgement.action));
+    let registries = registries.into_iter().map(Remark::Registry);
     let mut missing: HashSet<&str> = super::patch::missing(pod, &decision.pull_secrets)
         .into_iter()
         .collect();
