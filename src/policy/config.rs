@@ -24,6 +24,8 @@ use diagnostic::Place;
 use draft::Draft;
 use reader::{Field, Problems};
 
+use std::fmt::Write as _;
+
 use super::pattern::shown;
 use super::{Action, Parts, Pattern, Policy, glob, yaml};
 
@@ -122,7 +124,10 @@ pub fn load(files: &[SourceFile], options: &Options) -> Result<Loaded, Vec<Diagn
         return Err(problems.sorted(files));
     }
     Ok(Loaded {
-        policy: Policy::new(draft.into_parts(options)),
+        policy: Policy::new(Parts {
+            digest: digest(files),
+            ..draft.into_parts(options)
+        }),
         warnings: problems.sorted(files),
     })
 }
@@ -256,8 +261,23 @@ impl Draft<'_> {
                 .map_or_else(Vec::new, |given| given.value.overrides),
             exempt,
             contact: self.contact.map(|given| given.value),
+            digest: String::new(),
         }
     }
+}
+
+/// What [`Policy::digest`] returns.
+fn digest(files: &[SourceFile]) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for file in files {
+        context.update(file.text.as_bytes());
+    }
+    let mut text = "sha256:".to_owned();
+    for byte in context.finish().as_ref() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn default_public_registries() -> Vec<Pattern> {
