@@ -16,14 +16,15 @@
 //!
 //! The pure half takes values and gives values: no clock, no files, no network, no
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
-//! [`rotation`] and [`text`]. The edges are thin and decide nothing: [`server`],
+//! [`rotation`], [`verification`] and [`text`]. The edges are thin and decide nothing: [`server`],
 //! [`policy_file`], [`certificate_keeper`], [`cluster`], [`metrics`], [`telemetry`],
-//! [`certificates`] and [`cli`].
+//! [`api_server`], [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
 
 pub mod admission;
+pub mod api_server;
 pub mod certificate_keeper;
 pub mod certificates;
 pub mod cli;
@@ -37,4 +38,5 @@ pub mod rotation;
 pub mod server;
 pub mod telemetry;
 pub mod text;
+pub mod verification;
 pub mod watch;

@@ -94,18 +94,24 @@ fn map_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let map = matches!(extension, Some("yaml" | "yml" | "json"));
         // Through symbolic links, of which a mounted ConfigMap is made.
-        if !hidden && map && fs::metadata(&path)?.is_file() {
+        if is_map_file(&path) && fs::metadata(&path)?.is_file() {
             paths.push(path);
         }
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Whether a file of this name belongs to the map of its directory.
+#[must_use]
+pub fn is_map_file(name: impl AsRef<Path>) -> bool {
+    let name = name.as_ref();
+    let hidden = name
+        .file_name()
+        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let extension = name.extension().and_then(|extension| extension.to_str());
+    !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
 fn names(policy: &Policy) -> impl Iterator<Item = &str> {

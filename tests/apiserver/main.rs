@@ -39,3 +39,4 @@ mod refusals;
 mod self_signed;
 mod untouched;
 mod updates;
+mod verify;

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("text", &[]),
     ("image", &["text"]),
     ("rotation", &[]),
     ("policy", &["image", "text"]),
     ("pull_secret", &["image", "text"]),
     ("admission", &["policy", "pull_secret", "image", "text"]),
+    ("verification", &["policy", "text"]),
 ];
 
 /// What values in, values out cannot need. Of `std::net` the addresses are values.
@@ -42,8 +43,9 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 16] = [
     "admission",
+    "api_server",
     "certificate_keeper",
     "certificates",
     "cli",
@@ -57,6 +59,7 @@ const MODULES: [&str; 14] = [
     "server",
     "telemetry",
     "text",
+    "verification",
 ];
 
 /// The code of a file: without comments, and without its tests, which stand last.
