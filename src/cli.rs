@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 pub mod certs;
+pub mod check;
 pub mod cluster;
 pub mod config;
 pub mod explain;
@@ -80,6 +81,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Explain(explain::Args),
     Verify(verify::Args),
+    Check(check::Args),
     #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]
@@ -117,6 +119,7 @@ fn dispatch(command: Command) -> Result<Status, Failure> {
         Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(command),
         Command::Certs(command) => certs::run(command),
         Command::Completion { shell } => {

@@ -16,9 +16,9 @@
 //!
 //! The pure half takes values and gives values: no clock, no files, no network, no
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
-//! [`rotation`], [`verification`] and [`text`]. The edges are thin and decide nothing: [`server`],
-//! [`policy_file`], [`certificate_keeper`], [`cluster`], [`metrics`], [`telemetry`],
-//! [`api_server`], [`certificates`] and [`cli`].
+//! [`manifest`], [`rotation`], [`verification`], [`text`] and `yaml`. The edges are thin
+//! and decide nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
+//! [`api_server`], [`metrics`], [`telemetry`], [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
@@ -30,6 +30,7 @@ pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod image;
+pub mod manifest;
 pub mod metrics;
 pub mod policy;
 pub mod policy_file;
@@ -40,3 +41,4 @@ pub mod telemetry;
 pub mod text;
 pub mod verification;
 pub mod watch;
+mod yaml;

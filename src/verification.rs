@@ -6,7 +6,7 @@
 //! Standard, a request for every resource). Pure: who sends them, and that they are
 //! sent as a dry run, is the caller's business.
 
-use crate::policy::{Action, Field, Pattern, Policy};
+use crate::policy::{Action, Field, Pattern, PodField, Policy};
 use crate::text::{cut, visible};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -196,7 +196,7 @@ impl Place<'_> {
             kind,
             image: image.to_owned(),
             sent: Sent::Pod(pod(&json!([container(image)]), &json!([]))),
-            expected: self.expected(&[(Field::Container(0), image)]),
+            expected: self.expected(&[(of_pod(PodField::Container(0)), image)]),
         }
     }
 
@@ -227,8 +227,8 @@ impl Place<'_> {
             image: UNKNOWN_IMAGE.to_owned(),
             sent: Sent::Pod(pod(&json!([container(beside)]), &volume)),
             expected: self.expected(&[
-                (Field::Container(0), beside),
-                (Field::Volume(0), UNKNOWN_IMAGE),
+                (of_pod(PodField::Container(0)), beside),
+                (of_pod(PodField::Volume(0)), UNKNOWN_IMAGE),
             ]),
         }
     }
@@ -238,11 +238,12 @@ impl Place<'_> {
         // Which number it gets depends on the pod.
         let any = |field: String| field.split('[').next().unwrap_or_default().to_owned() + "[";
         let fields = |fields: Vec<String>| fields.into_iter().map(any).collect();
-        let expected = match self.expected(&[(Field::EphemeralContainer(0), UNKNOWN_IMAGE)]) {
-            Expected::Refused(all) => Expected::Refused(fields(all)),
-            Expected::Warned(all) => Expected::Warned(fields(all)),
-            other => other,
-        };
+        let expected =
+            match self.expected(&[(of_pod(PodField::EphemeralContainer(0)), UNKNOWN_IMAGE)]) {
+                Expected::Refused(all) => Expected::Refused(fields(all)),
+                Expected::Warned(all) => Expected::Warned(fields(all)),
+                other => other,
+            };
         Probe {
             kind: Kind::EphemeralContainer,
             image: UNKNOWN_IMAGE.to_owned(),
@@ -299,6 +300,11 @@ impl Place<'_> {
             judgement.rule.name().is_some() && wanted(judgement.action, judgement.pull_secrets)
         })
     }
+}
+
+/// A field of a pod itself.
+fn of_pod(field: PodField) -> Field {
+    Field { within: "", field }
 }
 
 /// An image that the pattern covers.

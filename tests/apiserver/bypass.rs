@@ -9,6 +9,7 @@ mod ways;
 
 use crate::api::{Answer, eventually};
 use crate::pullpass::Scene;
+use crate::registration::{Hook, conditions_of_chart};
 use serde_json::Value;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use table::{ALIASES, Attempt, Fate, LATE, LOOK_ALIKES, WAYS};
@@ -99,7 +100,11 @@ in_each_mode! {
 
 /// Tries everything, so that one failure does not hide the next.
 async fn all(attempts: &[Attempt], map: &str, mode: Mode) {
-    let Some(scene) = Scene::new(&map.replace("MODE", mode.word())).await else {
+    let map = map.replace("MODE", mode.word());
+    // A condition that keeps a request from pullpass would be a way round it too.
+    let as_installed =
+        |hook: &mut Hook<'_>| hook.match_conditions = conditions_of_chart(hook.stage);
+    let Some(scene) = Scene::with(Some(&map), as_installed).await else {
         return;
     };
     let mut _late = None;

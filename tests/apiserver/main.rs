@@ -37,6 +37,7 @@ mod other_webhooks;
 mod record_reviews;
 mod refusals;
 mod self_signed;
+mod suites;
 mod untouched;
 mod updates;
 mod verify;

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("text", &[]),
     ("image", &["text"]),
     ("rotation", &[]),
-    ("policy", &["image", "text"]),
+    ("yaml", &["text"]),
+    ("policy", &["image", "text", "yaml"]),
     ("pull_secret", &["image", "text"]),
     ("admission", &["policy", "pull_secret", "image", "text"]),
     ("verification", &["policy", "text"]),
+    ("manifest", &["admission", "policy", "yaml"]),
 ];
 
 /// What values in, values out cannot need. Of `std::net` the addresses are values.
@@ -43,7 +45,7 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 18] = [
     "admission",
     "api_server",
     "certificate_keeper",
@@ -51,6 +53,7 @@ const MODULES: [&str; 16] = [
     "cli",
     "cluster",
     "image",
+    "manifest",
     "metrics",
     "policy",
     "policy_file",
@@ -60,6 +63,7 @@ const MODULES: [&str; 16] = [
     "telemetry",
     "text",
     "verification",
+    "yaml",
 ];
 
 /// The code of a file: without comments, and without its tests, which stand last.

@@ -439,6 +439,7 @@ pub(super) async fn late_webhook(scene: &Scene) -> RecordingWebhook {
         url: format!("{}/late", webhook.url),
         ca: &webhook.ca,
         rules: json!([rule("", &["pods"], &["CREATE"])]),
+        match_conditions: json!([]),
         timeout_seconds: 5,
     };
     hook.register(&scene.api, &[&scene.namespace]).await;
