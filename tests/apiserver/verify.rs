@@ -9,18 +9,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use std::process::Command;
 
-const MAP: &str = r##"
-apiVersion: pullpass.dev/v1
-kind: RegistryMap
-registries:
-  - {name: corp, match: registry.corp.example, pullSecrets: [corp-pull]}
-  - {name: mirror, match: mirror.corp.example}
-  - {name: evil, match: docker.io/evil, action: deny, reason: "see SEC-142"}
-unknownRegistries: deny
-publicRegistries: []
-exemptNamespaces: [kube-system]
-contact: "#platform on chat"
-"##;
+const MAP: &str = include_str!("../../examples/deny-all.yaml");
 
 /// What a run came to.
 struct Said {
@@ -115,6 +104,7 @@ async fn all_is_well_and_nothing_is_left_behind() {
     let said = verify(&scene, Some(MAP), &["--image", "docker.io/nginx"]);
     golden::same("verify", &steady(&said.text));
     assert_eq!(said.code, Some(0));
+    assert_eq!(steady(&said.text), steady(&shown_in_documentation()));
     assert_eq!(pods(&scene.namespace).await, before);
     assert_eq!(meant(&scene), requests);
     // The log has them: it is not that nothing was asked.
@@ -123,6 +113,29 @@ async fn all_is_well_and_nothing_is_left_behind() {
         line.contains(&format!("/namespaces/{}/pods", scene.name)) && line.contains("dryRun=All")
     });
     assert!(asked.count() >= 6);
+}
+
+#[tokio::test]
+async fn the_same_by_hand_is_as_documented() {
+    let Some(scene) = Scene::new(MAP).await else {
+        return;
+    };
+    let by_hand = ["run", "try", "--image", "docker.io/nginx"];
+    let by_hand = [&by_hand[..], &["--dry-run=server"]].concat();
+    let said = scene.kubectl(&by_hand, &Value::Null);
+    let (_, said) = said.split_once('\n').unwrap();
+    let page = include_str!("../../docs/compliance.md");
+    let said = said.trim_end().trim_end_matches("(failed)");
+    assert!(page.contains(said), "{said}");
+}
+
+/// What docs/commands.md says that the command prints.
+fn shown_in_documentation() -> String {
+    let page = include_str!("../../docs/commands.md");
+    let (_, rest) = page.split_once("```text\n$ pullpass verify ").unwrap();
+    let (block, _) = rest.split_once("```").unwrap();
+    let (_, output) = block.split_once('\n').unwrap();
+    output.replace("shop", "NAMESPACE")
 }
 
 #[tokio::test]
