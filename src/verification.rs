@@ -388,11 +388,17 @@ impl Answer {
 
     /// Whether one of the warnings is pullpass's on an image in this field.
     fn warns_of(&self, field: &str) -> bool {
-        let ours = |text: &&String| text.starts_with("image \"");
-        self.warnings
-            .iter()
-            .filter(ours)
-            .any(|text| text.contains(field))
+        let ours = |text: &&String| {
+            let text = text.strip_prefix(OBSERVED).unwrap_or(text);
+            text.starts_with("image \"")
+        };
+        let mut ours = self.warnings.iter().filter(ours);
+        ours.any(|text| text.contains(field))
+    }
+
+    /// Whether pullpass said that it only observes.
+    fn is_observed(&self) -> bool {
+        self.warnings.iter().any(|text| text.starts_with(OBSERVED))
     }
 
     fn secrets(&self) -> Vec<&str> {
@@ -409,6 +415,9 @@ fn after<'t>(text: &'t str, before: &str, behind: &str) -> Option<&'t str> {
     let (name, words) = rest.split_once(behind)?;
     name.ends_with(".pullpass.dev").then_some(words)
 }
+
+/// Before a warning about an image that would have been refused.
+const OBSERVED: &str = "would be refused: ";
 
 /// What no webhook in the way looks like.
 const NOT_ASKED: &str = "pullpass was not asked (the webhook's selectors leave the namespace out, \
@@ -459,8 +468,11 @@ pub fn read(probe: &Probe, answer: &Answer) -> Result {
         }
         (Got::Admitted, Expected::Refused(fields)) => {
             if names_all(fields, &|field| answer.warns_of(field)) {
-                let why =
-                    "only a warning: another map is in force than this one, or `serve --observe`";
+                let why = if answer.is_observed() {
+                    "only a warning: pullpass runs with --observe"
+                } else {
+                    "only a warning: another map is in force than this one"
+                };
                 finding("warned", why)
             } else {
                 finding("admitted", NOT_ASKED)
@@ -631,6 +643,12 @@ exemptNamespaces: [away]";
             (Expected::Admitted, &without, &[], Outcome::NoProof),
             (Expected::Admitted, &without, &[others], Outcome::NoProof),
             (Expected::Admitted, &without, &[ours], Outcome::Finding),
+            (
+                Expected::Admitted,
+                &without,
+                &[r#"would be refused: image "x" (spec.containers[0].image)"#],
+                Outcome::Finding,
+            ),
             (Expected::Untouched, &without, &[], Outcome::Exempt),
         ] {
             let got = outcome(&expected, 201, body.clone(), warnings);
