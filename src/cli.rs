@@ -10,11 +10,13 @@ use std::process::ExitCode;
 
 pub mod certs;
 pub mod check;
+pub mod cluster;
 pub mod config;
 pub mod explain;
 pub mod map;
 pub mod output;
 pub mod serve;
+pub mod verify;
 
 /// How a command ended. The numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +80,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Args>),
     Explain(explain::Args),
+    Verify(verify::Args),
     Check(check::Args),
     #[command(subcommand)]
     Config(config::Command),
@@ -115,6 +118,7 @@ fn dispatch(command: Command) -> Result<Status, Failure> {
     match command {
         Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(command),
         Command::Certs(command) => certs::run(command),

@@ -344,7 +344,7 @@ pub(crate) async fn request<T>(
 }
 
 /// An error and all that caused it, each said once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -16,14 +16,16 @@
 //!
 //! The pure half takes values and gives values: no clock, no files, no network, no
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
-//! [`manifest`], [`rotation`], [`text`] and `yaml`. The edges are thin and decide
-//! nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
-//! [`metrics`], [`telemetry`], [`decision_log`], [`events`], [`certificates`] and [`cli`].
+//! [`manifest`], [`rotation`], [`verification`], [`text`] and `yaml`. The edges are thin
+//! and decide nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
+//! [`api_server`], [`metrics`], [`telemetry`], [`decision_log`], [`events`],
+//! [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
 
 pub mod admission;
+pub mod api_server;
 pub mod certificate_keeper;
 pub mod certificates;
 pub mod cli;
@@ -40,5 +42,6 @@ pub mod rotation;
 pub mod server;
 pub mod telemetry;
 pub mod text;
+pub mod verification;
 pub mod watch;
 mod yaml;

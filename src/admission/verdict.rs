@@ -12,6 +12,7 @@ use crate::policy::message::{self, Circumstances};
 use crate::policy::{Action, Decision, Judgement, Rule, Verdict};
 use crate::pull_secret;
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 /// What is answered besides yes or no.
@@ -53,11 +54,13 @@ pub fn words(
     pod: &Pod<'_>,
     decision: &Decision<'_, '_>,
 ) -> Words {
-    let found: Vec<&Verdict<'_, '_>> = decision
+    let mut found: Vec<&Verdict<'_, '_>> = decision
         .verdicts
         .iter()
         .filter(|verdict| verdict.judgement.action != Action::Allow)
         .collect();
+    // A record names only so many: lesser cases in front must not hide the worst.
+    found.sort_by_key(|verdict| Reverse(verdict.judgement.action));
     let record = (!found.is_empty()).then(|| (decision.action(), circumstances.record(&found)));
     let is_refused = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
     let refused: Vec<_> = found.into_iter().filter(is_refused).collect();
@@ -119,13 +122,15 @@ fn remarks<'d, 'p, 'i>(
         .iter()
         .filter(|verdict| verdict.judgement.action == Action::Deny)
         .map(Remark::Denied);
-    let registries = verdicts
+    let mut registries: Vec<_> = verdicts
         .iter()
         .filter(|verdict| {
             verdict.judgement.action == Action::Warn
                 || verdict.judgement.ends_soon(circumstances.now).is_some()
         })
-        .map(Remark::Registry);
+        .collect();
+    registries.sort_by_key(|verdict| Reverse(verdict.judgement.action));
+    let registries = registries.into_iter().map(Remark::Registry);
     let mut missing: HashSet<&str> = super::patch::missing(pod, &decision.pull_secrets)
         .into_iter()
         .collect();

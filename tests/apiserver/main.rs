@@ -28,6 +28,7 @@ mod registration;
 mod review_difference;
 
 mod audit;
+mod bypass;
 mod faults;
 mod injection;
 mod map_hook;
@@ -41,4 +42,5 @@ mod suites;
 mod traces;
 mod untouched;
 mod updates;
+mod verify;
 mod workloads;

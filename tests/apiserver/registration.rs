@@ -23,6 +23,8 @@ pub(crate) struct Hook<'a> {
     /// PEM.
     pub(crate) ca: &'a str,
     pub(crate) rules: Value,
+    /// CEL expressions that must hold before it is asked; none here, so that it is
+    /// asked about everything.
     pub(crate) match_conditions: Value,
     pub(crate) timeout_seconds: u8,
 }
@@ -155,6 +157,18 @@ impl Hook<'_> {
             ),
         ]
     }
+}
+
+/// The conditions under which the chart has a webhook asked, as Helm renders them.
+pub(crate) fn conditions_of_chart(stage: Stage) -> Value {
+    let rendered = include_str!("../chart/golden.yaml");
+    let kind = format!("\nkind: {}\n", stage.kind());
+    let mut documents = rendered.split("\n---\n");
+    let document = documents.find(|text| text.contains(&kind)).unwrap();
+    let object: Value = serde_saphyr::from_str(document).unwrap();
+    let conditions = object["webhooks"][0]["matchConditions"].clone();
+    assert!(conditions.is_array(), "{document}");
+    conditions
 }
 
 /// A rule of a webhook's.

@@ -491,6 +491,16 @@ mod validate {
     }
 
     #[test]
+    fn lesser_cases_in_front_do_not_hide_the_worst() {
+        let decoys = (0..40).map(|i| format!("watched.example/decoy-{i}"));
+        let images: Vec<_> = decoys.chain(["n.example/x".to_owned()]).collect();
+        let images: Vec<_> = images.iter().map(String::as_str).collect();
+        let record = judge("shop", &pod(&images))["auditAnnotations"]["images"].take();
+        let record = record.as_str().unwrap();
+        assert!(record.starts_with("image \"n.example/x\""), "{record}");
+    }
+
+    #[test]
     fn hostile_texts_are_shown_without_their_tricks() {
         let hostile = "n.example/\u{202e}x\n\u{1b}[31mWarning: all is well\u{0}";
         for namespace in ["shop", "dev-1"] {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("text", &[]),
     ("image", &["text"]),
     ("rotation", &[]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("policy", &["image", "text", "yaml"]),
     ("pull_secret", &["image", "text"]),
     ("admission", &["policy", "pull_secret", "image", "text"]),
+    ("verification", &["policy", "text"]),
     ("manifest", &["admission", "policy", "yaml"]),
 ];
 
@@ -44,8 +45,9 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 18] = [
+const MODULES: [&str; 20] = [
     "admission",
+    "api_server",
     "certificate_keeper",
     "certificates",
     "cli",
@@ -62,6 +64,7 @@ const MODULES: [&str; 18] = [
     "server",
     "telemetry",
     "text",
+    "verification",
     "yaml",
 ];
 

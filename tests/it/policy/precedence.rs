@@ -138,13 +138,16 @@ registries:
 }
 
 #[test]
-fn an_address_is_no_name_that_a_glob_could_cover() {
+fn an_ipv6_address_is_no_name_that_a_glob_could_cover() {
     check(
         "publicRegistries: []\nregistries: [{name: dots, match: '*.*.*.4'}]\n",
         &[
             ("1.2.3.4/x", "dots"),
-            ("[::ffff:102:304]/x", "none"),
-            ("[::ffff:0102:0304]/x", "none"),
+            ("[2001:db8::4]/x", "none"),
+            ("[::102:304]/x", "none"),
+            // The same server as 1.2.3.4.
+            ("[::ffff:102:304]/x", "dots"),
+            ("[::ffff:0102:0304]/x", "dots"),
         ],
     );
 }
