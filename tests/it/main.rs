@@ -14,6 +14,8 @@ mod architecture;
 mod chart;
 mod cli;
 mod docs;
+#[path = "../golden.rs"]
+mod golden;
 mod image;
 mod oracle;
 mod policy;
