@@ -5,7 +5,7 @@
 //! an atomic addition: no series is looked up, made or locked there. Only the admin
 //! port reads what is counted.
 
-use crate::admission::{Endpoint, Outcome};
+use crate::admission::{Endpoint, Outcome, Severity};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
@@ -35,7 +35,7 @@ use keeper::KeeperMetrics;
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpRoute {
-    /// `/mutate` or `/validate`.
+    /// Where reviews are answered.
     Review(Endpoint),
     /// `/validate-map`.
     Map,
@@ -87,6 +87,7 @@ pub struct Metrics {
     registry: Registry,
     mutate: ReviewMetrics,
     validate: ReviewMetrics,
+    workloads: ReviewMetrics,
     validate_map: ReviewMetrics,
     other_codes: Codes,
     panics: Counter,
@@ -275,6 +276,7 @@ impl Metrics {
         match route {
             HttpRoute::Review(Endpoint::Mutate) => Some(&self.mutate),
             HttpRoute::Review(Endpoint::Validate) => Some(&self.validate),
+            HttpRoute::Review(Endpoint::Workloads(_)) => Some(&self.workloads),
             HttpRoute::Map => Some(&self.validate_map),
             HttpRoute::Other => None,
         }
@@ -328,6 +330,7 @@ impl Default for Metrics {
             panics,
             mutate: reviews.of(Endpoint::Mutate.into()),
             validate: reviews.of(Endpoint::Validate.into()),
+            workloads: reviews.of(Endpoint::Workloads(Severity::Warn).into()),
             validate_map: reviews.of(HttpRoute::Map),
             other_codes: reviews.codes(HttpRoute::Other),
             webhook: ports.of("webhook"),

@@ -1,5 +1,5 @@
-//! `POST /mutate` and `POST /validate`: bytes in, [`review`](crate::admission::review),
-//! bytes out; `POST /validate-map`: the same with
+//! `POST /mutate`, `/validate` and `/validate-workloads/…`: bytes in,
+//! [`review`](crate::admission::review), bytes out; `POST /validate-map`: the same with
 //! [`map_review`].
 //!
 //! Maps what went wrong to an HTTP status, counts, and logs; decides nothing about
@@ -11,7 +11,7 @@
 
 use super::body::{self, BodyError, Budget, Collected};
 use super::{Limits, deadline};
-use crate::admission::{self, Answer, Basis, Endpoint, map_review};
+use crate::admission::{self, Answer, Basis, Endpoint, Severity, map_review};
 use crate::metrics::{HttpRoute, Metrics};
 use crate::policy::config::Options;
 use crate::policy_file::MapStore;
@@ -121,6 +121,14 @@ impl Webhook {
         Router::new()
             .route("/mutate", endpoint(Endpoint::Mutate.into()))
             .route("/validate", endpoint(Endpoint::Validate.into()))
+            .route(
+                "/validate-workloads/warn",
+                endpoint(Endpoint::Workloads(Severity::Warn).into()),
+            )
+            .route(
+                "/validate-workloads/deny",
+                endpoint(Endpoint::Workloads(Severity::Deny).into()),
+            )
             .route("/validate-map", endpoint(HttpRoute::Map))
             .fallback(elsewhere)
             // One count of references a request, not one for each thing in it.
@@ -329,7 +337,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotFound => "no such path; reviews go to /mutate, /validate and /validate-map",
+            Self::NotFound => "no such path; reviews go to /mutate, /validate, /validate-workloads/warn or /deny, and /validate-map",
             Self::Method => "only POST is answered here, with an AdmissionReview as the body",
             Self::MediaType => {
                 "the media type must be application/json; set the header content-type"
