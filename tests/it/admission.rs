@@ -4,6 +4,7 @@
 //! answered in `tests/fixtures/admission/answers.txt`; `UPDATE_GOLDEN=1` rewrites
 //! that. The rest is made here, to reach what the API server never sends.
 
+use crate::golden;
 use base64::Engine;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -678,19 +679,7 @@ fn recorded_reviews_are_answered_as_written_down() {
         let shown = serde_json::to_string_pretty(&response).unwrap();
         writeln!(text, "{name}: {}\n{shown}\n", outcome.as_str()).unwrap();
     }
-    golden("tests/fixtures/admission/answers.txt", &text);
-}
-
-/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set.
-fn golden(path: &str, text: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(path, text).unwrap();
-    }
-    let expected = fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        expected == text,
-        "{path} differs; look at the change, then write it with UPDATE_GOLDEN=1\n{text}"
-    );
+    golden::same("tests/fixtures/admission/answers.txt", &text);
 }
 
 prop_compose! {

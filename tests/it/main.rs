@@ -15,6 +15,8 @@ mod chart;
 mod check;
 mod cli;
 mod docs;
+#[path = "../golden.rs"]
+mod golden;
 mod image;
 mod oracle;
 mod policy;

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::golden;
 use pullpass::policy::config::{
     Case, Diagnostic, ExpectedEntry, Options, SourceFile, load, render, tests,
 };
@@ -60,20 +61,6 @@ fn said(problems: &[Diagnostic], files: &[SourceFile]) -> String {
     format!("{}\n\n{}", lines.join("\n"), render(problems, files, false))
 }
 
-fn compare_with_golden(path: &Path, found: &str) {
-    let golden = path.with_extension("txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&golden, found).unwrap();
-    }
-    let expected = fs::read_to_string(&golden)
-        .unwrap_or_else(|error| panic!("{}: {error}; run with UPDATE_GOLDEN=1", golden.display()));
-    assert!(
-        found == expected,
-        "{}: run with UPDATE_GOLDEN=1 and read the difference; now it is said:\n{found}",
-        path.display()
-    );
-}
-
 #[test]
 fn everything_wrong_with_a_map_is_said_at_once() {
     for path in fixtures("bad") {
@@ -81,7 +68,7 @@ fn everything_wrong_with_a_map_is_said_at_once() {
         let Err(problems) = load(&files, &Options::default()) else {
             panic!("{} is taken for good", path.display());
         };
-        compare_with_golden(&path, &said(&problems, &files));
+        golden::same(path.with_extension("txt"), &said(&problems, &files));
     }
 }
 
@@ -92,7 +79,7 @@ fn what_is_probably_not_meant_is_warned_of() {
         let loaded = load(&files, &Options::default());
         let loaded = loaded.unwrap_or_else(|problems| panic!("{}", said(&problems, &files)));
         assert!(!loaded.warnings.is_empty(), "{}", path.display());
-        compare_with_golden(&path, &said(&loaded.warnings, &files));
+        golden::same(path.with_extension("txt"), &said(&loaded.warnings, &files));
     }
 }
 
@@ -300,7 +287,7 @@ fn everything_wrong_with_cases_is_said_at_once() {
         let Err(problems) = tests(&files) else {
             panic!("{} is taken for good", path.display());
         };
-        compare_with_golden(&path, &said(&problems, &files));
+        golden::same(path.with_extension("txt"), &said(&problems, &files));
     }
 }
 
