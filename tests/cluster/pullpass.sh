@@ -1,6 +1,5 @@
 # pullpass on the one-node cluster: its image, its chart, the waits and words that the
-# scripts share. Sourced after settings.sh, in scripts that have set `chart` values by
-# a function `values`; never run.
+# scripts share. Sourced after settings.sh; who installs it defines a function `values`.
 # shellcheck shell=bash disable=SC2154
 
 chart=$here/../../charts/pullpass
