@@ -2,10 +2,12 @@
 //!
 //! `/mutate` adds what is missing and never refuses, because a later webhook may
 //! still change the image. `/validate` sees the final object, carries every
-//! verdict and never patches. Both are pure functions of map, review and time: the
+//! verdict and never patches. `/validate-workloads` says of a workload what its pods
+//! will meet. All are pure functions of map, review and time: the
 //! same input gives the same bytes, on a dry run too. No clock, no network, no
 //! logging: what is to be counted and logged is returned as [`Report`].
 
+pub mod forecast;
 mod json;
 pub mod patch;
 pub mod pod;
@@ -13,6 +15,7 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod verdict;
+pub mod workload;
 
 use crate::policy::Policy;
 use crate::policy::message::Circumstances;
@@ -23,13 +26,25 @@ use request::{Operation, Request, Subject};
 pub use report::{Outcome, Report, Source, Tally};
 pub use request::BadReview;
 
-/// Which of the two webhooks is asked.
+/// Which of the webhooks is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `/mutate`
     Mutate,
     /// `/validate`
     Validate,
+    /// `/validate-workloads/warn` and `/validate-workloads/deny`
+    Workloads(Severity),
+}
+
+/// What is done with a workload whose pods will be refused. Said by the path and not by
+/// a flag, since it belongs to the rules and the `failurePolicy` that stand beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// It is admitted with warnings.
+    Warn,
+    /// It is refused.
+    Deny,
 }
 
 impl Endpoint {
@@ -39,6 +54,7 @@ impl Endpoint {
         match self {
             Self::Mutate => "mutate",
             Self::Validate => "validate",
+            Self::Workloads(_) => "validate-workloads",
         }
     }
 }
@@ -82,6 +98,7 @@ pub fn review<'p>(basis: &Basis<'p>, endpoint: Endpoint, body: &[u8]) -> Result<
     match endpoint {
         Endpoint::Mutate => mutate(basis, &request),
         Endpoint::Validate => validate(basis, &request),
+        Endpoint::Workloads(severity) => foretell(basis, severity, &request),
     }
 }
 
@@ -121,6 +138,28 @@ fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, 
     }
     let body = response::judged(&request.uid, &words)?;
     report.words = words;
+    Ok(Answer { body, report })
+}
+
+fn foretell<'p>(
+    basis: &Basis<'p>,
+    severity: Severity,
+    request: &Request<'_>,
+) -> Result<Answer<'p>, Fault> {
+    let Basis { policy, now } = *basis;
+    // No tallies: the images count with the pods.
+    let mut report = Report::of(request);
+    if let Some(pod) = forecast::to_be_judged(request) {
+        let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
+        let circumstances = Circumstances {
+            policy,
+            namespace: Some(&request.namespace),
+            now,
+        };
+        report.words = forecast::words(&circumstances, severity, &decision);
+        report.outcome = Outcome::of(&report.words);
+    }
+    let body = response::judged(&request.uid, &report.words)?;
     Ok(Answer { body, report })
 }
 

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 pub mod certs;
+pub mod check;
 pub mod config;
 pub mod explain;
 pub mod map;
@@ -77,6 +78,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Args>),
     Explain(explain::Args),
+    Check(check::Args),
     #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]
@@ -113,6 +115,7 @@ fn dispatch(command: Command) -> Result<Status, Failure> {
     match command {
         Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(command),
         Command::Certs(command) => certs::run(command),
         Command::Completion { shell } => {

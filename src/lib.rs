@@ -16,9 +16,9 @@
 //!
 //! The pure half takes values and gives values: no clock, no files, no network, no
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
-//! [`rotation`] and [`text`]. The edges are thin and decide nothing: [`server`],
-//! [`policy_file`], [`certificate_keeper`], [`cluster`], [`metrics`], [`telemetry`],
-//! [`certificates`] and [`cli`].
+//! [`manifest`], [`rotation`], [`text`] and `yaml`. The edges are thin and decide
+//! nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
+//! [`metrics`], [`telemetry`], [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
@@ -29,6 +29,7 @@ pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod image;
+pub mod manifest;
 pub mod metrics;
 pub mod policy;
 pub mod policy_file;
@@ -38,3 +39,4 @@ pub mod server;
 pub mod telemetry;
 pub mod text;
 pub mod watch;
+mod yaml;

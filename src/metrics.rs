@@ -36,7 +36,7 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpRoute {
-    /// `/mutate` or `/validate`.
+    /// Where reviews are answered.
     Review(Endpoint),
     /// Any other path.
     Other,
@@ -74,6 +74,7 @@ pub struct Metrics {
     registry: Registry,
     mutate: ReviewMetrics,
     validate: ReviewMetrics,
+    workloads: ReviewMetrics,
     other_codes: Codes,
     panics: Counter,
     webhook: PortMetrics,
@@ -259,6 +260,7 @@ impl Metrics {
         match endpoint {
             Endpoint::Mutate => &self.mutate,
             Endpoint::Validate => &self.validate,
+            Endpoint::Workloads(_) => &self.workloads,
         }
     }
 }
@@ -310,6 +312,7 @@ impl Default for Metrics {
             panics,
             mutate: reviews.of("mutate"),
             validate: reviews.of("validate"),
+            workloads: reviews.of("validate-workloads"),
             other_codes: reviews.codes("other"),
             webhook: ports.of("webhook"),
             admin: ports.of("admin"),

@@ -11,6 +11,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::image::{Reference, ReferenceError};
+use crate::yaml;
 
 mod canonical;
 pub mod config;
@@ -21,9 +22,8 @@ mod index;
 pub mod message;
 mod nearest;
 pub mod pattern;
-mod yaml;
 
-pub use decision::{Decision, Field, Verdict};
+pub use decision::{Decision, Field, PodField, Verdict};
 pub use explain::{Considered, WhyNot};
 pub use pattern::Pattern;
 

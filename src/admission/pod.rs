@@ -4,7 +4,7 @@
 //! Everything else is skipped unread and never written back, so fields that are
 //! newer than this build survive untouched. As in the API server's own decoding,
 //! `null` and absent are the same. A new image-bearing field of Kubernetes goes
-//! into [`Field`], `Spec` and [`Pod::images`], nowhere else. Pure; judges nothing.
+//! into [`PodField`], `Spec` and [`Pod::images`], nowhere else. Pure; judges nothing.
 
 use super::json::{List, Object, Text};
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 
-use crate::policy::Field;
+use crate::policy::{Field, PodField};
 
 /// The annotation by which the kubelet marks the API object of a static pod
 /// (`pkg/kubelet/types/pod_update.go`, `ConfigMirrorAnnotationKey`).
@@ -26,6 +26,9 @@ pub const INJECTED_ANNOTATION: &str = "pullpass.dev/injected";
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Pod<'a> {
+    /// What stands before its field paths, in the object that was sent.
+    #[serde(skip)]
+    within: &'static str,
     #[serde(borrow)]
     metadata: Object<Metadata<'a>>,
     #[serde(borrow)]
@@ -34,15 +37,25 @@ pub struct Pod<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Metadata<'a> {
+pub(super) struct Metadata<'a> {
     #[serde(borrow)]
     name: Text<'a>,
+    #[serde(borrow)]
+    namespace: Text<'a>,
     #[serde(borrow)]
     generate_name: Text<'a>,
     #[serde(borrow)]
     deletion_timestamp: Text<'a>,
     #[serde(borrow)]
     annotations: Option<Annotations<'a>>,
+    owner_references: List<OwnerReference>,
+}
+
+/// Who made the object.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OwnerReference {
+    controller: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -94,8 +107,9 @@ impl<'a> Pod<'a> {
     /// (`pkg/apis/core/validation`, `validateContainerCommon`).
     pub fn images(&self) -> impl Iterator<Item = (Field, &str)> {
         let spec = self.spec.0.as_ref();
+        let within = self.within;
         let of = move |list: for<'s> fn(&'s Spec<'a>) -> &'s List<Container<'a>>,
-                       field: fn(u32) -> Field| {
+                       field: fn(u32) -> PodField| {
             spec.into_iter().flat_map(move |spec| {
                 numbered(list(spec)).map(move |(i, container)| (field(i), &*container.image.0))
             })
@@ -103,17 +117,18 @@ impl<'a> Pod<'a> {
         let volumes = spec.into_iter().flat_map(|spec| {
             numbered(&spec.volumes).filter_map(|(i, volume)| {
                 let image = volume.image.0.as_ref()?;
-                Some((Field::Volume(i), &*image.reference.0))
+                Some((PodField::Volume(i), &*image.reference.0))
             })
         });
-        of(|spec| &spec.containers, Field::Container)
-            .chain(of(|spec| &spec.init_containers, Field::InitContainer))
+        of(|spec| &spec.containers, PodField::Container)
+            .chain(of(|spec| &spec.init_containers, PodField::InitContainer))
             .chain(of(
                 |spec| &spec.ephemeral_containers,
-                Field::EphemeralContainer,
+                PodField::EphemeralContainer,
             ))
             .chain(volumes)
             .filter(|(_, image)| !image.is_empty())
+            .map(move |(field, image)| (Field { within, field }, image))
     }
 
     /// The names in `spec.imagePullSecrets`, in order. An element without a name,
@@ -137,6 +152,16 @@ impl<'a> Pod<'a> {
             .is_some_and(|spec| !spec.image_pull_secrets.0.is_empty())
     }
 
+    /// What a workload's pods will be: this as the template, with the workload's own
+    /// metadata, and fields named from the workload's root.
+    pub(super) fn made_by(self, metadata: Object<Metadata<'a>>, within: &'static str) -> Self {
+        Self {
+            within,
+            metadata,
+            spec: self.spec,
+        }
+    }
+
     /// `metadata.name`, or `metadata.generateName` where a controller leaves the
     /// name to the API server.
     #[must_use]
@@ -147,6 +172,24 @@ impl<'a> Pod<'a> {
             } else {
                 &metadata.name.0
             }
+        })
+    }
+
+    /// `metadata.namespace`; empty where the sender leaves it to the request.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        let metadata = self.metadata.0.as_ref();
+        metadata.map_or("", |metadata| &metadata.namespace.0)
+    }
+
+    /// Whether a controller made the object; there is at most one
+    /// (`pkg/apis/meta/v1/validation`, `ValidateOwnerReferences`).
+    #[must_use]
+    pub fn has_controller(&self) -> bool {
+        let metadata = self.metadata.0.as_ref();
+        metadata.is_some_and(|metadata| {
+            let mut owners = metadata.owner_references.0.iter();
+            owners.any(|owner| owner.controller == Some(true))
         })
     }
 

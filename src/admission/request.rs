@@ -8,8 +8,9 @@
 
 use super::json::{MAX_ELEMENTS, NodesGroup, Object, Text};
 use super::pod::Pod;
+use super::workload::Kind;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};
@@ -89,9 +90,9 @@ pub struct Request<'a> {
     pub dry_run: bool,
     /// Whether a kubelet asks (group `system:nodes`).
     pub from_node: bool,
-    /// The pod as it would be; none where the subject is no pod.
+    /// The pod, or what a workload's pods would be; none of another subject.
     pub object: Option<Pod<'a>>,
-    /// The pod as it is; none on `CREATE`.
+    /// The same as it is; none on `CREATE`.
     pub old_object: Option<Pod<'a>>,
 }
 
@@ -102,6 +103,8 @@ pub enum Subject {
     Pod,
     /// A pod, through `pods/ephemeralcontainers`.
     EphemeralContainers,
+    /// What makes pods.
+    Workload(Kind),
     /// Another resource or sub-resource; its object is not read.
     Other,
     /// None is named. [`parse`] lets no such request through.
@@ -110,8 +113,13 @@ pub enum Subject {
 }
 
 impl Subject {
-    fn is_pod(self) -> bool {
-        matches!(self, Self::Pod | Self::EphemeralContainers)
+    /// How the object is read, where it is.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Pod | Self::EphemeralContainers => Some(Kind::Pod),
+            Self::Workload(kind) => Some(kind),
+            Self::Other | Self::Unsaid => None,
+        }
     }
 }
 
@@ -151,16 +159,16 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
 impl Request<'_> {
     /// A field without which there is nothing to answer, or nobody.
     fn missing(&self) -> Option<&'static str> {
-        let is_pod = self.subject.is_pod() && self.operation != Operation::Other;
+        let is_read = self.subject.kind().is_some() && self.operation != Operation::Other;
         if self.uid.is_empty() {
             Some("request.uid")
         } else if self.subject == Subject::Unsaid {
             Some("request.resource")
         } else if self.operation == Operation::Unsaid {
             Some("request.operation")
-        } else if is_pod && self.object.is_none() {
+        } else if is_read && self.object.is_none() {
             Some("request.object")
-        } else if is_pod && self.namespace.is_empty() {
+        } else if is_read && self.namespace.is_empty() {
             Some("request.namespace")
         } else {
             None
@@ -269,36 +277,44 @@ impl<'de> Fields<'de> {
                     _ => Subject::Other,
                 }
             }
-            Some(at) if !at.resource.0.is_empty() => Subject::Other,
+            Some(at) if !at.resource.0.is_empty() => {
+                match Kind::of_resource(&at.group.0, &at.resource.0) {
+                    Some(kind) if self.sub_resource.0.is_empty() => Subject::Workload(kind),
+                    _ => Subject::Other,
+                }
+            }
             _ => Subject::Unsaid,
         }
     }
 
     fn next_object<A: MapAccess<'de>>(&self, map: &mut A) -> Result<Payload<'de>, A::Error> {
-        if self.subject().is_pod() {
-            Ok(Payload::Read(map.next_value::<Object<_>>()?.0))
-        } else {
-            Ok(Payload::Raw(map.next_value()?))
+        // What else the resource is may hang on its sub-resource, which is not known yet
+        // where that stands behind the object.
+        match self.subject() {
+            Subject::Pod | Subject::EphemeralContainers => {
+                Ok(Payload::Read(map.next_value::<Object<_>>()?.0))
+            }
+            _ => Ok(Payload::Raw(map.next_value()?)),
         }
     }
 
     fn finish<E: Error>(mut self) -> Result<Request<'de>, E> {
         self.request.subject = self.subject();
-        if self.request.subject.is_pod() {
-            self.request.object = self.object.read()?;
-            self.request.old_object = self.old_object.read()?;
+        if let Some(kind) = self.request.subject.kind() {
+            self.request.object = self.object.read(kind)?;
+            self.request.old_object = self.old_object.read(kind)?;
         }
         Ok(self.request)
     }
 }
 
 impl<'de> Payload<'de> {
-    fn read<E: Error>(self) -> Result<Option<Pod<'de>>, E> {
+    fn read<E: Error>(self, kind: Kind) -> Result<Option<Pod<'de>>, E> {
         match self {
             Self::Absent => Ok(None),
             Self::Read(pod) => Ok(pod),
-            Self::Raw(text) => serde_json::from_str(text.get())
-                .map(|Object(pod)| pod)
+            Self::Raw(text) => kind
+                .deserialize(&mut serde_json::Deserializer::from_str(text.get()))
                 .map_err(E::custom),
         }
     }

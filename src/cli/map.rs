@@ -50,6 +50,14 @@ impl MapArgs {
         self.at.map_or_else(Timestamp::now, |at| at.0)
     }
 
+    /// The map; there must be one.
+    pub fn load(&self) -> Result<Loaded, Failure> {
+        let path = self.config.as_ref().ok_or_else(|| {
+            Failure::input("no registry map is named: use --config FILE or $PULLPASS_CONFIG")
+        })?;
+        load(&policy_file::read(path).map_err(Failure::input)?)
+    }
+
     /// The map, or the built-in defaults where none is named.
     pub fn load_or_defaults(&self) -> Result<Loaded, Failure> {
         let Some(path) = &self.config else {

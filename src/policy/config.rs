@@ -131,7 +131,7 @@ pub fn load(files: &[SourceFile], options: &Options) -> Result<Loaded, Vec<Diagn
 fn parse<'s>(files: &'s [SourceFile], problems: &mut Problems) -> Vec<Vec<yaml::Node<'s>>> {
     files
         .iter()
-        .map(|file| match yaml::documents(&file.text) {
+        .map(|file| match yaml::documents(&file.text, yaml::MAP_DEPTH) {
             Ok(nodes) => nodes,
             Err(error) => {
                 let place = Place {

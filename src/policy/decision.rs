@@ -10,9 +10,19 @@ use jiff::Timestamp;
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 
+/// Which field of an object names an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Field {
+    /// The way to the pod, with a dot at its end: empty in a pod, `spec.template.` in a
+    /// Deployment.
+    pub within: &'static str,
+    /// The field of the pod.
+    pub field: PodField,
+}
+
 /// Which field of a pod names an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Field {
+pub enum PodField {
     /// `spec.containers[i].image`
     Container(u32),
     /// `spec.initContainers[i].image`, side-cars among them
@@ -25,11 +35,12 @@ pub enum Field {
 
 impl Display for Field {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Container(i) => write!(f, "spec.containers[{i}].image"),
-            Self::InitContainer(i) => write!(f, "spec.initContainers[{i}].image"),
-            Self::EphemeralContainer(i) => write!(f, "spec.ephemeralContainers[{i}].image"),
-            Self::Volume(i) => write!(f, "spec.volumes[{i}].image.reference"),
+        f.write_str(self.within)?;
+        match self.field {
+            PodField::Container(i) => write!(f, "spec.containers[{i}].image"),
+            PodField::InitContainer(i) => write!(f, "spec.initContainers[{i}].image"),
+            PodField::EphemeralContainer(i) => write!(f, "spec.ephemeralContainers[{i}].image"),
+            PodField::Volume(i) => write!(f, "spec.volumes[{i}].image.reference"),
         }
     }
 }

@@ -71,6 +71,13 @@ impl Circumstances<'_> {
         line
     }
 
+    /// What is said about an image of a workload whose pods will be refused.
+    #[must_use]
+    pub fn forecast(&self, verdict: &Verdict<'_, '_>) -> String {
+        let line = self.line(verdict, " is not allowed");
+        format!("its pods will be refused: {line}{}", self.contact())
+    }
+
     /// The verdicts on one line, the same for the same pod and map: the value of
     /// an audit annotation.
     #[must_use]

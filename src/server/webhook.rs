@@ -1,4 +1,4 @@
-//! `POST /mutate` and `POST /validate`: bytes in, [`review`](crate::admission::review),
+//! `POST /mutate`, `/validate` and `/validate-workloads/…`: bytes in, [`review`](crate::admission::review),
 //! bytes out.
 //!
 //! Maps what went wrong to an HTTP status, counts, and logs; decides nothing about
@@ -10,7 +10,7 @@
 
 use super::body::{self, BodyError, Budget};
 use super::{Limits, deadline};
-use crate::admission::{self, Answer, Basis, Endpoint};
+use crate::admission::{self, Answer, Basis, Endpoint, Severity};
 use crate::metrics::{HttpRoute, Metrics};
 use crate::policy_file::MapStore;
 use crate::{telemetry, text};
@@ -42,7 +42,7 @@ const MOST_LARGE: usize = 4;
 /// does when that goes wrong.
 pub type Review = for<'p> fn(&Basis<'p>, Endpoint, &[u8]) -> Result<Answer<'p>, admission::Fault>;
 
-/// All that the two endpoints share.
+/// All that the endpoints share.
 #[derive(Debug, Clone)]
 pub struct Webhook {
     maps: Arc<MapStore>,
@@ -83,7 +83,7 @@ impl Webhook {
         self.budget.clone()
     }
 
-    /// The two endpoints, and a plain word for every other path and method.
+    /// The endpoints, and a plain word for every other path and method.
     pub fn router(self) -> Router {
         let endpoint = |endpoint: Endpoint| {
             let panics = Arc::clone(&self.metrics);
@@ -105,6 +105,14 @@ impl Webhook {
         Router::new()
             .route("/mutate", endpoint(Endpoint::Mutate))
             .route("/validate", endpoint(Endpoint::Validate))
+            .route(
+                "/validate-workloads/warn",
+                endpoint(Endpoint::Workloads(Severity::Warn)),
+            )
+            .route(
+                "/validate-workloads/deny",
+                endpoint(Endpoint::Workloads(Severity::Deny)),
+            )
             .fallback(elsewhere)
             // One count of references a request, not one for each thing in it.
             .with_state(Arc::new(self))
@@ -260,7 +268,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotFound => "no such path; reviews go to /mutate and /validate",
+            Self::NotFound => "no such path; reviews go to /mutate, /validate and /validate-workloads/warn or /deny",
             Self::Method => "only POST is answered here, with an AdmissionReview as the body",
             Self::MediaType => {
                 "the media type must be application/json; set the header content-type"

@@ -36,5 +36,6 @@ mod other_webhooks;
 mod record_reviews;
 mod refusals;
 mod self_signed;
+mod suites;
 mod untouched;
 mod updates;

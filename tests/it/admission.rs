@@ -19,7 +19,7 @@ use std::fmt::Write;
 use std::fs;
 use std::sync::LazyLock;
 
-static POLICY: LazyLock<Policy> = LazyLock::new(|| {
+pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     let name = "tests/fixtures/admission/map.yaml".to_owned();
     let text = fs::read_to_string(&name).unwrap();
     let files = [SourceFile { name, text }];
@@ -32,7 +32,7 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
 });
 
 /// A month before the earliest date in the map, so that none is near.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-20T12:00:00Z".parse().unwrap()
 }
 

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("text", &[]),
     ("image", &["text"]),
     ("rotation", &[]),
-    ("policy", &["image", "text"]),
+    ("yaml", &["text"]),
+    ("policy", &["image", "text", "yaml"]),
     ("pull_secret", &["image", "text"]),
     ("admission", &["policy", "pull_secret", "image", "text"]),
+    ("manifest", &["admission", "policy", "yaml"]),
 ];
 
 /// What values in, values out cannot need. Of `std::net` the addresses are values.
@@ -42,13 +44,14 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 16] = [
     "admission",
     "certificate_keeper",
     "certificates",
     "cli",
     "cluster",
     "image",
+    "manifest",
     "metrics",
     "policy",
     "policy_file",
@@ -57,6 +60,7 @@ const MODULES: [&str; 14] = [
     "server",
     "telemetry",
     "text",
+    "yaml",
 ];
 
 /// The code of a file: without comments, and without its tests, which stand last.

@@ -12,6 +12,7 @@
 mod admission;
 mod architecture;
 mod chart;
+mod check;
 mod cli;
 mod docs;
 mod image;
@@ -20,3 +21,5 @@ mod policy;
 mod pull_secret;
 mod rotation;
 mod server;
+mod suites;
+mod workloads;

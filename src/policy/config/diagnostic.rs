@@ -7,8 +7,8 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
 
 use super::SourceFile;
-use crate::policy::yaml::Span;
 use crate::text::visible;
+use crate::yaml::Span;
 
 /// More than these are not rendered; the rest is counted.
 const MOST_RENDERED: usize = 100;

@@ -8,7 +8,7 @@ use super::SourceFile;
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::keys;
 use crate::policy::pattern::shown;
-use crate::policy::yaml::{Node, Value};
+use crate::yaml::{Node, Value};
 
 /// A value of the map, and where it stands.
 #[derive(Debug, Clone)]
@@ -177,9 +177,9 @@ impl<'s, 't> Field<'s, 't> {
     pub(super) fn text(&self, problems: &mut Problems) -> Option<&'t str> {
         match &self.node.value {
             Value::String(text) if !text.trim().is_empty() => Some(text),
-            Value::Bool | Value::Number => {
+            Value::Bool(_) | Value::Number => {
                 let written = shown(self.written());
-                let what = if matches!(self.node.value, Value::Bool) {
+                let what = if matches!(self.node.value, Value::Bool(_)) {
                     "a yes or no"
                 } else {
                     "a number"

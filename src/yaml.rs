@@ -1,7 +1,8 @@
 //! YAML and JSON as a tree that knows where everything stands.
 //!
-//! The one module that knows which YAML library is used. It must not know the map:
-//! it hands over what is written and complains only about what is no YAML.
+//! The one module that knows which YAML library is used. It must not know the map or
+//! what a manifest is: it hands over what is written and complains only about what is
+//! no YAML. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,39 +13,53 @@ use serde_saphyr::{Location, Spanned};
 
 use crate::text;
 
+mod decode;
+
 /// How many values all aliases of a short text together may stand for. Of a long one
 /// as many as it has bytes: a list that a thousand entries share is no bomb.
 const MOST_ALIASED: usize = 10_000;
 
-/// How deep lists and maps may lie in each other; a map of registries needs seven.
-const MOST_DEEP: usize = 32;
+/// How deep lists and maps may lie in each other in a map of registries, which needs
+/// seven.
+pub(crate) const MAP_DEPTH: usize = 32;
 
 /// A place in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// Bytes before it.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Its bytes; none for a list or a map, whose place is its beginning.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// From 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Characters, from 1.
-    pub(super) column: usize,
+    pub(crate) column: usize,
+}
+
+impl Span {
+    /// Before everything.
+    pub(crate) fn beginning() -> Self {
+        Self {
+            line: 1,
+            column: 1,
+            ..Self::default()
+        }
+    }
 }
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node<'a> {
-    pub(super) value: Value<'a>,
-    pub(super) at: Span,
+pub(crate) struct Node<'a> {
+    pub(crate) value: Value<'a>,
+    pub(crate) at: Span,
 }
 
 /// A value as YAML 1.2 and JSON have them, and the words that YAML 1.1 takes for yes
 /// and no, which other tools do too.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Null,
-    Bool,
+    Bool(bool),
     Number,
     String(Cow<'a, str>),
     List(Vec<Node<'a>>),
@@ -53,9 +68,9 @@ pub(super) enum Value<'a> {
 
 /// Why a text is no YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SyntaxError {
-    pub(super) message: String,
-    pub(super) at: Span,
+pub(crate) struct SyntaxError {
+    pub(crate) message: String,
+    pub(crate) at: Span,
 }
 
 /// The documents of a text that are not empty.
@@ -63,7 +78,7 @@ pub(super) struct SyntaxError {
 /// JSON is read by the same rules, of which its own are nearly a part. A map may hold
 /// a key twice here. Depth, aliases and what they stand for are bounded, so that a
 /// small text cannot become a large tree.
-pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
+pub(crate) fn documents(text: &str, depth: usize) -> Result<Vec<Node<'_>>, SyntaxError> {
     let aliased = text.len().saturating_add(MOST_ALIASED);
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -73,7 +88,7 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
             max_aliases: aliased,
             max_recorded_anchor_events: aliased,
             enforce_alias_anchor_ratio: false,
-            max_depth: MOST_DEEP,
+            max_depth: depth,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: aliased,
@@ -103,6 +118,43 @@ fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
     SyntaxError {
         message: format!("this cannot be read: {}", text::visible(&message)),
         at,
+    }
+}
+
+impl Node<'_> {
+    /// The value of a key; none where this is no map.
+    pub(crate) fn get(&self, wanted: &str) -> Option<&Self> {
+        let Value::Map(pairs) = &self.value else {
+            return None;
+        };
+        let mut pairs = pairs.iter();
+        let found = pairs.find(|(key, _)| key.text() == Some(wanted));
+        found.map(|(_, value)| value)
+    }
+
+    /// The elements of a list; none where this is no list.
+    pub(crate) fn elements(&self) -> Option<&[Self]> {
+        match &self.value {
+            Value::List(nodes) => Some(nodes),
+            _ => None,
+        }
+    }
+
+    /// The text; none where this is no text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What stands at the end of a path such as `spec.containers[0].image`.
+    pub(crate) fn at_path(&self, path: &str) -> Option<&Self> {
+        path.split(['.', '['])
+            .try_fold(self, |node, step| match step.strip_suffix(']') {
+                Some(number) => node.elements()?.get(number.parse::<usize>().ok()?),
+                None => node.get(step),
+            })
     }
 }
 
@@ -161,8 +213,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_none<E>(self) -> Result<Self::Value, E> {
         Ok(Value::Null)
     }
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Value::Bool)
+    fn visit_bool<E>(self, truth: bool) -> Result<Self::Value, E> {
+        Ok(Value::Bool(truth))
     }
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
         Ok(Value::Number)
@@ -204,16 +256,20 @@ mod tests {
 
     use super::*;
 
+    fn whole(text: &str) -> Result<Vec<Node<'_>>, SyntaxError> {
+        documents(text, MAP_DEPTH)
+    }
+
     /// The tree as one line, with `line:column` after each value.
     fn tree(text: &str) -> String {
-        let nodes = documents(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+        let nodes = whole(text).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
         nodes.iter().map(show).collect::<Vec<_>>().join(" --- ")
     }
 
     fn show(node: &Node<'_>) -> String {
         let value = match &node.value {
             Value::Null => "null".to_owned(),
-            Value::Bool => "bool".to_owned(),
+            Value::Bool(_) => "bool".to_owned(),
             Value::Number => "number".to_owned(),
             Value::String(text) => format!("{text:?}"),
             Value::List(nodes) => {
@@ -243,7 +299,7 @@ mod tests {
             tree("\u{feff}a: b\r\nc: d\r\n"),
             r#"{"a"1:1="b"1:4 "c"2:1="d"2:4}1:1"#
         );
-        let nodes = documents("ä: \"ö\\n\"\n").unwrap();
+        let nodes = whole("ä: \"ö\\n\"\n").unwrap();
         let Value::Map(pairs) = &nodes[0].value else {
             panic!("{nodes:?}");
         };
@@ -310,7 +366,7 @@ mod tests {
             ("a:\n\t- b", 2, 2, 4),
             ("a: \u{0}", 1, 4, 3),
         ] {
-            let error = documents(text).unwrap_err();
+            let error = whole(text).unwrap_err();
             assert_eq!(
                 (error.at.line, error.at.column, error.at.start),
                 (line, column, start),
@@ -330,16 +386,16 @@ mod tests {
             let ten = vec![format!("*{of}"); 10].join(", ");
             writeln!(bomb, "- &{name} [{ten}]").unwrap();
         }
-        assert!(documents(&bomb).is_err());
-        assert!(documents(&"[".repeat(10_000)).is_err());
-        assert!(documents(&"- ".repeat(10_000)).is_err());
-        assert!(documents(&"{a: ".repeat(10_000)).is_err());
-        assert!(documents(&"? ".repeat(10_000)).is_err());
+        assert!(whole(&bomb).is_err());
+        assert!(whole(&"[".repeat(10_000)).is_err());
+        assert!(whole(&"- ".repeat(10_000)).is_err());
+        assert!(whole(&"{a: ".repeat(10_000)).is_err());
+        assert!(whole(&"? ".repeat(10_000)).is_err());
         // A list that many entries share is none.
         let shared = format!(
             "- &a [b, c, d]\n{}",
             "- match: quay.io\n  namespaces: *a\n".repeat(2_000)
         );
-        assert_eq!(documents(&shared).unwrap().len(), 1);
+        assert_eq!(whole(&shared).unwrap().len(), 1);
     }
 }

@@ -1,0 +1,285 @@
+//! Where the pod stands in an object that has one: a Pod, or the template of a
+//! workload.
+//!
+//! The only place that knows the shapes. What comes out is a [`Pod`] with the
+//! object's own metadata and the template's spec, whose fields are named from the
+//! object's root (`spec.template.spec.containers[0].image`). Any deserializer will do: a review's
+//! JSON and a manifest's tree are read by the same code. Pure; judges nothing.
+
+use super::json::Object;
+use super::pod::{Metadata, Pod};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer};
+
+/// A kind of object that has a pod or makes pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `v1`
+    Pod,
+    /// `v1`; a template that stands alone.
+    PodTemplate,
+    /// `v1`
+    ReplicationController,
+    /// `apps/v1`
+    Deployment,
+    /// `apps/v1`
+    StatefulSet,
+    /// `apps/v1`
+    DaemonSet,
+    /// `apps/v1`
+    ReplicaSet,
+    /// `batch/v1`
+    Job,
+    /// `batch/v1`
+    CronJob,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Pod,
+        Self::PodTemplate,
+        Self::ReplicationController,
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::ReplicaSet,
+        Self::Job,
+        Self::CronJob,
+    ];
+
+    /// As in an object's `kind`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::PodTemplate => "PodTemplate",
+            Self::ReplicationController => "ReplicationController",
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::ReplicaSet => "ReplicaSet",
+            Self::Job => "Job",
+            Self::CronJob => "CronJob",
+        }
+    }
+
+    /// The API group; empty for the core one.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Pod | Self::PodTemplate | Self::ReplicationController => "",
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet | Self::ReplicaSet => "apps",
+            Self::Job | Self::CronJob => "batch",
+        }
+    }
+
+    /// The kind of an object with this `apiVersion` and `kind`. The version does not
+    /// matter: all that ever were have the pod in the same place.
+    #[must_use]
+    pub fn of_object(api_version: &str, kind: &str) -> Option<Self> {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        Self::ALL
+            .into_iter()
+            .find(|known| known.as_str() == kind && known.group() == group)
+    }
+
+    /// The workload of which this is the resource (`deployments` of `apps`). Pods and
+    /// templates that make none are left out.
+    #[must_use]
+    pub fn of_resource(group: &str, resource: &str) -> Option<Self> {
+        let makes_pods = |kind: &Self| !matches!(kind, Self::Pod | Self::PodTemplate);
+        // The plural of each is its name in lower case with an `s`.
+        let singular = resource.strip_suffix('s')?;
+        let mut kinds = Self::ALL.into_iter().filter(makes_pods);
+        kinds.find(|kind| kind.group() == group && kind.as_str().to_ascii_lowercase() == singular)
+    }
+
+    /// What stands before a pod's field paths.
+    #[must_use]
+    pub fn path_to_pod(self) -> &'static str {
+        match self {
+            Self::Pod => "",
+            Self::PodTemplate => "template.",
+            Self::CronJob => "spec.jobTemplate.spec.template.",
+            _ => "spec.template.",
+        }
+    }
+}
+
+/// Reads an object of the kind; none where it is `null`.
+impl<'de> DeserializeSeed<'de> for Kind {
+    type Value = Option<Pod<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, object: D) -> Result<Self::Value, D::Error> {
+        match self {
+            Self::Pod => Object::deserialize(object).map(|Object(pod)| pod),
+            Self::PodTemplate => Object::<PodTemplate<'de>>::deserialize(object)
+                .map(|Object(it)| it.map(|it| self.pod(it.metadata, it.template))),
+            Self::CronJob => Object::<CronJob<'de>>::deserialize(object).map(|Object(it)| {
+                it.map(|it| {
+                    let job = it.spec.0.and_then(|spec| spec.job_template.0);
+                    let spec = job.and_then(|job| job.spec.0);
+                    self.pod(it.metadata, spec.unwrap_or_default().template)
+                })
+            }),
+            _ => Object::<Workload<'de>>::deserialize(object).map(|Object(it)| {
+                it.map(|it| self.pod(it.metadata, it.spec.0.unwrap_or_default().template))
+            }),
+        }
+    }
+}
+
+impl Kind {
+    fn pod<'a>(self, metadata: Object<Metadata<'a>>, template: Object<Pod<'a>>) -> Pod<'a> {
+        let template = template.0.unwrap_or_default();
+        template.made_by(metadata, self.path_to_pod())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodTemplate<'a> {
+    #[serde(borrow)]
+    metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    template: Object<Pod<'a>>,
+}
+
+/// All the others.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Workload<'a> {
+    #[serde(borrow)]
+    metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Object<WorkloadSpec<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WorkloadSpec<'a> {
+    #[serde(borrow)]
+    template: Object<Pod<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CronJob<'a> {
+    #[serde(borrow)]
+    metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    spec: Object<CronJobSpec<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct CronJobSpec<'a> {
+    #[serde(borrow)]
+    job_template: Object<Workload<'a>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(kind: Kind, json: &str) -> Option<Pod<'_>> {
+        kind.deserialize(&mut serde_json::Deserializer::from_str(json))
+            .unwrap()
+    }
+
+    #[test]
+    fn each_kind_has_its_pod_where_its_fields_say() {
+        for kind in Kind::ALL {
+            let pod =
+                r#"{"metadata":{"name":"inner"},"spec":{"initContainers":[{},{"image":"i"}]}}"#;
+            // Built from the path, so that path and shape must agree.
+            let mut object = pod.to_owned();
+            for key in kind
+                .path_to_pod()
+                .split('.')
+                .rev()
+                .filter(|key| !key.is_empty())
+            {
+                object = format!(r#"{{"{key}":{object}}}"#);
+            }
+            object.insert_str(1, r#""kind":"X","#);
+            if kind != Kind::Pod {
+                object.insert_str(1, r#""metadata":{"name":"outer"},"#);
+            }
+            let pod = read(kind, &object).unwrap();
+            let found: Vec<_> = pod
+                .images()
+                .map(|(field, image)| (field.to_string(), image))
+                .collect();
+            let field = format!("{}spec.initContainers[1].image", kind.path_to_pod());
+            assert_eq!(found, [(field, "i")], "{object}");
+            let name = if kind == Kind::Pod { "inner" } else { "outer" };
+            assert_eq!(pod.name(), name, "{object}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_no_image() {
+        for kind in Kind::ALL {
+            assert!(read(kind, "null").is_none());
+            for json in [
+                "{}",
+                r#"{"spec":null,"template":null,"metadata":null}"#,
+                r#"{"spec":{"template":null,"jobTemplate":null}}"#,
+                r#"{"spec":{"jobTemplate":{"spec":null}}}"#,
+            ] {
+                assert_eq!(
+                    read(kind, json).unwrap().images().count(),
+                    0,
+                    "{kind:?} {json}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_are_told_by_group_and_name() {
+        for (api_version, kind, expected) in [
+            ("v1", "Pod", Some(Kind::Pod)),
+            ("apps/v1", "Deployment", Some(Kind::Deployment)),
+            ("apps/v1beta2", "Deployment", Some(Kind::Deployment)),
+            ("batch/v1", "CronJob", Some(Kind::CronJob)),
+            ("v1", "Deployment", None),
+            ("apps/v1", "Pod", None),
+            ("example.dev/v1", "Deployment", None),
+            ("apps/v1", "deployment", None),
+            ("", "", None),
+        ] {
+            assert_eq!(
+                Kind::of_object(api_version, kind),
+                expected,
+                "{api_version} {kind}"
+            );
+        }
+        for (group, resource, expected) in [
+            ("apps", "deployments", Some(Kind::Deployment)),
+            ("apps", "statefulsets", Some(Kind::StatefulSet)),
+            ("apps", "daemonsets", Some(Kind::DaemonSet)),
+            ("apps", "replicasets", Some(Kind::ReplicaSet)),
+            (
+                "",
+                "replicationcontrollers",
+                Some(Kind::ReplicationController),
+            ),
+            ("batch", "jobs", Some(Kind::Job)),
+            ("batch", "cronjobs", Some(Kind::CronJob)),
+            ("", "pods", None),
+            ("", "podtemplates", None),
+            ("example.dev", "deployments", None),
+            ("apps", "Deployments", None),
+            ("", "", None),
+        ] {
+            assert_eq!(
+                Kind::of_resource(group, resource),
+                expected,
+                "{group} {resource}"
+            );
+        }
+    }
+}

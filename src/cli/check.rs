@@ -1,0 +1,193 @@
+//! `pullpass check`: manifests against the registry map, before they reach a cluster.
+//!
+//! Asks [`Policy::decide`] about the pod of every document and prints what it and
+//! [`crate::policy::message`] say; it has no opinion of its own, so a pipeline and the
+//! webhook cannot differ.
+
+use super::map::MapArgs;
+use super::output::Printer;
+use super::{Failure, Status};
+use crate::admission::verdict;
+use crate::manifest::{self, Content, Document};
+use crate::policy::message::{self, Circumstances};
+use crate::policy::{Action, Policy, Rule, Unknown, Verdict};
+use found::{Found, Image, Object, Outcome, Totals};
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+mod files;
+mod found;
+mod json;
+mod text;
+
+/// Check manifests against the registry map, offline
+///
+/// Reads YAML and JSON: several documents in a file, Lists, every kind that makes pods. Says of
+/// each image that is denied, warned about or recorded where it stands and why, in the webhook's
+/// words, and which documents were not looked at. Exits with 1 where something was found, with 2
+/// where something could not be read.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Manifests: a file, a directory (its .yaml, .yml and .json files), or - for standard input;
+    /// may be given several times
+    #[arg(
+        long = "filename",
+        short,
+        value_name = "FILE|DIR|-",
+        required = true,
+        num_args = 1..
+    )]
+    filenames: Vec<PathBuf>,
+    /// Also the directories inside the directories
+    #[arg(long, short = 'R')]
+    recursive: bool,
+    #[command(flatten)]
+    map: MapArgs,
+    /// The namespace of documents that name none
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// What exits with 1
+    #[arg(long, value_enum, value_name = "ACTION", default_value_t)]
+    fail_on: FailOn,
+    /// How to print
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// The weakest action that is a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum FailOn {
+    /// Images that pods are refused or warned for
+    Warn,
+    /// Images that pods are refused for
+    #[default]
+    Deny,
+}
+
+impl FailOn {
+    fn action(self) -> Action {
+        match self {
+            Self::Warn => Action::Warn,
+            Self::Deny => Action::Deny,
+        }
+    }
+}
+
+/// How the result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs: one JSON object a line
+    Json,
+}
+
+/// By what images are judged.
+struct Basis<'b> {
+    policy: &'b Policy,
+    namespace: &'b str,
+    now: Timestamp,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Status, Failure> {
+    let map = args.map.load()?;
+    let basis = Basis {
+        policy: &map.policy,
+        namespace: &args.namespace,
+        now: args.map.now(),
+    };
+    let mut found = Vec::new();
+    for file in files::list(&args.filenames, args.recursive)? {
+        match files::read(&file) {
+            Ok(text) => manifest::read(&text, |document| {
+                basis.look(&file.name, &document, &mut found);
+            }),
+            Err(why) => found.push(Found::unreadable_file(&file.name, why)),
+        }
+    }
+    let totals = Totals::of(&found, args.fail_on.action());
+    let mut printer = Printer::default();
+    match args.output {
+        Format::Json => json::print(&found, &totals, &mut printer)?,
+        Format::Text => text::print(&found, &totals, &mut printer)?,
+    }
+    printer.finish(totals.status())
+}
+
+impl Basis<'_> {
+    /// Adds what is to be said about a document.
+    fn look(&self, file: &str, document: &Document<'_>, found: &mut Vec<Found>) {
+        let namespace = match document.namespace {
+            "" => self.namespace,
+            own => own,
+        };
+        let of_document = |namespace: &str, outcome| Found {
+            file: file.to_owned(),
+            at: document.at,
+            object: (!document.kind.is_empty()).then(|| Object {
+                kind: document.kind.to_owned(),
+                namespace: namespace.to_owned(),
+                name: document.name.to_owned(),
+            }),
+            outcome,
+        };
+        let unseen = |outcome| of_document(document.namespace, outcome);
+        let workload = match &document.content {
+            Content::Workload(workload) => workload,
+            Content::Skipped(why) => return found.push(unseen(Outcome::Skipped(*why))),
+            Content::Unreadable(why) => {
+                return found.push(unseen(Outcome::Unreadable(why.clone())));
+            }
+        };
+        let decision = self
+            .policy
+            .decide(workload.pod.images(), namespace, self.now);
+        let circumstances = Circumstances {
+            policy: self.policy,
+            namespace: Some(namespace),
+            now: self.now,
+        };
+        if decision.verdicts.is_empty() {
+            found.push(of_document(namespace, Outcome::NoImages));
+        }
+        found.extend(decision.verdicts.iter().map(|verdict| Found {
+            at: workload.place(verdict.field),
+            ..of_document(
+                namespace,
+                Outcome::Image(Box::new(image(&circumstances, verdict))),
+            )
+        }));
+    }
+}
+
+/// A verdict in words, those of the webhook.
+fn image(circumstances: &Circumstances<'_>, verdict: &Verdict<'_, '_>) -> Image {
+    let judgement = &verdict.judgement;
+    let message = match judgement.action {
+        Action::Deny => Some(circumstances.refusal(&[verdict])),
+        Action::Warn | Action::Audit => Some(circumstances.warning(verdict)),
+        Action::Allow => judgement
+            .ends_soon(circumstances.now)
+            .map(|_| circumstances.warning(verdict)),
+    };
+    let spelling =
+        verdict::unlike_the_entry(judgement).map(|key| message::spelling(judgement, &key));
+    Image {
+        text: judgement.image.to_owned(),
+        field: verdict.field.to_string(),
+        action: judgement.action,
+        entry: judgement.rule.name().map(str::to_owned),
+        rule: match judgement.rule {
+            Rule::Entry(..) => "entry",
+            Rule::Public(_) => "public",
+            Rule::Unknown(Unknown::NoEntry) => "unknown",
+            Rule::Unknown(Unknown::InvalidReference | Unknown::InvalidPort) => "invalid",
+            Rule::Exempt => "exempt",
+        },
+        secrets: judgement.pull_secrets.to_vec(),
+        message,
+        spelling,
+    }
+}

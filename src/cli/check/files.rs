@@ -1,0 +1,115 @@
+//! Which files are read, and their text.
+
+use crate::cli::Failure;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// The most bytes of one file: ten times what the API server takes of one object.
+const MOST_BYTES: u64 = 32 * 1024 * 1024;
+
+/// How deep directories are entered; only a fault lies deeper.
+const DEEPEST: usize = 64;
+
+/// A file that is to be read.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    /// None is standard input.
+    path: Option<PathBuf>,
+    /// As it was given, or as it lies in a directory that was given.
+    pub(super) name: String,
+}
+
+/// The files in the order they were named; those of a directory by name. As `kubectl
+/// apply -f` does, a directory gives its `.yaml`, `.yml` and `.json` files, and those
+/// inside its directories only when that is asked for.
+pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, Failure> {
+    let mut found = Vec::new();
+    for path in named {
+        if path == Path::new("-") {
+            found.push(Manifest {
+                path: None,
+                name: "-".to_owned(),
+            });
+            continue;
+        }
+        let unreadable = |error| {
+            let path = path.display();
+            Failure::input(format_args!("cannot read {path}: {error}"))
+        };
+        if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+            found.push(Manifest::at(path.clone()));
+            continue;
+        }
+        let before = found.len();
+        let depth = if recursive { DEEPEST } else { 0 };
+        directory(path, depth, &mut found).map_err(unreadable)?;
+        if found.len() == before {
+            let hint = if recursive {
+                ""
+            } else {
+                "; -R also looks into its directories"
+            };
+            return Err(Failure::input(format_args!(
+                "{} holds no file that ends in .yaml, .yml or .json{hint}",
+                path.display()
+            )));
+        }
+    }
+    Ok(found)
+}
+
+fn directory(at: &Path, depth: usize, found: &mut Vec<Manifest>) -> io::Result<()> {
+    let mut entries = fs::read_dir(at)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        // Of the entry itself: a link to a directory is not entered, so there is no circle.
+        if entry.file_type()?.is_dir() {
+            if let Some(depth) = depth.checked_sub(1) {
+                directory(&path, depth, found)?;
+            }
+        } else if matches!(
+            path.extension().and_then(OsStr::to_str),
+            Some("yaml" | "yml" | "json")
+        ) && !path.is_dir()
+        {
+            found.push(Manifest::at(path));
+        }
+    }
+    Ok(())
+}
+
+impl Manifest {
+    fn at(path: PathBuf) -> Self {
+        Self {
+            name: path.display().to_string(),
+            path: Some(path),
+        }
+    }
+}
+
+/// The text of a file, or why there is none.
+pub(super) fn read(manifest: &Manifest) -> Result<String, String> {
+    let bytes = match &manifest.path {
+        Some(path) => File::open(path).and_then(whole),
+        None => whole(io::stdin().lock()),
+    };
+    let bytes = bytes.map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err("is above 32 MiB; split it".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        format!(
+            "is no UTF-8 from byte {} on",
+            error.utf8_error().valid_up_to()
+        )
+    })
+}
+
+fn whole(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

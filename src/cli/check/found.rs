@@ -1,0 +1,141 @@
+//! What a check found: values that every form of the output is made from.
+
+use crate::cli::Status;
+use crate::manifest::{Place, Skip};
+use crate::policy::Action;
+use crate::text::{SHOWN, cut, visible};
+use serde::Serialize;
+
+/// Something to be said about a file.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) file: String,
+    pub(super) at: Place,
+    /// None where the document does not say what it is.
+    pub(super) object: Option<Object>,
+    pub(super) outcome: Outcome,
+}
+
+/// Which object.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    pub(super) kind: String,
+    /// Empty where it does not say and it does not matter.
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// What is to be said.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// An image was judged.
+    Image(Box<Image>),
+    /// A workload that names no image.
+    NoImages,
+    /// A document was not looked at.
+    Skipped(Skip),
+    /// A document or file could not be read.
+    Unreadable(String),
+}
+
+/// An image and its verdict.
+#[derive(Debug)]
+pub(super) struct Image {
+    pub(super) text: String,
+    /// From the object's root.
+    pub(super) field: String,
+    pub(super) action: Action,
+    /// The entry's name, or the pattern of `publicRegistries`.
+    pub(super) entry: Option<String>,
+    /// What kind of rule it was: `entry`, `public`, `unknown`, `invalid` or `exempt`.
+    pub(super) rule: &'static str,
+    pub(super) secrets: Vec<String>,
+    /// In the webhook's words; none for an image that is fine.
+    pub(super) message: Option<String>,
+    /// Why the kubelet would not use the secrets, though the map says so.
+    pub(super) spelling: Option<String>,
+}
+
+impl Found {
+    pub(super) fn unreadable_file(file: &str, why: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            at: Place {
+                line: 1,
+                column: 1,
+                end_column: None,
+            },
+            object: None,
+            outcome: Outcome::Unreadable(why),
+        }
+    }
+
+    /// `Deployment shop/web`, safe to show.
+    pub(super) fn object(&self) -> Option<String> {
+        let Object {
+            kind,
+            namespace,
+            name,
+        } = self.object.as_ref()?;
+        let shown = |text: &str| cut(visible(text), SHOWN);
+        let namespace = match shown(namespace) {
+            namespace if namespace.is_empty() => namespace,
+            namespace => namespace + "/",
+        };
+        Some(format!("{} {namespace}{}", shown(kind), shown(name)))
+    }
+
+    /// `file:line:column`, safe to show.
+    pub(super) fn place(&self) -> String {
+        let Place { line, column, .. } = self.at;
+        format!("{}:{line}:{column}", visible(&self.file))
+    }
+}
+
+/// The sums.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Totals {
+    pub(super) images: usize,
+    pub(super) denied: usize,
+    pub(super) warned: usize,
+    pub(super) recorded: usize,
+    pub(super) skipped: usize,
+    pub(super) unreadable: usize,
+    /// How many images are failures.
+    pub(super) failures: usize,
+}
+
+impl Totals {
+    pub(super) fn of(found: &[Found], fail_on: Action) -> Self {
+        let mut totals = Self::default();
+        for found in found {
+            match &found.outcome {
+                Outcome::Image(image) => {
+                    totals.images += 1;
+                    totals.failures += usize::from(image.action >= fail_on);
+                    match image.action {
+                        Action::Deny => totals.denied += 1,
+                        Action::Warn => totals.warned += 1,
+                        Action::Audit => totals.recorded += 1,
+                        Action::Allow => {}
+                    }
+                }
+                Outcome::NoImages => {}
+                Outcome::Skipped(_) => totals.skipped += 1,
+                Outcome::Unreadable(_) => totals.unreadable += 1,
+            }
+        }
+        totals
+    }
+
+    /// What could not be read may hide anything, so it comes first.
+    pub(super) fn status(&self) -> Status {
+        if self.unreadable > 0 {
+            Status::Input
+        } else if self.failures > 0 {
+            Status::Findings
+        } else {
+            Status::Fine
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The result for programs: one JSON object a line. The keys are a promise to scripts.
+
+use super::found::{Found, Image, Outcome, Totals};
+use crate::cli::Failure;
+use crate::cli::output::Printer;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Line<'f> {
+    /// `image`, `skipped` or `error`.
+    r#type: &'static str,
+    file: &'f str,
+    #[serde(flatten)]
+    at: At,
+    kind: Option<&'f str>,
+    namespace: Option<&'f str>,
+    name: Option<&'f str>,
+    #[serde(flatten)]
+    what: What<'f>,
+}
+
+#[derive(Serialize)]
+struct At {
+    line: usize,
+    column: usize,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What<'f> {
+    Image(ImageKeys<'f>),
+    Skipped {
+        skipped: &'static str,
+        message: String,
+    },
+    Unreadable {
+        message: &'f str,
+    },
+}
+
+#[derive(Serialize)]
+struct ImageKeys<'f> {
+    image: &'f str,
+    field: &'f str,
+    action: &'static str,
+    rule: &'static str,
+    /// The entry's name, the pattern for publicRegistries, null for none.
+    entry: Option<&'f str>,
+    secrets: &'f [String],
+    message: Option<&'f str>,
+    spelling: Option<&'f str>,
+}
+
+#[derive(Serialize)]
+struct Summary<'t> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    totals: &'t Totals,
+}
+
+/// A line for each image, each document that was skipped and each that could not be
+/// read, and one with the sums.
+pub(super) fn print(
+    found: &[Found],
+    totals: &Totals,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    for found in found {
+        let (r#type, what) = match &found.outcome {
+            Outcome::NoImages => continue,
+            Outcome::Image(image) => ("image", What::Image(keys(image))),
+            Outcome::Skipped(why) => {
+                let (skipped, message) = (why.as_str(), why.to_string());
+                ("skipped", What::Skipped { skipped, message })
+            }
+            Outcome::Unreadable(message) => ("error", What::Unreadable { message }),
+        };
+        let object = found.object.as_ref();
+        printer.json(&Line {
+            r#type,
+            file: &found.file,
+            at: At {
+                line: found.at.line,
+                column: found.at.column,
+            },
+            kind: object.map(|object| object.kind.as_str()),
+            namespace: object
+                .map(|object| object.namespace.as_str())
+                .filter(|namespace| !namespace.is_empty()),
+            name: object.map(|object| object.name.as_str()),
+            what,
+        })?;
+    }
+    printer.json(&Summary {
+        r#type: "summary",
+        totals,
+    })
+}
+
+fn keys(image: &Image) -> ImageKeys<'_> {
+    ImageKeys {
+        image: &image.text,
+        field: &image.field,
+        action: image.action.as_str(),
+        rule: image.rule,
+        entry: image.entry.as_deref(),
+        secrets: &image.secrets,
+        message: image.message.as_deref(),
+        spelling: image.spelling.as_deref(),
+    }
+}

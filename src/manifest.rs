@@ -1,0 +1,255 @@
+//! Kubernetes manifests: the text of a file → its documents, and of each the pod that
+//! it leads to, with the place of every image.
+//!
+//! YAML or JSON, several documents, Lists. A document that cannot be read is told as
+//! such and the others are read all the same. Whatever is not looked at says why, so
+//! that nobody takes "not looked at" for "allowed". Pure; reads no file, knows no map.
+
+use crate::admission::pod::Pod;
+use crate::admission::workload::Kind;
+use crate::policy::Field;
+use crate::yaml::{self, Node, Value};
+use serde::de::DeserializeSeed;
+use std::fmt::{self, Display, Formatter};
+
+mod split;
+
+use split::Piece;
+
+/// How deep lists and maps may lie in each other. The schemas of custom resources, the
+/// deepest there is, stay below half of it.
+const DEPTH: usize = 128;
+
+/// A place in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// Characters, from 1.
+    pub column: usize,
+    /// The first column behind it, where it ends on the same line.
+    pub end_column: Option<usize>,
+}
+
+/// A document of a manifest, or an element of its List.
+#[derive(Debug)]
+pub struct Document<'d> {
+    /// Where it begins.
+    pub at: Place,
+    /// Its `kind`; empty where it has none.
+    pub kind: &'d str,
+    /// `metadata.namespace`; empty where it has none.
+    pub namespace: &'d str,
+    /// `metadata.name` or `metadata.generateName`; empty where it has neither.
+    pub name: &'d str,
+    /// What came of it.
+    pub content: Content<'d>,
+}
+
+/// What came of a document.
+#[derive(Debug)]
+pub enum Content<'d> {
+    /// It leads to pods.
+    Workload(Box<Workload<'d>>),
+    /// It was not looked at.
+    Skipped(Skip),
+    /// It cannot be read.
+    Unreadable(String),
+}
+
+/// The pod in a document.
+#[derive(Debug)]
+pub struct Workload<'d> {
+    /// The pod, with fields named from the document's root.
+    pub pod: Pod<'d>,
+    root: &'d Node<'d>,
+    piece: &'d Piece<'d>,
+}
+
+/// Why a document was not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// Nothing is written there.
+    Empty,
+    /// No object of Kubernetes, the values of a chart for instance.
+    NoObject,
+    /// An object of Kubernetes that leads to no pods.
+    NoPods,
+    /// A kind that Kubernetes itself does not know.
+    Custom,
+    /// What `kubectl kustomize` reads.
+    Kustomization,
+    /// A template that cannot be read before it is rendered.
+    Template,
+}
+
+impl Skip {
+    /// A word for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::NoObject => "no-object",
+            Self::NoPods => "no-pods",
+            Self::Custom => "custom-resource",
+            Self::Kustomization => "kustomization",
+            Self::Template => "template",
+        }
+    }
+}
+
+impl Display for Skip {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty",
+            Self::NoObject => "no object of Kubernetes: it lacks apiVersion or kind",
+            Self::NoPods => "it makes no pods",
+            Self::Custom => {
+                "a custom resource; the pods that it leads to are judged when they are made"
+            }
+            Self::Kustomization => "a Kustomization; check what `kubectl kustomize` prints",
+            Self::Template => "a template that is not rendered; check what `helm template` prints",
+        })
+    }
+}
+
+impl Workload<'_> {
+    /// Where an image of the pod stands.
+    #[must_use]
+    pub fn place(&self, field: Field) -> Place {
+        let node = self.root.at_path(&field.to_string());
+        self.piece.place(node.unwrap_or(self.root).at)
+    }
+}
+
+/// Reads a manifest, a document at a time, in the file's order.
+pub fn read(text: &str, mut each: impl FnMut(Document<'_>)) {
+    for piece in split::pieces(text) {
+        piece.read(&mut each);
+    }
+}
+
+impl Piece<'_> {
+    fn read(&self, each: &mut impl FnMut(Document<'_>)) {
+        match yaml::documents(self.text, DEPTH) {
+            Ok(nodes) if nodes.is_empty() => each(self.bare(Content::Skipped(Skip::Empty))),
+            Ok(nodes) => {
+                for node in &nodes {
+                    self.object(node, Inherited::default(), each);
+                }
+            }
+            Err(_) if self.is_template() => each(self.bare(Content::Skipped(Skip::Template))),
+            Err(error) => each(Document {
+                at: self.place(error.at),
+                ..self.bare(Content::Unreadable(error.message))
+            }),
+        }
+    }
+
+    /// A document of which nothing is known.
+    fn bare<'d>(&self, content: Content<'d>) -> Document<'d> {
+        Document {
+            at: self.place(yaml::Span::beginning()),
+            kind: "",
+            namespace: "",
+            name: "",
+            content,
+        }
+    }
+
+    /// What a chart or the like makes a manifest from.
+    fn is_template(&self) -> bool {
+        self.text.contains("{{")
+    }
+
+    fn object<'d>(
+        &'d self,
+        root: &'d Node<'d>,
+        inherited: Inherited<'d>,
+        each: &mut impl FnMut(Document<'_>),
+    ) {
+        let said = |key| root.get(key).and_then(Node::text).unwrap_or_default();
+        let (mut api_version, mut kind) = (said("apiVersion"), said("kind"));
+        if api_version.is_empty() && kind.is_empty() {
+            (api_version, kind) = (inherited.api_version, inherited.kind);
+        }
+        // As `kubectl` tells a list (apimachinery, `unstructured`): by its `items`.
+        if let (Some(of), Some(items)) = (kind.strip_suffix("List"), root.get("items"))
+            && let Some(items) = items.elements()
+        {
+            let inherited = Inherited {
+                // `PodList` says what its elements are, `List` does not.
+                api_version: if of.is_empty() { "" } else { api_version },
+                kind: of,
+            };
+            for item in items {
+                self.object(item, inherited, each);
+            }
+            return;
+        }
+        let metadata = |key| {
+            let value = root.get("metadata").and_then(|metadata| metadata.get(key));
+            value.and_then(Node::text).unwrap_or_default()
+        };
+        let name = match metadata("name") {
+            "" => metadata("generateName"),
+            name => name,
+        };
+        let mut at = self.place(root.at);
+        let content = match Kind::of_object(api_version, kind) {
+            _ if api_version.is_empty() || kind.is_empty() => {
+                Content::Skipped(self.no_object(root))
+            }
+            None => Content::Skipped(skip(api_version, kind)),
+            Some(known) => match known.deserialize(root) {
+                Ok(pod) => Content::Workload(Box::new(Workload {
+                    pod: pod.unwrap_or_default(),
+                    root,
+                    piece: self,
+                })),
+                Err(_) if self.is_template() => Content::Skipped(Skip::Template),
+                Err(error) => {
+                    at = self.place(error.at.unwrap_or(root.at));
+                    Content::Unreadable(error.message)
+                }
+            },
+        };
+        each(Document {
+            at,
+            kind,
+            namespace: metadata("namespace"),
+            name,
+            content,
+        });
+    }
+
+    fn no_object(&self, root: &Node<'_>) -> Skip {
+        if self.is_template() {
+            Skip::Template
+        } else if root.value == Value::Null {
+            Skip::Empty
+        } else {
+            Skip::NoObject
+        }
+    }
+}
+
+/// What an element of a typed list does not say itself.
+#[derive(Clone, Copy, Default)]
+struct Inherited<'d> {
+    api_version: &'d str,
+    kind: &'d str,
+}
+
+/// Why an object that is no workload was not looked at.
+fn skip(api_version: &str, kind: &str) -> Skip {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if kind == "Kustomization" && group == "kustomize.config.k8s.io" {
+        Skip::Kustomization
+    // The groups of Kubernetes have no dot, or end so (KEP-1111 keeps it for them).
+    } else if group.contains('.') && !group.ends_with(".k8s.io") {
+        Skip::Custom
+    } else {
+        Skip::NoPods
+    }
+}

@@ -1,0 +1,412 @@
+//! `check`: manifests of every shape, their places, what is skipped, what is an error.
+//! The forms of its output are in `check/forms.rs`.
+
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+mod forms;
+
+const MAP: &str = "examples/registry-map.yaml";
+const AT: &str = "2026-11-20";
+
+/// Runs `check` on what is given to its standard input.
+fn check(more: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pullpass"))
+        .args(["check", "--config", MAP, "--at", AT])
+        .args(more)
+        .env_remove("PULLPASS_CONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // From another thread: a program that reads no input must not block the test.
+    let writer = std::thread::spawn(move || {
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// The JSON lines about a manifest, without the sum, and the exit code.
+fn lines(more: &[&str], manifest: &str) -> (Vec<Value>, i32) {
+    let output = check(
+        &[&["-f", "-", "-o", "json"], more].concat(),
+        manifest.as_bytes(),
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.pop().unwrap()["type"], "summary", "{text}");
+    (lines, output.status.code().unwrap())
+}
+
+/// `type line:column field or reason`, a line for a line.
+fn told(more: &[&str], manifest: &str) -> String {
+    let (lines, _) = lines(more, manifest);
+    let mut told = String::new();
+    for line in lines {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let what = match &*text("type") {
+            "image" => format!("{} {} {}", text("field"), text("image"), text("action")),
+            "skipped" => format!("{} {}", text("kind"), text("skipped")),
+            _ => text("message"),
+        };
+        let (kind, at, column) = (text("type"), &line["line"], &line["column"]);
+        writeln!(told, "{kind} {at}:{column} {what}").unwrap();
+    }
+    told
+}
+
+const DEPLOYMENT: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    spec:
+      initContainers:
+      - name: init
+        image: 'unknown.example/init:1'
+      containers:
+      - {name: web, image: registry.corp.example/shop/web:1}
+      - image: nginx
+      volumes:
+      - image: {reference: evil/data}
+";
+
+#[test]
+fn every_image_is_told_with_its_field_and_its_place() {
+    assert_eq!(
+        told(&[], DEPLOYMENT),
+        "\
+image 11:28 spec.template.spec.containers[0].image registry.corp.example/shop/web:1 allow
+image 12:16 spec.template.spec.containers[1].image nginx allow
+image 9:16 spec.template.spec.initContainers[0].image unknown.example/init:1 deny
+image 14:28 spec.template.spec.volumes[0].image.reference evil/data deny
+"
+    );
+    let (lines, code) = lines(&[], DEPLOYMENT);
+    assert_eq!(code, 1);
+    assert_eq!(lines[0]["secrets"], serde_json::json!(["corp-pull"]));
+    assert_eq!(lines[0]["entry"], "corp");
+    assert_eq!(lines[2]["rule"], "unknown");
+    assert_eq!(
+        (&lines[0]["kind"], &lines[0]["namespace"], &lines[0]["name"]),
+        (&"Deployment".into(), &"shop".into(), &"web".into())
+    );
+}
+
+#[test]
+fn every_kind_is_looked_into() {
+    let templated = "spec: {template: {spec: {containers: [{image: evil/x}]}}}";
+    let cron = format!("spec: {{jobTemplate: {{{templated}}}}}");
+    let kinds = [
+        ("v1", "Pod", "spec: {containers: [{image: evil/x}]}", ""),
+        (
+            "v1",
+            "PodTemplate",
+            &templated[7..templated.len() - 1],
+            "template.",
+        ),
+        ("v1", "ReplicationController", templated, "spec.template."),
+        ("apps/v1", "Deployment", templated, "spec.template."),
+        ("apps/v1", "StatefulSet", templated, "spec.template."),
+        ("apps/v1", "DaemonSet", templated, "spec.template."),
+        ("apps/v1", "ReplicaSet", templated, "spec.template."),
+        ("batch/v1", "Job", templated, "spec.template."),
+        (
+            "batch/v1",
+            "CronJob",
+            &cron,
+            "spec.jobTemplate.spec.template.",
+        ),
+    ];
+    let mut list = String::from("apiVersion: v1\nkind: List\nitems:\n");
+    for (api_version, kind, body, path) in kinds {
+        let document = format!("apiVersion: {api_version}\nkind: {kind}\n{body}\n");
+        let (lines, _) = lines(&[], &document);
+        assert_eq!(lines.len(), 1, "{kind}");
+        assert_eq!(lines[0]["field"], format!("{path}spec.containers[0].image"));
+        assert_eq!(lines[0]["line"], 3);
+        writeln!(
+            list,
+            "- {{apiVersion: {api_version}, kind: {kind}, {body}}}"
+        )
+        .unwrap();
+    }
+    let (lines, _) = lines(&[], &list);
+    let places: Vec<_> = lines
+        .iter()
+        .map(|line| line["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(places, (4..13).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_not_looked_at_says_why() {
+    let manifest = "\
+# only a comment, before the first
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+---
+# nothing
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+spec: {template: {spec: {containers: [{image: evil/x}]}}}
+---
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+---
+replicas: 3
+---
+- a list
+---
+{{- if .Values.web }}
+apiVersion: v1
+kind: Pod
+{{- end }}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec: {containers: [{image: {{ .Values.image }}}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+";
+    assert_eq!(
+        told(&[], manifest),
+        "\
+skipped 3:1 Service no-pods
+skipped 6:1  empty
+skipped 9:1 Rollout custom-resource
+skipped 13:1 Kustomization kustomization
+skipped 16:1  no-object
+skipped 18:1  no-object
+skipped 19:1  template
+skipped 25:1 Pod template
+skipped 30:1 Ingress no-pods
+"
+    );
+    assert_eq!(lines(&[], manifest).1, 0);
+    assert_eq!(told(&[], ""), "skipped 1:1  empty\n");
+}
+
+#[test]
+fn what_cannot_be_read_is_an_error_and_takes_nothing_with_it() {
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+spec: {containers: [{image: evil/a}]}
+---
+apiVersion: v1
+kind: Pod
+spec: [
+---
+apiVersion: v1
+kind: Pod
+spec:
+  containers:
+  - image: 7
+---
+apiVersion: v1
+kind: Pod
+spec:
+  containers:
+  - {image: a, image: b}
+---
+apiVersion: v1
+kind: Pod
+spec: {containers: [{image: evil/b}]}
+";
+    let (lines, code) = lines(&[], manifest);
+    assert_eq!(code, 2);
+    let shown: Vec<_> = lines
+        .iter()
+        .map(|line| format!("{} {}:{}", line["type"], line["line"], line["column"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "\"image\" 3:29",
+            "\"error\" 7:7",
+            "\"error\" 13:12",
+            "\"error\" 19:5",
+            "\"image\" 23:29"
+        ]
+    );
+    assert_eq!(
+        lines[2]["message"],
+        "invalid type: a number, expected a string"
+    );
+    assert_eq!(lines[3]["message"], "duplicate field `image`");
+}
+
+#[test]
+fn json_is_read_one_value_after_the_other() {
+    let pod = |image: &str| {
+        format!(
+            r#"{{"apiVersion":"v1","kind":"Pod","spec":{{"containers":[{{"image":"{image}"}}]}}}}"#
+        )
+    };
+    let text = format!("{}{}\n  {}\n", pod("evil/a"), pod("evil/b"), pod("evil/c"));
+    let column = pod("").find(r#""""#).unwrap() + 1;
+    let second = column + pod("evil/a").len();
+    let third = column + 2;
+    assert_eq!(
+        told(&[], &text),
+        format!(
+            "\
+image 1:{column} spec.containers[0].image evil/a deny
+image 1:{second} spec.containers[0].image evil/b deny
+image 2:{third} spec.containers[0].image evil/c deny
+"
+        )
+    );
+    let list = format!(
+        r#"{{"kind":"PodList","apiVersion":"v1","items":[{{"spec":{{"containers":[{{"image":"evil/d"}}]}}}},{}]}}"#,
+        pod("nginx")
+    );
+    let (lines, _) = lines(&[], &list);
+    assert_eq!(lines[0]["image"], "evil/d");
+    assert_eq!(lines[1]["image"], "nginx");
+}
+
+#[test]
+fn anchors_and_merges_are_resolved_and_bombs_are_not() {
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {annotations: {x: &image evil/x}}
+spec:
+  containers:
+  - &first
+    name: a
+    image: *image
+  - <<: *first
+    name: b
+  - {<<: *first, image: nginx}
+";
+    assert_eq!(
+        told(&[], manifest),
+        "\
+image 8:12 spec.containers[0].image evil/x deny
+image 9:9 spec.containers[1].image evil/x deny
+image 11:25 spec.containers[2].image nginx allow
+"
+    );
+    let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
+    for (name, of) in ["b", "c", "d", "e", "f", "g"]
+        .iter()
+        .zip(["a", "b", "c", "d", "e", "f"])
+    {
+        let ten = vec![format!("*{of}"); 10].join(", ");
+        writeln!(bomb, "{name}: &{name} [{ten}]").unwrap();
+    }
+    for hostile in [
+        bomb,
+        "[".repeat(100_000),
+        "{a: ".repeat(100_000),
+        "- ".repeat(100_000),
+    ] {
+        let (lines, code) = lines(&[], &hostile);
+        assert_eq!((lines[0]["type"].as_str(), code), (Some("error"), 2));
+    }
+}
+
+#[test]
+fn the_deepest_that_is_read_needs_no_more_stack_than_there_is() {
+    let deep = format!("a: {}{}", "[".repeat(120), "]".repeat(120));
+    assert_eq!(told(&[], &deep), "skipped 1:1  no-object\n");
+}
+
+#[test]
+fn the_namespace_is_the_documents_own_or_the_one_named() {
+    let sandboxed = |namespace: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p{namespace}}}\nspec: {{containers: [{{image: unknown.example/x}}]}}\n"
+        )
+    };
+    let action = |more: &[&str], manifest: &str| {
+        let (lines, code) = lines(more, manifest);
+        (lines[0]["action"].as_str().unwrap().to_owned(), code)
+    };
+    let own = sandboxed(", namespace: sandbox-1");
+    assert_eq!(action(&[], &sandboxed("")), ("deny".into(), 1));
+    assert_eq!(
+        action(&["-n", "sandbox-1"], &sandboxed("")),
+        ("warn".into(), 0)
+    );
+    assert_eq!(action(&["-n", "shop"], &own), ("warn".into(), 0));
+    assert_eq!(action(&["--fail-on", "warn"], &own), ("warn".into(), 1));
+    let exempt = sandboxed(", namespace: kube-system");
+    assert_eq!(action(&["--fail-on", "warn"], &exempt), ("allow".into(), 0));
+}
+
+#[test]
+fn directories_are_read_in_order_and_only_as_deep_as_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, image: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let pod =
+            format!("apiVersion: v1\nkind: Pod\nspec: {{containers: [{{image: {image}}}]}}\n");
+        std::fs::write(path, pod).unwrap();
+    };
+    write("b.yml", "b");
+    write("a.yaml", "a");
+    write("c.json", "c");
+    write("README.md", "no");
+    write("more/deep/d.yaml", "d");
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("circle")).unwrap();
+    let images = |more: &[&str], path: &Path| {
+        let path = path.to_str().unwrap();
+        let output = check(&[&["-o", "json", "-f", path], more].concat(), b"");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let images = lines.filter_map(|line| Some(line["image"].as_str()?.to_owned()));
+        (
+            images.collect::<Vec<_>>().join(" "),
+            output.status.code().unwrap(),
+        )
+    };
+    assert_eq!(images(&[], folder.path()), ("a b c".into(), 0));
+    assert_eq!(images(&["-R"], folder.path()), ("a b c d".into(), 0));
+    assert_eq!(images(&[], &folder.path().join("more")), (String::new(), 2));
+    assert_eq!(
+        images(&["-R"], &folder.path().join("more")),
+        ("d".into(), 0)
+    );
+    assert_eq!(
+        images(&[], &folder.path().join("missing")),
+        (String::new(), 2)
+    );
+    std::fs::write(folder.path().join("a.yaml"), b"\xff").unwrap();
+    assert_eq!(images(&[], folder.path()), ("b c".into(), 2));
+}
+
+#[test]
+fn without_a_map_there_is_no_verdict() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
+        .args(["check", "-f", "-"])
+        .env_remove("PULLPASS_CONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no registry map is named"));
+}

@@ -1,0 +1,238 @@
+//! `/validate-workloads`: what a workload's author is told of its pods, from bytes to
+//! bytes. What the real API server sends is in `tests/apiserver/workloads.rs`.
+
+use crate::admission::{POLICY, now};
+use pullpass::admission::workload::Kind;
+use pullpass::admission::{self, Basis, Endpoint, Outcome, Severity};
+use serde_json::{Value, json};
+
+/// The kinds that make pods, with the pointer to the pod in them and their resource.
+const WORKLOADS: [(Kind, &str, &str, &str); 7] = [
+    (Kind::Deployment, "/spec/template", "apps", "deployments"),
+    (Kind::StatefulSet, "/spec/template", "apps", "statefulsets"),
+    (Kind::DaemonSet, "/spec/template", "apps", "daemonsets"),
+    (Kind::ReplicaSet, "/spec/template", "apps", "replicasets"),
+    (
+        Kind::ReplicationController,
+        "/spec/template",
+        "",
+        "replicationcontrollers",
+    ),
+    (Kind::Job, "/spec/template", "batch", "jobs"),
+    (
+        Kind::CronJob,
+        "/spec/jobTemplate/spec/template",
+        "batch",
+        "cronjobs",
+    ),
+];
+
+/// An object with a pod of these images at the pointer.
+fn object(pointer: &str, images: &[&str]) -> Value {
+    let containers: Vec<_> = images.iter().map(|image| json!({"image": image})).collect();
+    let mut object = json!({"spec": {"containers": containers}});
+    for key in pointer
+        .split('/')
+        .skip(1)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        object = json!({ key: object });
+    }
+    object["metadata"] = json!({"name": "web"});
+    object
+}
+
+fn review(group: &str, resource: &str, object: &Value, old: &Value) -> Value {
+    let operation = if old.is_null() { "CREATE" } else { "UPDATE" };
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "5a1d6d0c",
+            "resource": {"group": group, "version": "v1", "resource": resource},
+            "name": "web",
+            "namespace": "shop",
+            "operation": operation,
+            "userInfo": {"username": "jane"},
+            "object": object,
+            "oldObject": old,
+        }
+    })
+}
+
+fn deployment(images: &[&str]) -> Value {
+    object("/spec/template", images)
+}
+
+fn answer(severity: Severity, review: &Value) -> (Value, Outcome) {
+    let basis = Basis {
+        policy: &POLICY,
+        now: now(),
+    };
+    let body = review.to_string();
+    let endpoint = Endpoint::Workloads(severity);
+    let answer = admission::review(&basis, endpoint, body.as_bytes()).unwrap();
+    assert!(answer.report.tallies.is_empty(), "the pods count");
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = body["response"].clone();
+    assert!(response.get("patch").is_none(), "{response}");
+    (response, answer.report.outcome)
+}
+
+fn warnings(review: &Value) -> Vec<String> {
+    let (response, _) = answer(Severity::Warn, review);
+    assert_eq!(response["allowed"], true, "{response}");
+    let warnings = response["warnings"].as_array().cloned().unwrap_or_default();
+    warnings
+        .iter()
+        .map(|warning| warning.as_str().unwrap().to_owned())
+        .collect()
+}
+
+const UNKNOWN: &str = "nowhere.example/tool:1";
+
+#[test]
+fn each_kind_is_told_what_its_pods_will_meet() {
+    for (kind, pointer, group, resource) in WORKLOADS {
+        let object = object(pointer, &["registry.corp.example/web", UNKNOWN]);
+        let review = review(group, resource, &object, &Value::Null);
+        let field = format!("{}spec.containers[1].image", kind.path_to_pod());
+        let words = format!("image \"{UNKNOWN}\" ({field}) is not allowed: no entry for host");
+        let (response, outcome) = answer(Severity::Warn, &review);
+        let warning = response["warnings"][0].as_str().unwrap();
+        assert!(
+            warning.starts_with(&format!("its pods will be refused: {words}")),
+            "{resource}: {warning}"
+        );
+        assert_eq!(response["warnings"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            (response["allowed"].as_bool(), outcome),
+            (Some(true), Outcome::Warned)
+        );
+        assert_eq!(response["auditAnnotations"]["decision"], "deny");
+
+        let (response, outcome) = answer(Severity::Deny, &review);
+        assert_eq!(
+            (response["allowed"].as_bool(), outcome),
+            (Some(false), Outcome::Refused)
+        );
+        assert_eq!(response["status"]["code"], 403);
+        assert_eq!(response["status"]["reason"], "Forbidden");
+        let message = response["status"]["message"].as_str().unwrap();
+        assert!(message.starts_with(&words), "{resource}: {message}");
+    }
+}
+
+#[test]
+fn only_images_that_the_old_template_lacks_are_judged() {
+    for (_, pointer, group, resource) in WORKLOADS {
+        let old = object(pointer, &[UNKNOWN]);
+        let mut scaled = old.clone();
+        scaled["spec"]["replicas"] = json!(3);
+        assert!(warnings(&review(group, resource, &scaled, &old)).is_empty());
+        let more = object(pointer, &["docker.io/evil/miner", UNKNOWN]);
+        let said = warnings(&review(group, resource, &more, &old));
+        assert_eq!(said.len(), 1, "{resource}: {said:?}");
+        assert!(said[0].contains("evil/miner"));
+    }
+}
+
+#[test]
+fn what_people_need_not_hear_is_not_said() {
+    let bad = deployment(&[UNKNOWN]);
+    let with = |key: &str, value: Value| {
+        let mut object = bad.clone();
+        object["metadata"][key] = value;
+        object
+    };
+    let owner = |controller: Value| json!([{"kind": "Deployment", "name": "web", "controller": controller}]);
+    let said =
+        |object: &Value, old: &Value| warnings(&review("apps", "replicasets", object, old)).len();
+    assert_eq!(said(&bad, &Value::Null), 1);
+    assert_eq!(
+        said(&with("ownerReferences", owner(json!(true))), &Value::Null),
+        0
+    );
+    assert_eq!(
+        said(&with("ownerReferences", owner(json!(false))), &Value::Null),
+        1
+    );
+    assert_eq!(
+        said(&with("ownerReferences", owner(Value::Null)), &Value::Null),
+        1
+    );
+    let going = with("deletionTimestamp", json!("2026-11-20T00:00:00Z"));
+    assert_eq!(said(&deployment(&["nowhere.example/other"]), &going), 0);
+    for (field, value) in [
+        ("subResource", json!("status")),
+        ("subResource", json!("scale")),
+        ("operation", json!("DELETE")),
+        ("namespace", json!("kube-system")),
+    ] {
+        let mut review = review("apps", "deployments", &bad, &Value::Null);
+        review["request"][field] = value;
+        assert!(warnings(&review).is_empty(), "{field}");
+    }
+    // Neither of the other endpoints has a word to say about a workload.
+    let review = review("apps", "deployments", &bad, &Value::Null).to_string();
+    let basis = Basis {
+        policy: &POLICY,
+        now: now(),
+    };
+    for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
+        let answer = admission::review(&basis, endpoint, review.as_bytes()).unwrap();
+        assert_eq!(answer.report.outcome, Outcome::Untouched);
+    }
+}
+
+#[test]
+fn a_pod_is_no_workload() {
+    let pod = json!({"spec": {"containers": [{"image": UNKNOWN}]}});
+    assert!(warnings(&review("", "pods", &pod, &Value::Null)).is_empty());
+    assert!(
+        warnings(&review(
+            "example.dev",
+            "deployments",
+            &deployment(&[UNKNOWN]),
+            &Value::Null
+        ))
+        .is_empty()
+    );
+}
+
+#[test]
+fn missing_secrets_are_not_missed_and_spellings_are() {
+    let fine = deployment(&["registry.corp.example/web"]);
+    assert!(warnings(&review("apps", "deployments", &fine, &Value::Null)).is_empty());
+    let spelt = deployment(&["REGISTRY.corp.example/web"]);
+    let said = warnings(&review("apps", "deployments", &spelt, &Value::Null));
+    assert!(said[0].contains("letter by letter"), "{said:?}");
+    assert_eq!(said.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_read_is_a_fault() {
+    let basis = Basis {
+        policy: &POLICY,
+        now: now(),
+    };
+    for object in [
+        json!({"spec": []}),
+        json!({"spec": {"template": "x"}}),
+        json!({"spec": {"template": {"spec": {"containers": [{"image": 7}]}}}}),
+        json!([]),
+        Value::Null,
+    ] {
+        let review = review("apps", "deployments", &object, &Value::Null).to_string();
+        for severity in [Severity::Warn, Severity::Deny] {
+            let answer =
+                admission::review(&basis, Endpoint::Workloads(severity), review.as_bytes());
+            assert!(
+                matches!(answer, Err(admission::Fault::BadReview(_))),
+                "{object}"
+            );
+        }
+    }
+}
