@@ -124,8 +124,12 @@ pub struct Limits {
     pub max_age: Duration,
     /// How often files are looked at for changes.
     pub poll_interval: Duration,
-    /// How long connections are still accepted once the process is to end: until the
-    /// last API server has learnt that this replica is not ready.
+    /// How long connections are still accepted, and idle ones kept, once the process is
+    /// to end: until the last API server has learnt that this replica is not ready, and
+    /// has used up its idle connections. Go keeps them by the Service's name, not by
+    /// replica, and sends on them whoever is ready; a POST that crosses with the end of
+    /// its connection is lost, because Go does not repeat it (`net/http`
+    /// `shouldRetryRequest`). So the fewer are left the better.
     pub shutdown_delay: Duration,
     /// How long requests may then take to end.
     pub drain_timeout: Duration,
@@ -143,8 +147,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_mins(2),
             max_age: Duration::from_mins(10),
             poll_interval: Duration::from_secs(1),
-            shutdown_delay: Duration::from_secs(5),
-            drain_timeout: Duration::from_secs(25),
+            shutdown_delay: Duration::from_secs(15),
+            drain_timeout: Duration::from_secs(20),
         }
     }
 }

@@ -91,10 +91,10 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value = "256Mi", value_parser = parse_bytes)]
     body_memory: usize,
     /// How long connections are still accepted after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = duration)]
     shutdown_delay: Duration,
     /// How long requests may then take to end
-    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
     drain_timeout: Duration,
 }
 
