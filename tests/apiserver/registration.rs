@@ -162,9 +162,10 @@ impl Hook<'_> {
 /// The conditions under which the chart has a webhook asked, as Helm renders them.
 pub(crate) fn conditions_of_chart(stage: Stage) -> Value {
     let rendered = include_str!("../chart/golden.yaml");
-    let kind = format!("\nkind: {}\n", stage.kind());
+    // Of one kind there are several objects, each with a webhook of its own.
+    let webhook = format!("- name: {}.pullpass.dev\n", stage.word());
     let mut documents = rendered.split("\n---\n");
-    let document = documents.find(|text| text.contains(&kind)).unwrap();
+    let document = documents.find(|text| text.contains(&webhook)).unwrap();
     let object: Value = serde_saphyr::from_str(document).unwrap();
     let conditions = object["webhooks"][0]["matchConditions"].clone();
     assert!(conditions.is_array(), "{document}");
