@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::{
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
 use pullpass::admission::{self, Basis, Endpoint, Fault, Outcome};
-use pullpass::policy::Policy;
 use pullpass::policy::config::{self, Options, SourceFile};
+use pullpass::policy::{Namespace, Policy};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -42,7 +42,11 @@ fn basis() -> Basis<'static> {
 }
 
 fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
-    Basis { policy, now }
+    Basis {
+        policy,
+        now,
+        namespaces: None,
+    }
 }
 
 fn answer_at(endpoint: Endpoint, review: &[u8], now: Timestamp) -> Result<(Value, Outcome), Fault> {
@@ -614,7 +618,9 @@ fn an_exempt_namespace_is_exempt_for_every_caller() {
             "registry.corp.example/a",
             "not valid",
         ] {
-            let judgement = POLICY.judge(image, Some(namespace), now());
+            let judgement = POLICY
+                .judge(image, Some(Namespace::named(namespace)), now())
+                .unwrap();
             assert_eq!(judgement.action, pullpass::policy::Action::Allow);
             assert!(judgement.pull_secrets.is_empty());
         }

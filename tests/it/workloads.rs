@@ -70,6 +70,7 @@ fn answer(severity: Severity, review: &Value) -> (Value, Outcome) {
     let basis = Basis {
         policy: &POLICY,
         now: now(),
+        namespaces: None,
     };
     let body = review.to_string();
     let endpoint = Endpoint::Workloads(severity);
@@ -180,6 +181,7 @@ fn what_people_need_not_hear_is_not_said() {
     let basis = Basis {
         policy: &POLICY,
         now: now(),
+        namespaces: None,
     };
     for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
         let answer = admission::review(&basis, endpoint, review.as_bytes()).unwrap();
@@ -217,6 +219,7 @@ fn what_cannot_be_read_is_a_fault() {
     let basis = Basis {
         policy: &POLICY,
         now: now(),
+        namespaces: None,
     };
     for object in [
         json!({"spec": []}),
