@@ -11,7 +11,8 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
-use pullpass::admission::{self, Basis, Endpoint, Fault, Outcome};
+use pullpass::admission::record::Recording;
+use pullpass::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
 use pullpass::policy::config::{self, Options, SourceFile};
 use pullpass::policy::{Namespace, Policy};
 use serde_json::{Value, json};
@@ -37,7 +38,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// The fixture's map at that time.
-fn basis() -> Basis<'static> {
+pub(crate) fn basis() -> Basis<'static> {
     basis_of(&POLICY, now())
 }
 
@@ -46,6 +47,8 @@ fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
         policy,
         now,
         namespaces: None,
+        mode: Mode::Enforce,
+        recording: Recording::Nothing,
     }
 }
 

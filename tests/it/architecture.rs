@@ -44,12 +44,14 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 18] = [
     "admission",
     "certificate_keeper",
     "certificates",
     "cli",
     "cluster",
+    "decision_log",
+    "events",
     "image",
     "manifest",
     "metrics",

@@ -1,7 +1,8 @@
 //! Scopes by label: what they select, what comes first, and what hangs on labels that
 //! are not known.
 
-use pullpass::admission::{self, Basis, Endpoint, Fault};
+use pullpass::admission::record::Recording;
+use pullpass::admission::{self, Basis, Endpoint, Fault, Mode};
 use pullpass::policy::{Action, LabelMap, Labels, LabelsUnknown, Namespace, Policy};
 use serde_json::json;
 
@@ -114,6 +115,8 @@ fn a_review_that_hangs_on_unknown_labels_is_a_fault_and_no_verdict() {
         policy: &policy,
         now: NOW.parse().unwrap(),
         namespaces: None,
+        mode: Mode::Enforce,
+        recording: Recording::Nothing,
     };
     let review = |image: &str| {
         let review = json!({
