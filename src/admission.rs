@@ -20,13 +20,15 @@ pub mod response;
 pub mod verdict;
 pub mod workload;
 
-use crate::policy::Policy;
 use crate::policy::message::Circumstances;
+use crate::policy::{LabelMap, Labels, LabelsUnknown, Namespace, Policy};
 use jiff::Timestamp;
 use pod::Pod;
 use record::{Record, Recording};
 use request::{Operation, Request, Subject};
 use serde::{Serialize, Serializer};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 pub use report::{Outcome, Report, Source, Tally};
 pub use request::BadReview;
@@ -99,10 +101,31 @@ pub struct Basis<'p> {
     pub policy: &'p Policy,
     /// The time, read once.
     pub now: Timestamp,
+    /// The labels of namespaces, as far as they are known; needed only where the map
+    /// has selectors.
+    pub namespaces: Option<&'p NamespaceLabels>,
     /// Whether refusals are meant. The decision is the same, the answer is not.
     pub mode: Mode,
     /// Which reviews get a [`Record`].
     pub recording: Recording,
+}
+
+/// The labels of namespaces by their names. One that is not among them is not known.
+pub type NamespaceLabels = HashMap<Arc<str>, Arc<LabelMap>>;
+
+impl<'p> Basis<'p> {
+    /// What is known of a namespace.
+    #[must_use]
+    pub fn namespace<'n>(&self, name: &'n str) -> Namespace<'n>
+    where
+        'p: 'n,
+    {
+        let known = self.namespaces.and_then(|namespaces| namespaces.get(name));
+        Namespace {
+            name,
+            labels: known.map_or(Labels::Unknown, |labels| Labels::Known(labels)),
+        }
+    }
 }
 
 /// Why there is no answer.
@@ -111,6 +134,9 @@ pub enum Fault {
     /// The sender's fault: HTTP 400.
     #[error(transparent)]
     BadReview(#[from] BadReview),
+    /// Nobody's, and soon over: HTTP 503.
+    #[error(transparent)]
+    LabelsUnknown(#[from] LabelsUnknown),
     /// Ours: HTTP 500.
     #[error("the answer could not be written as JSON: {0}")]
     Encode(#[from] serde_json::Error),
@@ -144,9 +170,8 @@ fn mutate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fa
     let mut patch = None;
     let mut verdicts = Vec::new();
     if let Some(pod) = to_be_patched(request) {
-        let decision = basis
-            .policy
-            .decide(pod.images(), &request.namespace, basis.now);
+        let namespace = basis.namespace(&request.namespace);
+        let decision = basis.policy.decide(pod.images(), namespace, basis.now)?;
         report.secrets = patch::missing(pod, &decision.pull_secrets);
         patch = patch::build(pod, &report.secrets);
         verdicts = decision.verdicts;
@@ -167,10 +192,11 @@ fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, 
     let mut verdicts = Vec::new();
     let mut words = verdict::Words::default();
     if let Some(pod) = to_be_judged(request) {
-        let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
+        let namespace = basis.namespace(&request.namespace);
+        let decision = policy.decide(verdict::images(request, pod), namespace, now)?;
         let circumstances = Circumstances {
             policy,
-            namespace: Some(&request.namespace),
+            namespace: Some(namespace),
             now,
         };
         words = verdict::words(&circumstances, mode, request, pod, &decision);
@@ -198,10 +224,11 @@ fn foretell<'p>(
     // No tallies: the images count with the pods.
     let mut report = Report::of(request);
     if let Some(pod) = forecast::to_be_judged(request) {
-        let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
+        let namespace = basis.namespace(&request.namespace);
+        let decision = policy.decide(verdict::images(request, pod), namespace, now)?;
         let circumstances = Circumstances {
             policy,
-            namespace: Some(&request.namespace),
+            namespace: Some(namespace),
             now,
         };
         report.words = forecast::words(&circumstances, mode, severity, &decision);

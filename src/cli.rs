@@ -41,6 +41,12 @@ pub struct Failure {
     pub message: String,
 }
 
+impl From<crate::policy::LabelsUnknown> for Failure {
+    fn from(error: crate::policy::LabelsUnknown) -> Self {
+        Self::input(error)
+    }
+}
+
 impl Failure {
     /// The input is wrong.
     pub fn input(message: impl Display) -> Self {

@@ -62,8 +62,17 @@ impl MapFile {
 
     /// Compiles what was read.
     pub fn compile(&self, files: &[SourceFile]) -> Result<Loaded, MapError> {
-        config::load(files, &self.options)
-            .map_err(|errors| MapError::Wrong(config::render(&errors, files, false)))
+        let loaded = config::load(files, &self.options)
+            .map_err(|errors| MapError::Wrong(config::render(&errors, files, false)))?;
+        // Nothing here watches namespaces yet, so each decision that hangs on their
+        // labels would be put off for ever.
+        if loaded.policy.uses_selectors() {
+            return Err(MapError::Wrong(
+                "this build cannot serve a map with `namespaceSelector` yet: write `namespaces`"
+                    .to_owned(),
+            ));
+        }
+        Ok(loaded)
     }
 }
 

@@ -15,6 +15,7 @@ mod entry;
 mod keys;
 mod outranked;
 mod reader;
+mod selector;
 mod values;
 
 pub use cases::{Case, ExpectedEntry, tests};

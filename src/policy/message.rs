@@ -6,7 +6,7 @@
 //! none, what to write instead, whom to ask. Image strings are untrusted and go
 //! through [`crate::text`]. Pure; decides nothing.
 
-use super::{Action, Entry, Judgement, Policy, Rule, Unknown, Verdict};
+use super::{Action, Entry, Judgement, Namespace, Policy, Rule, Unknown, Verdict};
 use crate::image::Reference;
 use crate::text::{SHOWN, cut, quoted, visible};
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub struct Circumstances<'c> {
     /// The map that decided.
     pub policy: &'c Policy,
     /// The pod's namespace; none where a command was not told.
-    pub namespace: Option<&'c str>,
+    pub namespace: Option<Namespace<'c>>,
     /// The time the decision was made for.
     pub now: Timestamp,
 }

@@ -249,6 +249,7 @@ impl Webhook {
         let basis = Basis {
             policy: &map.policy,
             now: Timestamp::now(),
+            namespaces: None,
             mode: self.mode,
             recording: self.traces.recording(),
         };
@@ -343,6 +344,7 @@ pub(crate) enum Fault {
     Broken,
     BadReview(String),
     NotReady,
+    LabelsUnknown,
     NoMemory,
     Overloaded,
     Encode,
@@ -353,6 +355,7 @@ impl From<admission::Fault> for Fault {
     fn from(fault: admission::Fault) -> Self {
         match fault {
             admission::Fault::BadReview(bad) => Self::BadReview(text::visible(&bad.to_string())),
+            admission::Fault::LabelsUnknown(_) => Self::LabelsUnknown,
             admission::Fault::Encode(_) => Self::Encode,
         }
     }
@@ -378,7 +381,9 @@ impl Fault {
             Self::Broken | Self::BadReview(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NotReady | Self::NoMemory | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::LabelsUnknown | Self::NoMemory | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Encode | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -400,6 +405,10 @@ impl fmt::Display for Fault {
             Self::Broken => "the body broke off; send it whole",
             Self::BadReview(reason) => return f.write_str(reason),
             Self::NotReady => "no registry map is loaded yet; try again in a second",
+            Self::LabelsUnknown => {
+                "the labels of the namespace, on which this hangs, are not known yet; try again in a \
+                 second"
+            }
             Self::NoMemory => "too many large reviews at once; try again in a second",
             Self::Overloaded => "too many reviews at once; try again in a second",
             Self::Encode | Self::Panic => {
@@ -417,7 +426,7 @@ impl IntoResponse for Fault {
             Self::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("POST"));
             }
-            Self::NotReady | Self::NoMemory | Self::Overloaded => {
+            Self::NotReady | Self::LabelsUnknown | Self::NoMemory | Self::Overloaded => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // The rest of the body is not read, so nothing can follow on this connection.

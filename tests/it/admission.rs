@@ -14,8 +14,8 @@ use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
 use pullpass::admission::record::Recording;
 use pullpass::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
-use pullpass::policy::Policy;
 use pullpass::policy::config::{self, Options, SourceFile};
+use pullpass::policy::{Namespace, Policy};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -47,6 +47,7 @@ fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
     Basis {
         policy,
         now,
+        namespaces: None,
         mode: Mode::Enforce,
         recording: Recording::Nothing,
     }
@@ -631,7 +632,9 @@ fn an_exempt_namespace_is_exempt_for_every_caller() {
             "registry.corp.example/a",
             "not valid",
         ] {
-            let judgement = POLICY.judge(image, Some(namespace), now());
+            let judgement = POLICY
+                .judge(image, Some(Namespace::named(namespace)), now())
+                .unwrap();
             assert_eq!(judgement.action, pullpass::policy::Action::Allow);
             assert!(judgement.pull_secrets.is_empty());
         }

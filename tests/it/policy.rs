@@ -6,6 +6,7 @@
 mod precedence;
 mod reference;
 mod schema;
+mod selectors;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +16,7 @@ use crate::golden;
 use pullpass::policy::config::{
     Case, Diagnostic, ExpectedEntry, Options, SourceFile, load, render, tests,
 };
-use pullpass::policy::{Action, Policy};
+use pullpass::policy::{Action, Namespace, Policy};
 
 /// A moment at which nothing in the tests' maps has begun or ended by accident.
 const NOW: &str = "2026-11-20T12:00:00Z";
@@ -119,7 +120,10 @@ fn the_example_is_a_map() {
     let loaded = loaded.unwrap_or_else(|problems| panic!("{}", said(&problems, &[file])));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let now = NOW.parse().unwrap();
-    let judge = |image, namespace| loaded.policy.judge(image, Some(namespace), now);
+    let judge = |image, namespace| {
+        let namespace = Some(Namespace::named(namespace));
+        loaded.policy.judge(image, namespace, now).unwrap()
+    };
     let corp = judge("registry.corp.example/app:1", "default");
     assert_eq!(corp.pull_secrets, ["corp-pull"]);
     assert_eq!(judge("unknown.example/app", "default").action, Action::Deny);
@@ -177,7 +181,7 @@ fn files_of_a_directory_are_one_map() {
         [("a.example", "a.yaml:5"), ("b.example", "b.yml:4")]
     );
     assert_eq!(policy.contact(), Some("me"));
-    assert_eq!(policy.unknown_action(None), Action::Deny);
+    assert_eq!(policy.unknown_action(None), Ok(Action::Deny));
     assert!(policy.public_registries().is_empty());
 }
 
@@ -221,7 +225,10 @@ fn a_large_map_loads_and_is_warned_of() {
     );
     assert_eq!(warnings, [expected]);
     let now = NOW.parse().unwrap();
-    let judge = |image, namespace| loaded.policy.judge(image, Some(namespace), now);
+    let judge = |image, namespace| {
+        let namespace = Some(Namespace::named(namespace));
+        loaded.policy.judge(image, namespace, now).unwrap()
+    };
     assert_eq!(
         judge("r2400.example/team/app", "x").pull_secrets,
         ["secret-2400"]
@@ -262,6 +269,7 @@ registries: nonsense
     let first = Case {
         image: "nginx".to_owned(),
         namespace: None,
+        namespace_labels: None,
         at: None,
         entry: ExpectedEntry::Named("docker.io".to_owned()),
         action: None,
@@ -271,6 +279,7 @@ registries: nonsense
     let second = Case {
         image: String::new(),
         namespace: Some("team-a".to_owned()),
+        namespace_labels: None,
         at: Some("2027-03-01T00:00:00Z".parse().unwrap()),
         entry: ExpectedEntry::None,
         action: Some(Action::Warn),

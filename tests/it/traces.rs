@@ -26,6 +26,7 @@ fn basis(mode: Mode, recording: Recording) -> Basis<'static> {
     Basis {
         policy: &POLICY,
         now: "2026-11-20T12:00:00Z".parse::<Timestamp>().unwrap(),
+        namespaces: None,
         mode,
         recording,
     }

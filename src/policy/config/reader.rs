@@ -37,6 +37,11 @@ impl<'s, 't> Fields<'s, 't> {
         }
     }
 
+    /// Whether there are keys that mean nothing here; they have been complained of.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.has_unknown
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.known.contains_key(key)
     }
@@ -311,6 +316,34 @@ impl<'s, 't> Field<'s, 't> {
             has_unknown: places.len() > fields.len(),
             known: fields,
         })
+    }
+
+    /// The keys and values of a map whose keys are the user's own.
+    pub(super) fn pairs(&self, problems: &mut Problems) -> Option<Vec<(Self, Self)>> {
+        let Value::Map(pairs) = &self.node.value else {
+            problems.error(&self.place, format!("{} is a map", self.name()));
+            return None;
+        };
+        let mut places: HashMap<&str, Place<'s>> = HashMap::with_capacity(pairs.len());
+        let mut found = Vec::with_capacity(pairs.len());
+        for (key, node) in pairs {
+            let word = match &key.value {
+                Value::String(word) => word.as_ref(),
+                _ => "",
+            };
+            let key = self.child(key, self.path_to(word));
+            if let Some(first) = places.get(word) {
+                let message = format!("`{}` is written twice in one map", shown(word));
+                problems.add(
+                    Diagnostic::new(Severity::Error, &key.place, message)
+                        .also(first, "first written here"),
+                );
+                continue;
+            }
+            places.insert(word, key.place.clone());
+            found.push((key, self.child(node, self.path_to(word))));
+        }
+        Some(found)
     }
 
     fn path_to(&self, key: &str) -> String {
