@@ -6,7 +6,7 @@
 //! Standard, a request for every resource). Pure: who sends them, and that they are
 //! sent as a dry run, is the caller's business.
 
-use crate::policy::{Action, Field, Pattern, PodField, Policy};
+use crate::policy::{Action, Field, LabelsUnknown, Namespace, Pattern, PodField, Policy};
 use crate::text::{cut, visible};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -161,115 +161,125 @@ pub struct Result {
 
 /// What to try in a namespace: each [`Kind`] once, in an exempt one only the first, and
 /// each image that was asked for.
-#[must_use]
-pub fn probes(policy: &Policy, namespace: &str, now: Timestamp, images: &[String]) -> Vec<Probe> {
+///
+/// Fails where what is to be expected hangs on labels that are not given.
+pub fn probes(
+    policy: &Policy,
+    namespace: Namespace<'_>,
+    now: Timestamp,
+    images: &[String],
+) -> Expecting<Vec<Probe>> {
     let place = Place {
         policy,
         namespace,
         now,
     };
-    let mut probes = vec![place.container(Kind::UnknownRegistry, UNKNOWN_IMAGE)];
+    let mut probes = vec![place.container(Kind::UnknownRegistry, UNKNOWN_IMAGE)?];
     // Of an exempt one there is only this to see: that it is left alone.
-    if !policy.exempts(namespace) {
+    if !policy.exempts(namespace.name) {
         probes.extend([
-            place.denied(),
-            place.volume(),
-            place.ephemeral(),
-            place.pull_secret(),
+            place.denied()?,
+            place.volume()?,
+            place.ephemeral()?,
+            place.pull_secret()?,
         ]);
     }
-    let images = images.iter();
-    probes.extend(images.map(|image| place.container(Kind::Image, image)));
-    probes
+    for image in images {
+        probes.push(place.container(Kind::Image, image)?);
+    }
+    Ok(probes)
 }
+
+/// What is to be expected, where the namespace's labels suffice to tell.
+type Expecting<T> = std::result::Result<T, LabelsUnknown>;
 
 /// Where and when.
 struct Place<'p> {
     policy: &'p Policy,
-    namespace: &'p str,
+    namespace: Namespace<'p>,
     now: Timestamp,
 }
 
 impl Place<'_> {
-    fn container(&self, kind: Kind, image: &str) -> Probe {
-        Probe {
+    fn container(&self, kind: Kind, image: &str) -> Expecting<Probe> {
+        Ok(Probe {
             kind,
             image: image.to_owned(),
             sent: Sent::Pod(pod(&json!([container(image)]), &json!([]))),
-            expected: self.expected(&[(of_pod(PodField::Container(0)), image)]),
-        }
+            expected: self.expected(&[(of_pod(PodField::Container(0)), image)])?,
+        })
     }
 
-    fn nothing(&self, kind: Kind, why: &'static str) -> Probe {
-        Probe {
+    fn nothing(&self, kind: Kind, why: &'static str) -> Expecting<Probe> {
+        Ok(Probe {
             kind,
             image: String::new(),
             sent: Sent::Nothing(why),
-            expected: self.expected(&[]),
-        }
+            expected: self.expected(&[])?,
+        })
     }
 
-    fn denied(&self) -> Probe {
+    fn denied(&self) -> Expecting<Probe> {
         let kind = Kind::DeniedRegistry;
-        match self.find(|action, _| action == Action::Deny) {
+        match self.find(|action, _| action == Action::Deny)? {
             Some(image) => self.container(kind, &image),
             None => self.nothing(kind, "no entry of the map denies anything here"),
         }
     }
 
     /// Beside an image that is allowed, so that the refusal is the volume's.
-    fn volume(&self) -> Probe {
-        let allowed = self.find(|action, _| action == Action::Allow);
+    fn volume(&self) -> Expecting<Probe> {
+        let allowed = self.find(|action, _| action == Action::Allow)?;
         let beside = allowed.as_deref().unwrap_or(UNKNOWN_IMAGE);
         let volume = json!([{"name": "image", "image": {"reference": UNKNOWN_IMAGE}}]);
-        Probe {
+        Ok(Probe {
             kind: Kind::ImageVolume,
             image: UNKNOWN_IMAGE.to_owned(),
             sent: Sent::Pod(pod(&json!([container(beside)]), &volume)),
             expected: self.expected(&[
                 (of_pod(PodField::Container(0)), beside),
                 (of_pod(PodField::Volume(0)), UNKNOWN_IMAGE),
-            ]),
-        }
+            ])?,
+        })
     }
 
-    fn ephemeral(&self) -> Probe {
+    fn ephemeral(&self) -> Expecting<Probe> {
         let patch = json!({"spec": {"ephemeralContainers": [container(UNKNOWN_IMAGE)]}});
         // Which number it gets depends on the pod.
         let any = |field: String| field.split('[').next().unwrap_or_default().to_owned() + "[";
         let fields = |fields: Vec<String>| fields.into_iter().map(any).collect();
-        let expected =
-            match self.expected(&[(of_pod(PodField::EphemeralContainer(0)), UNKNOWN_IMAGE)]) {
-                Expected::Refused(all) => Expected::Refused(fields(all)),
-                Expected::Warned(all) => Expected::Warned(fields(all)),
-                other => other,
-            };
-        Probe {
+        let field = of_pod(PodField::EphemeralContainer(0));
+        let expected = match self.expected(&[(field, UNKNOWN_IMAGE)])? {
+            Expected::Refused(all) => Expected::Refused(fields(all)),
+            Expected::Warned(all) => Expected::Warned(fields(all)),
+            other => other,
+        };
+        Ok(Probe {
             kind: Kind::EphemeralContainer,
             image: UNKNOWN_IMAGE.to_owned(),
             sent: Sent::Ephemeral(patch),
             expected,
-        }
+        })
     }
 
-    fn pull_secret(&self) -> Probe {
+    fn pull_secret(&self) -> Expecting<Probe> {
         let kind = Kind::PullSecret;
-        let Some(image) = self.find(|_, secrets| !secrets.is_empty()) else {
+        let Some(image) = self.find(|_, secrets| !secrets.is_empty())? else {
             return self.nothing(kind, "no entry of the map has pull secrets here");
         };
-        let mut probe = self.container(kind, &image);
-        let judgement = self.policy.judge(&image, Some(self.namespace), self.now);
+        let mut probe = self.container(kind, &image)?;
+        let judgement = self.policy.judge(&image, Some(self.namespace), self.now)?;
         probe.expected = Expected::Patched(judgement.pull_secrets.to_vec());
-        probe
+        Ok(probe)
     }
 
     /// What the map says about a pod with these images.
-    fn expected(&self, images: &[(Field, &str)]) -> Expected {
-        if self.policy.exempts(self.namespace) {
-            return Expected::Untouched;
+    fn expected(&self, images: &[(Field, &str)]) -> Expecting<Expected> {
+        if self.policy.exempts(self.namespace.name) {
+            return Ok(Expected::Untouched);
         }
         let images = images.iter().copied();
-        let decision = self.policy.decide(images, self.namespace, self.now);
+        let decision = self.policy.decide(images, self.namespace, self.now)?;
         let fields = |wanted: Action| {
             let verdicts = decision.verdicts.iter();
             let ours = verdicts.filter(|verdict| {
@@ -281,24 +291,27 @@ impl Place<'_> {
                 .collect::<Vec<_>>()
         };
         let (denied, warned) = (fields(Action::Deny), fields(Action::Warn));
-        if !denied.is_empty() {
+        Ok(if !denied.is_empty() {
             Expected::Refused(denied)
         } else if !warned.is_empty() {
             Expected::Warned(warned)
         } else {
             Expected::Admitted
-        }
+        })
     }
 
     /// An image for which an entry decides so, made from the entry's pattern.
-    fn find(&self, wanted: impl Fn(Action, &[String]) -> bool) -> Option<String> {
+    fn find(&self, wanted: impl Fn(Action, &[String]) -> bool) -> Expecting<Option<String>> {
         let entries = self.policy.entries().iter();
         let patterns = entries.flat_map(|entry| &entry.patterns);
         let patterns = patterns.chain(self.policy.public_registries());
-        patterns.take(CANDIDATES).map(image_of).find(|image| {
-            let judgement = self.policy.judge(image, Some(self.namespace), self.now);
-            judgement.rule.name().is_some() && wanted(judgement.action, judgement.pull_secrets)
-        })
+        for image in patterns.take(CANDIDATES).map(image_of) {
+            let judgement = self.policy.judge(&image, Some(self.namespace), self.now)?;
+            if judgement.rule.name().is_some() && wanted(judgement.action, judgement.pull_secrets) {
+                return Ok(Some(image));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -499,7 +512,7 @@ mod tests {
 
     fn probes_of(rest: &str, namespace: &str) -> Vec<(Kind, String, Expected)> {
         let now = "2026-11-20T12:00:00Z".parse().unwrap();
-        let probes = probes(&policy(rest), namespace, now, &[]);
+        let probes = probes(&policy(rest), Namespace::named(namespace), now, &[]).unwrap();
         let of = |probe: Probe| (probe.kind, probe.image, probe.expected);
         probes.into_iter().map(of).collect()
     }

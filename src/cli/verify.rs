@@ -8,12 +8,14 @@ use super::map::MapArgs;
 use super::output::{Format, Printer};
 use super::{Failure, Status};
 use crate::api_server::{ApiError, ApiServer};
+use crate::policy::{LabelMap, Namespace, Policy};
 use crate::text::{cut, visible};
 use crate::verification::{self, Answer, Kind, Outcome, Probe, Sent};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Namespaces that are tried at the same time: few enough for a busy API server.
 const AT_ONCE: usize = 8;
@@ -131,14 +133,15 @@ impl Args {
         let cluster = identity(&api).await?;
         let Found { loaded, source } = self.cluster.map(&self.map, &api).await?;
         let now = self.map.now();
-        let namespaces = self.namespaces(&api).await?;
+        let namespaces = self.namespaces(&api, &loaded.policy).await?;
         let (api, policy) = (&api, &loaded.policy);
-        let tried = stream::iter(&namespaces).map(async |namespace| {
+        let tried = stream::iter(&namespaces).map(async |(name, labels)| {
+            let namespace = Namespace::labelled(name, labels);
             let mut rows = Vec::new();
-            for probe in verification::probes(policy, namespace, now, &self.images) {
-                rows.push(attempt(api, namespace, &probe).await?);
+            for probe in verification::probes(policy, namespace, now, &self.images)? {
+                rows.push(attempt(api, name, &probe).await?);
             }
-            Ok(rows)
+            Ok::<_, Failure>(rows)
         });
         let rows: Vec<Vec<Row>> = tried.buffered(AT_ONCE).try_collect().await?;
         let rows: Vec<Row> = rows.into_iter().flatten().collect();
@@ -150,14 +153,29 @@ impl Args {
                 source,
                 digest: policy.digest().to_owned(),
             },
-            summary: Summary::of(&namespaces, &rows),
+            summary: Summary::of(namespaces.keys(), &rows),
             probes: rows,
         })
     }
 
-    async fn namespaces(&self, api: &ApiServer) -> Result<Vec<String>, Failure> {
+    /// The namespaces to try, with their labels where the map asks for those.
+    async fn namespaces(
+        &self,
+        api: &ApiServer,
+        policy: &Policy,
+    ) -> Result<BTreeMap<String, LabelMap>, Failure> {
         if !self.namespaces.is_empty() {
-            return Ok(self.namespaces.clone());
+            let mut found = BTreeMap::new();
+            for name in &self.namespaces {
+                let labels = if policy.uses_selectors() {
+                    let object = api.get(&format!("/api/v1/namespaces/{name}")).await;
+                    labels(&object.map_err(|error| cluster::failure(&error))?)
+                } else {
+                    LabelMap::new()
+                };
+                found.insert(name.clone(), labels);
+            }
+            return Ok(found);
         }
         let list = api.list("/api/v1/namespaces", "").await;
         let list = list.map_err(|error| match error {
@@ -170,10 +188,18 @@ impl Args {
         let names = list.iter().filter_map(|object| {
             let name = object.pointer("/metadata/name")?.as_str()?;
             // As for those that people write: it is to stand in a path.
-            cluster::namespace(name).ok()
+            Some((cluster::namespace(name).ok()?, labels(object)))
         });
         Ok(names.collect())
     }
+}
+
+fn labels(object: &Value) -> LabelMap {
+    let labels = object
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    labels.into_iter().flatten().filter_map(text).collect()
 }
 
 async fn identity(api: &ApiServer) -> Result<Identity, Failure> {
@@ -267,7 +293,7 @@ fn running(pod: &Value) -> Option<&str> {
 }
 
 impl Summary {
-    fn of(namespaces: &[String], rows: &[Row]) -> Self {
+    fn of<'n>(namespaces: impl Iterator<Item = &'n String>, rows: &[Row]) -> Self {
         let count = |wanted: Outcome| rows.iter().filter(|row| row.result == wanted).count();
         let shows = |row: &&Row| matches!(row.result, Outcome::AsExpected | Outcome::Exempt);
         let proven: std::collections::HashSet<&str> = rows
@@ -275,9 +301,7 @@ impl Summary {
             .filter(shows)
             .map(|row| row.namespace.as_str())
             .collect();
-        let unproven = namespaces
-            .iter()
-            .filter(|name| !proven.contains(name.as_str()));
+        let unproven = namespaces.filter(|name| !proven.contains(name.as_str()));
         Self {
             as_expected: count(Outcome::AsExpected),
             findings: count(Outcome::Finding),
