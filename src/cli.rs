@@ -12,6 +12,7 @@ pub mod certs;
 pub mod check;
 pub mod config;
 pub mod explain;
+pub mod generate;
 pub mod map;
 pub mod output;
 pub mod serve;
@@ -82,6 +83,8 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]
+    Generate(generate::Command),
+    #[command(subcommand)]
     Certs(certs::Command),
     /// Print the completion script of a shell
     ///
@@ -117,6 +120,7 @@ fn dispatch(command: Command) -> Result<Status, Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(command),
+        Command::Generate(command) => generate::run(&command),
         Command::Certs(command) => certs::run(command),
         Command::Completion { shell } => {
             let mut script = Vec::new();

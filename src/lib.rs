@@ -29,6 +29,7 @@ pub mod certificates;
 pub mod cli;
 pub mod cluster;
 pub mod image;
+pub mod intree;
 pub mod manifest;
 pub mod metrics;
 pub mod policy;

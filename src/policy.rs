@@ -21,10 +21,13 @@ mod glob;
 mod index;
 pub mod message;
 mod nearest;
+mod order;
 pub mod pattern;
 
+pub use canonical::DOCKER_HUB_ALIASES;
 pub use decision::{Decision, Field, PodField, Verdict};
 pub use explain::{Considered, WhyNot};
+pub use order::{Ranked, Scope};
 pub use pattern::Pattern;
 
 use canonical::Place;

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::canonical::Place;
 use super::glob::{self, GlobMap};
+use super::order::Rank;
 use super::{Entry, Pattern};
 
 /// Where a rule stands: an entry and one of its patterns, or a public registry.
@@ -165,9 +166,13 @@ impl Index {
             let Some((length, target)) = paths.closest(entries, question, looked_at) else {
                 continue;
             };
-            // `registries` outrank `publicRegistries` where all else is equal.
             let is_entry = matches!(target, Target::Entry { .. });
-            let rank = (paths.literal_characters, length, is_entry);
+            let rank = Rank {
+                is_literal: false,
+                literal_characters: paths.literal_characters,
+                path: length,
+                is_entry,
+            };
             if best.is_none_or(|(best, _)| rank > best) {
                 best = Some((rank, target));
             }

@@ -30,6 +30,7 @@ mod review_difference;
 mod audit;
 mod faults;
 mod injection;
+mod intree;
 mod mirror_pods;
 mod odd_pods;
 mod other_webhooks;

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("text", &[]),
     ("image", &["text"]),
     ("rotation", &[]),
+    ("intree", &["policy", "image", "text"]),
     ("yaml", &["text"]),
     ("policy", &["image", "text", "yaml"]),
     ("pull_secret", &["image", "text"]),
@@ -44,13 +45,14 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "admission",
     "certificate_keeper",
     "certificates",
     "cli",
     "cluster",
     "image",
+    "intree",
     "manifest",
     "metrics",
     "policy",
