@@ -7,10 +7,13 @@
 //! same input gives the same bytes, on a dry run too. No clock, no network, no
 //! logging: what is to be counted and logged is returned as [`Report`].
 
+pub mod event;
 pub mod forecast;
 mod json;
+pub mod map_review;
 pub mod patch;
 pub mod pod;
+pub mod record;
 pub mod report;
 pub mod request;
 pub mod response;
@@ -21,7 +24,9 @@ use crate::policy::Policy;
 use crate::policy::message::Circumstances;
 use jiff::Timestamp;
 use pod::Pod;
+use record::{Record, Recording};
 use request::{Operation, Request, Subject};
+use serde::{Serialize, Serializer};
 
 pub use report::{Outcome, Report, Source, Tally};
 pub use request::BadReview;
@@ -59,6 +64,34 @@ impl Endpoint {
     }
 }
 
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(self.as_str())
+    }
+}
+
+/// Whether refusals are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// What the map denies is refused.
+    #[default]
+    Enforce,
+    /// Nothing is refused: what the map denies is admitted with a warning, and recorded
+    /// and counted as what it would have been.
+    Observe,
+}
+
+impl Mode {
+    /// The word for it in annotations and records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 /// What a review is judged by: the same for the whole of one review.
 #[derive(Debug, Clone, Copy)]
 pub struct Basis<'p> {
@@ -66,6 +99,10 @@ pub struct Basis<'p> {
     pub policy: &'p Policy,
     /// The time, read once.
     pub now: Timestamp,
+    /// Whether refusals are meant. The decision is the same, the answer is not.
+    pub mode: Mode,
+    /// Which reviews get a [`Record`].
+    pub recording: Recording,
 }
 
 /// Why there is no answer.
@@ -105,23 +142,29 @@ pub fn review<'p>(basis: &Basis<'p>, endpoint: Endpoint, body: &[u8]) -> Result<
 fn mutate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut patch = None;
+    let mut verdicts = Vec::new();
     if let Some(pod) = to_be_patched(request) {
         let decision = basis
             .policy
             .decide(pod.images(), &request.namespace, basis.now);
         report.secrets = patch::missing(pod, &decision.pull_secrets);
         patch = patch::build(pod, &report.secrets);
+        verdicts = decision.verdicts;
     }
     if patch.is_some() {
         report.outcome = Outcome::Patched;
     }
+    report.record = Record::of(basis, Endpoint::Mutate, request, &verdicts, &report);
     let body = response::patched(&request.uid, patch.as_ref())?;
     Ok(Answer { body, report })
 }
 
 fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
-    let Basis { policy, now } = *basis;
+    let Basis {
+        policy, now, mode, ..
+    } = *basis;
     let mut report = Report::of(request);
+    let mut verdicts = Vec::new();
     let mut words = verdict::Words::default();
     if let Some(pod) = to_be_judged(request) {
         let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
@@ -130,14 +173,16 @@ fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, 
             namespace: Some(&request.namespace),
             now,
         };
-        words = verdict::words(&circumstances, request, pod, &decision);
+        words = verdict::words(&circumstances, mode, request, pod, &decision);
         if !request.dry_run {
             report.tallies = report::tallies(&decision);
         }
         report.outcome = Outcome::of(&words);
+        verdicts = decision.verdicts;
     }
     let body = response::judged(&request.uid, &words)?;
     report.words = words;
+    report.record = Record::of(basis, Endpoint::Validate, request, &verdicts, &report);
     Ok(Answer { body, report })
 }
 
@@ -146,7 +191,10 @@ fn foretell<'p>(
     severity: Severity,
     request: &Request<'_>,
 ) -> Result<Answer<'p>, Fault> {
-    let Basis { policy, now } = *basis;
+    let Basis {
+        policy, now, mode, ..
+    } = *basis;
+    let mut verdicts = Vec::new();
     // No tallies: the images count with the pods.
     let mut report = Report::of(request);
     if let Some(pod) = forecast::to_be_judged(request) {
@@ -156,9 +204,12 @@ fn foretell<'p>(
             namespace: Some(&request.namespace),
             now,
         };
-        report.words = forecast::words(&circumstances, severity, &decision);
+        report.words = forecast::words(&circumstances, mode, severity, &decision);
         report.outcome = Outcome::of(&report.words);
+        verdicts = decision.verdicts;
     }
+    let endpoint = Endpoint::Workloads(severity);
+    report.record = Record::of(basis, endpoint, request, &verdicts, &report);
     let body = response::judged(&request.uid, &report.words)?;
     Ok(Answer { body, report })
 }

@@ -18,7 +18,7 @@
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
 //! [`manifest`], [`rotation`], [`text`] and `yaml`. The edges are thin and decide
 //! nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
-//! [`metrics`], [`telemetry`], [`certificates`] and [`cli`].
+//! [`metrics`], [`telemetry`], [`decision_log`], [`events`], [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
@@ -28,6 +28,8 @@ pub mod certificate_keeper;
 pub mod certificates;
 pub mod cli;
 pub mod cluster;
+pub mod decision_log;
+pub mod events;
 pub mod image;
 pub mod intree;
 pub mod manifest;

@@ -205,6 +205,7 @@ pub struct Policy {
     contact: Option<String>,
     index: Index,
     nearest: Nearest,
+    digest: String,
 }
 
 /// What happens to images that no rule covers.
@@ -228,6 +229,7 @@ struct Parts {
     unknown_reason: Option<String>,
     exempt: Vec<String>,
     contact: Option<String>,
+    digest: String,
 }
 
 impl Policy {
@@ -255,6 +257,7 @@ impl Policy {
             },
             exempt,
             contact: parts.contact,
+            digest: parts.digest,
         }
     }
 
@@ -348,6 +351,13 @@ impl Policy {
     #[must_use]
     pub fn contact(&self) -> Option<&str> {
         self.contact.as_deref()
+    }
+
+    /// Which map it is: `sha256:` and the digest of its files' bytes, one file after the
+    /// other in the order of their names (`cat map/*.yaml | sha256sum`).
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The entries in the map's order.

@@ -18,6 +18,8 @@ use std::path::PathBuf;
 mod files;
 mod found;
 mod json;
+mod junit;
+mod sarif;
 mod text;
 
 /// Check manifests against the registry map, offline
@@ -81,6 +83,10 @@ enum Format {
     Text,
     /// For programs: one JSON object a line
     Json,
+    /// For code scanning: SARIF 2.1.0
+    Sarif,
+    /// For test reports: `JUnit` XML
+    Junit,
 }
 
 /// By what images are judged.
@@ -107,10 +113,13 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
             Err(why) => found.push(Found::unreadable_file(&file.name, why)),
         }
     }
-    let totals = Totals::of(&found, args.fail_on.action());
+    let fail_on = args.fail_on.action();
+    let totals = Totals::of(&found, fail_on);
     let mut printer = Printer::default();
     match args.output {
         Format::Json => json::print(&found, &totals, &mut printer)?,
+        Format::Sarif => sarif::print(&found, &totals, &mut printer)?,
+        Format::Junit => junit::print(&found, &totals, fail_on, &mut printer)?,
         Format::Text => text::print(&found, &totals, &mut printer)?,
     }
     printer.finish(totals.status())

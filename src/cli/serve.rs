@@ -21,8 +21,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use traces::TraceArgs;
 
 mod kept;
+mod traces;
 
 /// Run the admission webhook
 #[derive(Debug, clap::Args)]
@@ -49,6 +51,8 @@ pub struct Args {
     /// What is logged: a level, or directives such as info,pullpass=debug
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: LogFilter,
+    #[command(flatten)]
+    traces: TraceArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -119,6 +123,7 @@ impl Args {
             namespace,
             log_format: _,
             log_level: _,
+            traces,
             limits,
         } = self;
         // Before anything is made, so that no signal finds us without them.
@@ -135,6 +140,9 @@ impl Args {
             admin_listen,
             certificate,
             map: MapFile::new(config, options),
+            mode: traces.mode(),
+            decisions: traces.decisions(),
+            events: traces.events().await?,
             limits: limits.into(),
             review: admission::review,
         };

@@ -63,6 +63,14 @@ impl Circumstances<'_> {
         lines.join("\n")
     }
 
+    /// What is said about an image that is denied, where refusals are not meant; the
+    /// first words say that nothing was refused.
+    #[must_use]
+    pub fn would_be_refused(&self, verdict: &Verdict<'_, '_>) -> String {
+        let line = self.line(verdict, " is not allowed");
+        format!("would be refused: {line}{}", self.contact())
+    }
+
     /// What is said about an image that is admitted all the same.
     #[must_use]
     pub fn warning(&self, verdict: &Verdict<'_, '_>) -> String {

@@ -179,6 +179,7 @@ impl Namespace {
         let group = match what.split(['/', '?']).next().unwrap() {
             "deployments" | "replicasets" | "statefulsets" | "daemonsets" => "apis/apps/v1",
             "jobs" | "cronjobs" => "apis/batch/v1",
+            "events" => "apis/events.k8s.io/v1",
             _ => "api/v1",
         };
         format!("/{group}/namespaces/{}/{what}", self.name)

@@ -141,10 +141,21 @@ impl ControlPlane {
 
     /// Runs kubectl as the administrator.
     pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &str) -> Said {
+        self.kubectl_with_editor("false", arguments, stdin)
+    }
+
+    /// The same, and where it opens an editor it is this command.
+    pub(crate) fn kubectl_with_editor(
+        &self,
+        editor: &str,
+        arguments: &[&str],
+        stdin: &str,
+    ) -> Said {
         let mut child = Command::new(&self.kubectl)
             // Nobody's own settings (kuberc) or caches.
             .env_clear()
             .env("HOME", &self.folder)
+            .env("KUBE_EDITOR", editor)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .args(arguments)

@@ -297,7 +297,7 @@ async fn same(number: usize, seed: u64) {
         MAPS[number].trim_start_matches('\n')
     )
     .replace("NAMESPACE", &name);
-    let pullpass = Pullpass::start(plane, Some(&map));
+    let pullpass = Pullpass::start(plane, Some(&map), None, &[]);
     eventually("a ready pullpass", async || {
         (pullpass.admin("/readyz").0 == 200).then_some(())
     })

@@ -23,6 +23,7 @@ pub(crate) struct Hook<'a> {
     /// PEM.
     pub(crate) ca: &'a str,
     pub(crate) rules: Value,
+    pub(crate) match_conditions: Value,
     pub(crate) timeout_seconds: u8,
 }
 
@@ -107,6 +108,7 @@ impl Hook<'_> {
             "name": self.name,
             "clientConfig": {"url": self.url, "caBundle": STANDARD.encode(self.ca)},
             "rules": self.rules,
+            "matchConditions": self.match_conditions,
             "namespaceSelector": {"matchExpressions": [
                 {"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces},
             ]},
@@ -131,6 +133,7 @@ impl Hook<'_> {
             url: format!("{url}/{}", stage.word()),
             ca,
             rules,
+            match_conditions: json!([]),
             timeout_seconds,
         };
         let core = |resources: &[&str], operations: &[&str]| rule("", resources, operations);

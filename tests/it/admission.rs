@@ -11,7 +11,8 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
-use pullpass::admission::{self, Basis, Endpoint, Fault, Outcome};
+use pullpass::admission::record::Recording;
+use pullpass::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
 use pullpass::policy::Policy;
 use pullpass::policy::config::{self, Options, SourceFile};
 use serde_json::{Value, json};
@@ -37,12 +38,17 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// The fixture's map at that time.
-fn basis() -> Basis<'static> {
+pub(crate) fn basis() -> Basis<'static> {
     basis_of(&POLICY, now())
 }
 
 fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
-    Basis { policy, now }
+    Basis {
+        policy,
+        now,
+        mode: Mode::Enforce,
+        recording: Recording::Nothing,
+    }
 }
 
 fn answer_at(endpoint: Endpoint, review: &[u8], now: Timestamp) -> Result<(Value, Outcome), Fault> {

@@ -45,12 +45,14 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 19] = [
     "admission",
     "certificate_keeper",
     "certificates",
     "cli",
     "cluster",
+    "decision_log",
+    "events",
     "image",
     "intree",
     "manifest",

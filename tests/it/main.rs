@@ -22,4 +22,5 @@ mod pull_secret;
 mod rotation;
 mod server;
 mod suites;
+mod traces;
 mod workloads;

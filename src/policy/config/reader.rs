@@ -49,14 +49,32 @@ pub(super) struct Header<'s, 't> {
     pub(super) kind: Option<(Place<'s>, &'t str)>,
 }
 
+/// More errors, or more warnings, are not kept: a map of 1 MiB can have a million.
+const MOST_KEPT: usize = 10_000;
+
 /// Collects what is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Problems {
-    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+    pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
+        let (count, name) = match diagnostic.severity {
+            Severity::Error => (&mut self.errors, "errors"),
+            Severity::Warning => (&mut self.warnings, "warnings"),
+        };
+        *count += 1;
+        if *count > MOST_KEPT + 1 {
+            return;
+        }
+        if *count > MOST_KEPT {
+            diagnostic.message = format!("more than {MOST_KEPT} {name}: the others are not listed");
+            diagnostic.help = None;
+            diagnostic.also = None;
+        }
         self.found.push(diagnostic);
     }
 
@@ -69,7 +87,7 @@ impl Problems {
     }
 
     pub(super) fn any_error(&self) -> bool {
-        self.found.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// In the order of the files and of the places in them.
