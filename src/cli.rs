@@ -13,6 +13,7 @@ pub mod check;
 pub mod cluster;
 pub mod config;
 pub mod explain;
+pub mod generate;
 pub mod map;
 pub mod output;
 pub mod serve;
@@ -91,6 +92,8 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]
+    Generate(generate::Command),
+    #[command(subcommand)]
     Certs(certs::Command),
     /// Print the completion script of a shell
     ///
@@ -127,6 +130,7 @@ fn dispatch(command: Command) -> Result<Status, Failure> {
         Command::Verify(args) => verify::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(command),
+        Command::Generate(command) => generate::run(&command),
         Command::Certs(command) => certs::run(command),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -33,6 +33,7 @@ pub mod cluster;
 pub mod decision_log;
 pub mod events;
 pub mod image;
+pub mod intree;
 pub mod manifest;
 pub mod metrics;
 pub mod policy;

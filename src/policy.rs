@@ -22,12 +22,15 @@ mod index;
 pub mod message;
 pub mod namespace;
 mod nearest;
+mod order;
 pub mod pattern;
 mod selectors;
 
+pub use canonical::DOCKER_HUB_ALIASES;
 pub use decision::{Decision, Field, PodField, Verdict};
 pub use explain::{Considered, WhyNot};
 pub use namespace::{LabelMap, Labels, LabelsUnknown, Namespace, NamespaceSelector};
+pub use order::{Ranked, Scope};
 pub use pattern::Pattern;
 
 use canonical::Place;

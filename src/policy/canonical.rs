@@ -12,7 +12,7 @@ use crate::image::{DOCKER_HUB, Reference};
 pub(super) const HTTPS: u16 = 443;
 
 /// Other names under which Docker Hub answers.
-const DOCKER_HUB_ALIASES: [&str; 3] = [
+pub const DOCKER_HUB_ALIASES: [&str; 3] = [
     "index.docker.io",
     "registry-1.docker.io",
     "registry.hub.docker.com",

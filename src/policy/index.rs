@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::canonical::Place;
 use super::glob::{self, GlobMap};
+use super::order::Rank;
 use super::selectors::{Hangs, Selectors};
 use super::{Entry, LabelsUnknown, Namespace, Pattern};
 
@@ -198,13 +199,19 @@ impl Index {
             let Some((length, first)) = paths.closest(entries, question, looked_at) else {
                 continue;
             };
-            // `registries` outrank `publicRegistries` where all else is equal. Two entries
-            // are only where one is for namespaces by label: then the map's order decides.
-            let before_others = match first.target {
-                Target::Entry { entry, .. } => Some(Reverse(entry)),
-                Target::Public(_) => None,
+            // Two entries of one rank are only where one is for namespaces by label: then
+            // the map's order decides.
+            let (is_entry, order) = match first.target {
+                Target::Entry { entry, .. } => (true, Reverse(entry)),
+                Target::Public(at) => (false, Reverse(at)),
             };
-            let rank = (paths.literal_characters, length, before_others);
+            let rank = Rank {
+                is_literal: false,
+                literal_characters: paths.literal_characters,
+                path: length,
+                is_entry,
+            };
+            let rank = (rank, order);
             if best.is_none_or(|(best, _)| rank > best) {
                 best = Some((rank, first));
             }

@@ -31,6 +31,7 @@ mod audit;
 mod bypass;
 mod faults;
 mod injection;
+mod intree;
 mod map_hook;
 mod mirror_pods;
 mod odd_pods;

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("text", &[]),
     ("image", &["text"]),
     ("rotation", &[]),
+    ("intree", &["policy", "image", "text"]),
     ("yaml", &["text"]),
     ("policy", &["image", "text", "yaml"]),
     ("pull_secret", &["image", "text"]),
@@ -45,7 +46,7 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 20] = [
+const MODULES: [&str; 21] = [
     "admission",
     "api_server",
     "certificate_keeper",
@@ -55,6 +56,7 @@ const MODULES: [&str; 20] = [
     "decision_log",
     "events",
     "image",
+    "intree",
     "manifest",
     "metrics",
     "policy",
