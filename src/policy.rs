@@ -36,6 +36,7 @@ pub use pattern::Pattern;
 use canonical::Place;
 use glob::GlobMap;
 use index::{Index, Question, Target};
+pub use nearest::Near;
 use nearest::Nearest;
 use selectors::Selectors;
 

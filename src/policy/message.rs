@@ -168,19 +168,27 @@ impl Circumstances<'_> {
     fn no_entry(&self, reference: &Reference<'_>) -> String {
         // The grammar lets only ASCII letters, digits and `.-:[]_` through, so a
         // registry needs no escaping, but it can be long.
-        let mut words = format!(
-            "no entry for host {}",
-            cut(reference.registry().to_owned(), SHOWN)
-        );
-        let near = self
-            .policy
-            .nearest(&reference.name(), self.namespace, self.now);
-        if let Some(near) = near {
-            words.push_str("; did you mean ");
-            words.push_str(&map_text(&near.text));
-            words.push('?');
+        let host = || {
+            format!(
+                "no entry for host {}",
+                cut(reference.registry().to_owned(), SHOWN)
+            )
+        };
+        let name = reference.name();
+        let Some(near) = self.policy.nearest(&name, self.namespace, self.now) else {
+            return host();
+        };
+        let pattern = map_text(&near.pattern.text);
+        let nothing = if near.same_registry {
+            format!("no entry for {}", cut(name, SHOWN))
+        } else {
+            host()
+        };
+        if near.likely {
+            format!("{nothing}; did you mean {pattern}?")
+        } else {
+            format!("{nothing}; of this host there is {pattern}")
         }
-        words
     }
 
     fn contact(&self) -> String {

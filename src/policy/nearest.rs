@@ -28,6 +28,20 @@ struct Host {
     rules: Vec<Target>,
 }
 
+/// A rule that somebody may have had in mind.
+#[derive(Debug, Clone, Copy)]
+pub struct Near<'p> {
+    /// Its pattern.
+    pub pattern: &'p Pattern,
+    /// Whether it is for the image's host and port, and only the path is another.
+    pub same_registry: bool,
+    /// Whether a slip of the hand would explain the difference.
+    pub likely: bool,
+}
+
+/// How many letters of a path may be other for [`Near::likely`].
+const SLIPS: usize = 3;
+
 /// What of a rule is another, nearest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Distance {
@@ -82,7 +96,7 @@ impl Policy {
         registry_or_name: &str,
         namespace: Option<Namespace<'_>>,
         now: Timestamp,
-    ) -> Option<&Pattern> {
+    ) -> Option<Near<'_>> {
         let (registry, path) = registry_or_name
             .split_once('/')
             .unwrap_or((registry_or_name, ""));
@@ -110,7 +124,11 @@ impl Policy {
                 }
             }
         }
-        best.map(|(_, pattern)| pattern)
+        best.map(|(distance, pattern)| Near {
+            pattern,
+            same_registry: matches!(distance, Distance::Path(_)),
+            likely: !matches!(distance, Distance::Path(letters) if letters > SLIPS),
+        })
     }
 
     fn allowed(

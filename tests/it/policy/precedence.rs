@@ -434,7 +434,7 @@ registries:
     ] {
         let found = policy
             .nearest(asked, namespace.map(Namespace::named), now)
-            .map(|pattern| pattern.text.as_str());
+            .map(|near| near.pattern.text.as_str());
         assert_eq!(found, expected, "{asked} {namespace:?}");
     }
 }
