@@ -13,5 +13,9 @@ image: ## the image for amd64 and arm64, without a daemon: target/image (IMAGE_A
 	@image/build.sh $(IMAGE_ARCH)
 
 .PHONY: test-image
-test-image: image ## the image: what is in it, both binaries run (AGAIN=--again: a second build elsewhere gives the same digest)
-	@tests/image/run $(AGAIN)
+test-image: ## an image of quickly built binaries: what is in it, both run, packed twice alike
+	@tests/run image
+
+.PHONY: image-verify
+image-verify: image ## the real image: the same, and a second build elsewhere gives the same digest (many minutes)
+	@tests/image/run --again

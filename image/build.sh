@@ -6,6 +6,9 @@
 #
 # The same commit gives the same digest: paths are taken out of the binaries, and every
 # date is SOURCE_DATE_EPOCH (the commit's, when it is not set).
+#
+# PULLPASS_IMAGE_PROFILE=dev makes one of quickly built binaries, for tests, in
+# target/image-dev.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
@@ -20,7 +23,11 @@ umask 022
 source=$PWD
 target=${CARGO_TARGET_DIR:-$source/target}
 case $target in /*) ;; *) target=$source/$target ;; esac
-out=$target/image
+case ${PULLPASS_IMAGE_PROFILE:-release} in
+release) profile=release built=release out=$target/image ;;
+dev) profile=dev built=debug out=$target/image-dev ;;
+*) fail "PULLPASS_IMAGE_PROFILE is release or dev" ;;
+esac
 oci=$out/oci
 blobs=$oci/blobs/sha256
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
@@ -84,12 +91,12 @@ binary() { # architecture; prints the file
     say "building for $1"
     env "CC_$variable=$gcc" "CFLAGS_$variable=$cflags" \
         "CARGO_TARGET_${variable^^}_LINKER=$linker" "CARGO_TARGET_${variable^^}_RUSTFLAGS=$flags" \
-        CARGO_TARGET_DIR="$target" CARGO_PROFILE_RELEASE_STRIP=symbols \
-        "${CARGO:-cargo}" build --locked --release --target "$triple" --bin pullpass --quiet >&2
-    if grep -qE 'ld-(musl|linux)-' "$target/$triple/release/pullpass"; then
+        CARGO_TARGET_DIR="$target" "CARGO_PROFILE_${profile^^}_STRIP=symbols" \
+        "${CARGO:-cargo}" build --locked --profile "$profile" --target "$triple" --bin pullpass --quiet >&2
+    if grep -qE 'ld-(musl|linux)-' "$target/$triple/$built/pullpass"; then
         fail "the binary for $1 is not static: it names a loader"
     fi
-    echo "$target/$triple/release/pullpass"
+    echo "$target/$triple/$built/pullpass"
 }
 
 # What is in the binary, in the words of CycloneDX.
@@ -183,5 +190,5 @@ printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json"
     "$index" "$(size "$index")" "$version" "$version" >"$oci/index.json"
 tar --create --directory "$oci" --format=ustar --sort=name --mtime="@$SOURCE_DATE_EPOCH" \
     --owner=0 --group=0 --numeric-owner --file "$out/pullpass.tar" blobs index.json oci-layout
-say "target/image/pullpass.tar, pullpass:$version"
+say "$out/pullpass.tar, pullpass:$version"
 printf '%s\n' "$index"

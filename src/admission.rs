@@ -3,70 +3,33 @@
 //! `/mutate` adds what is missing and never refuses, because a later webhook may
 //! still change the image. `/validate` sees the final object, carries every
 //! verdict and never patches. `/validate-workloads` says of a workload what its pods
-//! will meet. All are pure functions of map, review and time: the
-//! same input gives the same bytes, on a dry run too. No clock, no network, no
-//! logging: what is to be counted and logged is returned as [`Report`].
+//! will meet. All are pure functions of the review and of what it is judged by
+//! ([`Basis`]): the same input gives the same bytes, on a dry run too. No clock, no
+//! network, no logging: what is to be counted and logged is returned as [`Report`].
 
+mod basis;
+pub mod event;
 pub mod forecast;
 mod json;
+pub mod map_review;
 pub mod patch;
 pub mod pod;
+pub mod record;
 pub mod report;
 pub mod request;
 pub mod response;
 pub mod verdict;
 pub mod workload;
 
-use crate::policy::Policy;
+use crate::policy::LabelsUnknown;
 use crate::policy::message::Circumstances;
-use jiff::Timestamp;
 use pod::Pod;
+use record::Record;
 use request::{Operation, Request, Subject};
 
+pub use basis::{Basis, Endpoint, Mode, NamespaceLabels, Severity};
 pub use report::{Outcome, Report, Source, Tally};
 pub use request::BadReview;
-
-/// Which of the webhooks is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    /// `/mutate`
-    Mutate,
-    /// `/validate`
-    Validate,
-    /// `/validate-workloads/warn` and `/validate-workloads/deny`
-    Workloads(Severity),
-}
-
-/// What is done with a workload whose pods will be refused. Said by the path and not by
-/// a flag, since it belongs to the rules and the `failurePolicy` that stand beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Severity {
-    /// It is admitted with warnings.
-    Warn,
-    /// It is refused.
-    Deny,
-}
-
-impl Endpoint {
-    /// The word for it in paths, logs and metrics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mutate => "mutate",
-            Self::Validate => "validate",
-            Self::Workloads(_) => "validate-workloads",
-        }
-    }
-}
-
-/// What a review is judged by: the same for the whole of one review.
-#[derive(Debug, Clone, Copy)]
-pub struct Basis<'p> {
-    /// The map.
-    pub policy: &'p Policy,
-    /// The time, read once.
-    pub now: Timestamp,
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +37,9 @@ pub enum Fault {
     /// The sender's fault: HTTP 400.
     #[error(transparent)]
     BadReview(#[from] BadReview),
+    /// Nobody's, and soon over: HTTP 503.
+    #[error(transparent)]
+    LabelsUnknown(#[from] LabelsUnknown),
     /// Ours: HTTP 500.
     #[error("the answer could not be written as JSON: {0}")]
     Encode(#[from] serde_json::Error),
@@ -105,39 +71,47 @@ pub fn review<'p>(basis: &Basis<'p>, endpoint: Endpoint, body: &[u8]) -> Result<
 fn mutate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
     let mut report = Report::of(request);
     let mut patch = None;
+    let mut verdicts = Vec::new();
     if let Some(pod) = to_be_patched(request) {
-        let decision = basis
-            .policy
-            .decide(pod.images(), &request.namespace, basis.now);
+        let namespace = basis.namespace(&request.namespace);
+        let decision = basis.policy.decide(pod.images(), namespace, basis.now)?;
         report.secrets = patch::missing(pod, &decision.pull_secrets);
         patch = patch::build(pod, &report.secrets);
+        verdicts = decision.verdicts;
     }
     if patch.is_some() {
         report.outcome = Outcome::Patched;
     }
+    report.record = Record::of(basis, Endpoint::Mutate, request, &verdicts, &report);
     let body = response::patched(&request.uid, patch.as_ref())?;
     Ok(Answer { body, report })
 }
 
 fn validate<'p>(basis: &Basis<'p>, request: &Request<'_>) -> Result<Answer<'p>, Fault> {
-    let Basis { policy, now } = *basis;
+    let Basis {
+        policy, now, mode, ..
+    } = *basis;
     let mut report = Report::of(request);
+    let mut verdicts = Vec::new();
     let mut words = verdict::Words::default();
     if let Some(pod) = to_be_judged(request) {
-        let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
+        let namespace = basis.namespace(&request.namespace);
+        let decision = policy.decide(verdict::images(request, pod), namespace, now)?;
         let circumstances = Circumstances {
             policy,
-            namespace: Some(&request.namespace),
+            namespace: Some(namespace),
             now,
         };
-        words = verdict::words(&circumstances, request, pod, &decision);
+        words = verdict::words(&circumstances, mode, request, pod, &decision);
         if !request.dry_run {
             report.tallies = report::tallies(&decision);
         }
         report.outcome = Outcome::of(&words);
+        verdicts = decision.verdicts;
     }
     let body = response::judged(&request.uid, &words)?;
     report.words = words;
+    report.record = Record::of(basis, Endpoint::Validate, request, &verdicts, &report);
     Ok(Answer { body, report })
 }
 
@@ -146,19 +120,26 @@ fn foretell<'p>(
     severity: Severity,
     request: &Request<'_>,
 ) -> Result<Answer<'p>, Fault> {
-    let Basis { policy, now } = *basis;
+    let Basis {
+        policy, now, mode, ..
+    } = *basis;
+    let mut verdicts = Vec::new();
     // No tallies: the images count with the pods.
     let mut report = Report::of(request);
     if let Some(pod) = forecast::to_be_judged(request) {
-        let decision = policy.decide(verdict::images(request, pod), &request.namespace, now);
+        let namespace = basis.namespace(&request.namespace);
+        let decision = policy.decide(verdict::images(request, pod), namespace, now)?;
         let circumstances = Circumstances {
             policy,
-            namespace: Some(&request.namespace),
+            namespace: Some(namespace),
             now,
         };
-        report.words = forecast::words(&circumstances, severity, &decision);
+        report.words = forecast::words(&circumstances, mode, severity, &decision);
         report.outcome = Outcome::of(&report.words);
+        verdicts = decision.verdicts;
     }
+    let endpoint = Endpoint::Workloads(severity);
+    report.record = Record::of(basis, endpoint, request, &verdicts, &report);
     let body = response::judged(&request.uid, &report.words)?;
     Ok(Answer { body, report })
 }

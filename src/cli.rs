@@ -10,11 +10,14 @@ use std::process::ExitCode;
 
 pub mod certs;
 pub mod check;
+pub mod cluster;
 pub mod config;
 pub mod explain;
+pub mod generate;
 pub mod map;
 pub mod output;
 pub mod serve;
+pub mod verify;
 
 /// How a command ended. The numbers are a promise to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,12 @@ pub struct Failure {
     pub status: Status,
     /// What happened, where, and what to do next.
     pub message: String,
+}
+
+impl From<crate::policy::LabelsUnknown> for Failure {
+    fn from(error: crate::policy::LabelsUnknown) -> Self {
+        Self::input(error)
+    }
 }
 
 impl Failure {
@@ -78,9 +87,12 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Args>),
     Explain(explain::Args),
+    Verify(verify::Args),
     Check(check::Args),
     #[command(subcommand)]
     Config(config::Command),
+    #[command(subcommand)]
+    Generate(generate::Command),
     #[command(subcommand)]
     Certs(certs::Command),
     /// Print the completion script of a shell
@@ -115,8 +127,10 @@ fn dispatch(command: Command) -> Result<Status, Failure> {
     match command {
         Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(command),
+        Command::Generate(command) => generate::run(&command),
         Command::Certs(command) => certs::run(command),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -1,4 +1,4 @@
-//! The API server, as far as the self-signed certificates need it: one Secret and two
+//! The API server, as far as the self-signed certificates need it: one Secret and some
 //! webhook configurations, read, watched and written by name.
 //!
 //! Writes only in the version that was read: a change of somebody else's in between
@@ -37,10 +37,10 @@ pub struct Names {
     pub namespace: String,
     /// The Secret.
     pub secret: String,
-    /// The `MutatingWebhookConfiguration`, if there is one.
-    pub mutating: Option<String>,
-    /// The `ValidatingWebhookConfiguration`, if there is one.
-    pub validating: Option<String>,
+    /// `MutatingWebhookConfiguration`s; they need not be there.
+    pub mutating: Vec<String>,
+    /// `ValidatingWebhookConfiguration`s; they need not be there.
+    pub validating: Vec<String>,
 }
 
 /// A client for these objects.
@@ -66,6 +66,9 @@ pub enum ClusterError {
     /// Somebody else has changed the object since it was read.
     #[error("{0} has changed in the meantime")]
     Conflict(String),
+    /// An object of that name is there already.
+    #[error("{0} is there already")]
+    Exists(String),
     /// The object is not there.
     #[error("there is no {0}; it is made by the chart, and pullpass only fills it in")]
     Missing(String),
@@ -85,6 +88,15 @@ pub enum ClusterError {
         /// What went wrong.
         error: String,
     },
+}
+
+/// Takes `$KUBECONFIG`, or else the ServiceAccount of the pod; does not connect yet.
+pub async fn connect() -> Result<Client, ClusterError> {
+    // The one provider of this program; an error means that it is set already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = kube::Config::infer().await;
+    let config = config.map_err(|error| ClusterError::Config(chain(&error)))?;
+    Client::try_from(config).map_err(|error| ClusterError::Config(chain(&error)))
 }
 
 /// What was read, and in which versions.
@@ -114,12 +126,7 @@ struct Configuration {
 impl Cluster {
     /// Takes `$KUBECONFIG`, or else the ServiceAccount of the pod; does not connect yet.
     pub async fn new(names: Names) -> Result<Self, ClusterError> {
-        // The one provider of this program; an error means that it is set already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = kube::Config::infer().await;
-        let config = config.map_err(|error| ClusterError::Config(chain(&error)))?;
-        let client =
-            Client::try_from(config).map_err(|error| ClusterError::Config(chain(&error)))?;
+        let client = connect().await?;
         Ok(Self { client, names })
     }
 
@@ -229,11 +236,15 @@ impl Cluster {
         let mutating = ApiResource::erase::<MutatingWebhookConfiguration>(&());
         let validating = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
         [
-            (mutating, self.names.mutating.as_deref()),
-            (validating, self.names.validating.as_deref()),
+            (mutating, &self.names.mutating),
+            (validating, &self.names.validating),
         ]
         .into_iter()
-        .filter_map(|(resource, name)| Some((resource, name?)))
+        .flat_map(|(resource, names)| {
+            names
+                .iter()
+                .map(move |name| (resource.clone(), name.as_str()))
+        })
     }
 
     /// `None` when there is no such object: then nobody is called through it.
@@ -303,7 +314,7 @@ impl Version {
     }
 }
 
-async fn request<T>(
+pub(crate) async fn request<T>(
     what: &str,
     answer: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ClusterError> {
@@ -313,6 +324,7 @@ async fn request<T>(
         return Err(ClusterError::Unreachable { what, error });
     };
     answer.map_err(|error| match error {
+        kube::Error::Api(status) if status.is_already_exists() => ClusterError::Exists(what),
         kube::Error::Api(status) if status.is_conflict() => ClusterError::Conflict(what),
         kube::Error::Api(status) if status.is_not_found() => ClusterError::Missing(what),
         kube::Error::Api(status) => ClusterError::Refused {
@@ -332,7 +344,7 @@ async fn request<T>(
 }
 
 /// An error and all that caused it, each said once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -16,19 +16,24 @@
 //!
 //! The pure half takes values and gives values: no clock, no files, no network, no
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
-//! [`manifest`], [`rotation`], [`text`] and `yaml`. The edges are thin and decide
-//! nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
-//! [`metrics`], [`telemetry`], [`certificates`] and [`cli`].
+//! [`manifest`], [`rotation`], [`verification`], [`text`] and `yaml`. The edges are thin
+//! and decide nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
+//! [`api_server`], [`metrics`], [`telemetry`], [`decision_log`], [`events`],
+//! [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
 
 pub mod admission;
+pub mod api_server;
 pub mod certificate_keeper;
 pub mod certificates;
 pub mod cli;
 pub mod cluster;
+pub mod decision_log;
+pub mod events;
 pub mod image;
+pub mod intree;
 pub mod manifest;
 pub mod metrics;
 pub mod policy;
@@ -38,5 +43,6 @@ pub mod rotation;
 pub mod server;
 pub mod telemetry;
 pub mod text;
+pub mod verification;
 pub mod watch;
 mod yaml;

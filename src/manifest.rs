@@ -138,7 +138,9 @@ impl Piece<'_> {
                     self.object(node, Inherited::default(), each);
                 }
             }
-            Err(_) if self.is_template() => each(self.bare(Content::Skipped(Skip::Template))),
+            Err(error) if self.is_template(error.at.line) => {
+                each(self.bare(Content::Skipped(Skip::Template)));
+            }
             Err(error) => each(Document {
                 at: self.place(error.at),
                 ..self.bare(Content::Unreadable(error.message))
@@ -157,9 +159,17 @@ impl Piece<'_> {
         }
     }
 
-    /// What a chart or the like makes a manifest from.
-    fn is_template(&self) -> bool {
-        self.text.contains("{{")
+    /// Whether a placeholder stands on a line up to this one, so that it is likely why
+    /// the document cannot be read. One in a comment explains nothing.
+    fn is_template(&self, line: usize) -> bool {
+        let mut lines = self.text.lines().take(line);
+        lines.any(|line| line.split('#').next().unwrap_or_default().contains("{{"))
+    }
+
+    /// Whether a placeholder stands in the place of a value.
+    fn is_placeholder(&self, at: Option<yaml::Span>) -> bool {
+        let rest = at.and_then(|at| self.text.get(at.start..));
+        rest.is_some_and(|rest| rest.starts_with("{{"))
     }
 
     fn object<'d>(
@@ -207,7 +217,7 @@ impl Piece<'_> {
                     root,
                     piece: self,
                 })),
-                Err(_) if self.is_template() => Content::Skipped(Skip::Template),
+                Err(error) if self.is_placeholder(error.at) => Content::Skipped(Skip::Template),
                 Err(error) => {
                     at = self.place(error.at.unwrap_or(root.at));
                     Content::Unreadable(error.message)
@@ -224,7 +234,7 @@ impl Piece<'_> {
     }
 
     fn no_object(&self, root: &Node<'_>) -> Skip {
-        if self.is_template() {
+        if self.is_template(usize::MAX) {
             Skip::Template
         } else if root.value == Value::Null {
             Skip::Empty

@@ -5,7 +5,7 @@
 //! an atomic addition: no series is looked up, made or locked there. Only the admin
 //! port reads what is counted.
 
-use crate::admission::{Endpoint, Outcome};
+use crate::admission::{Endpoint, Mode, Outcome, Severity};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
@@ -19,27 +19,45 @@ use std::time::Duration;
 
 mod durations;
 mod entries;
+mod exposition;
 mod families;
 mod keeper;
+mod map_info;
 mod process;
+mod traces;
 
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
+pub use exposition::Format;
 use families::{Labels, PortFamilies, ReviewFamilies, gauge};
 pub use keeper::KeeperAction;
 use keeper::KeeperMetrics;
-
-/// The media type of [`Metrics::render`].
-pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use map_info::MapInfo;
+use traces::TraceMetrics;
+pub use traces::{EventFate, RecordFate};
 
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpRoute {
     /// Where reviews are answered.
     Review(Endpoint),
+    /// `/validate-map`.
+    Map,
     /// Any other path.
     Other,
+}
+
+impl HttpRoute {
+    /// The word for it in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Review(endpoint) => endpoint.as_str(),
+            Self::Map => "validate-map",
+            Self::Other => "other",
+        }
+    }
 }
 
 impl From<Endpoint> for HttpRoute {
@@ -75,6 +93,7 @@ pub struct Metrics {
     mutate: ReviewMetrics,
     validate: ReviewMetrics,
     workloads: ReviewMetrics,
+    validate_map: ReviewMetrics,
     other_codes: Codes,
     panics: Counter,
     webhook: PortMetrics,
@@ -93,6 +112,9 @@ pub struct Metrics {
     pub certificate: LoadMetrics,
     certificate_not_after: Gauge,
     keeper: KeeperMetrics,
+    map_info: MapInfo,
+    traces: TraceMetrics,
+    observing: Gauge,
 }
 
 /// Counts and times what happens at one endpoint.
@@ -149,8 +171,10 @@ impl Drop for Counted<'_> {
 
 impl Metrics {
     /// A review that was answered: with what, and how long the decision took.
-    pub fn reviewed(&self, endpoint: Endpoint, outcome: Outcome, took: Duration) {
-        let metrics = self.endpoint(endpoint);
+    pub fn reviewed(&self, route: impl Into<HttpRoute>, outcome: Outcome, took: Duration) {
+        let Some(metrics) = self.reviews(route.into()) else {
+            return;
+        };
         metrics.durations.observe(took);
         if let Some((_, counter)) = metrics.outcomes.iter().find(|(of, _)| *of == outcome) {
             counter.inc();
@@ -159,10 +183,9 @@ impl Metrics {
 
     /// An HTTP answer.
     pub fn answered(&self, route: HttpRoute, status: StatusCode) {
-        let Codes([success, client, server]) = match route {
-            HttpRoute::Review(endpoint) => &self.endpoint(endpoint).codes,
-            HttpRoute::Other => &self.other_codes,
-        };
+        let Codes([success, client, server]) = self
+            .reviews(route)
+            .map_or(&self.other_codes, |metrics| &metrics.codes);
         match status.as_u16() {
             ..400 => success,
             400..500 => client,
@@ -179,8 +202,9 @@ impl Metrics {
 
     /// A request that is being answered, until the value is dropped.
     #[must_use]
-    pub fn in_flight(&self, endpoint: Endpoint) -> Counted<'_> {
-        Counted::begin(&self.endpoint(endpoint).in_flight)
+    pub fn in_flight(&self, route: HttpRoute) -> Option<Counted<'_>> {
+        self.reviews(route)
+            .map(|metrics| Counted::begin(&metrics.in_flight))
     }
 
     /// A connection that is open, until the value is dropped.
@@ -217,8 +241,10 @@ impl Metrics {
     pub fn map_in_force<'n>(
         &self,
         names: impl Iterator<Item = &'n str>,
+        digest: &str,
         now: Timestamp,
     ) -> Arc<EntryCounters> {
+        self.map_info.set(digest);
         let counters = self.entries.replace(names);
         self.map_entries
             .set(i64::try_from(counters.len()).unwrap_or(i64::MAX));
@@ -247,20 +273,37 @@ impl Metrics {
         self.keeper.authority_not_after.set(seconds);
     }
 
-    /// Everything as `OpenMetrics` text, of the media type [`MEDIA_TYPE`].
+    /// Whether refusals are meant.
+    pub fn in_mode(&self, mode: Mode) {
+        self.observing.set(i64::from(mode == Mode::Observe));
+    }
+
+    /// What became of a decision record.
+    pub fn recorded(&self, fate: RecordFate) {
+        self.traces.record(fate);
+    }
+
+    /// What became of an Event.
+    pub fn event(&self, fate: EventFate) {
+        self.traces.event(fate);
+    }
+
+    /// Everything, in this format.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, format: Format) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail, and a collector of ours adds no failure.
         let _ = encode(&mut text, &self.registry);
-        text
+        format.of(text)
     }
 
-    fn endpoint(&self, endpoint: Endpoint) -> &ReviewMetrics {
-        match endpoint {
-            Endpoint::Mutate => &self.mutate,
-            Endpoint::Validate => &self.validate,
-            Endpoint::Workloads(_) => &self.workloads,
+    fn reviews(&self, route: HttpRoute) -> Option<&ReviewMetrics> {
+        match route {
+            HttpRoute::Review(Endpoint::Mutate) => Some(&self.mutate),
+            HttpRoute::Review(Endpoint::Validate) => Some(&self.validate),
+            HttpRoute::Review(Endpoint::Workloads(_)) => Some(&self.workloads),
+            HttpRoute::Map => Some(&self.validate_map),
+            HttpRoute::Other => None,
         }
     }
 }
@@ -295,6 +338,8 @@ impl Default for Metrics {
             Some(Unit::Seconds),
         );
         let keeper = KeeperMetrics::register(ours);
+        let help = "1 where refusals are not meant: nothing is refused, and the outcome would_be_refused counts what would have been";
+        let observing = gauge(ours, "observing", help, None);
         let help = "Memory that request bodies hold";
         let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
         let help = "Memory that request bodies may hold together";
@@ -307,13 +352,17 @@ impl Default for Metrics {
             map_loaded,
             certificate_not_after: not_after,
             keeper,
+            map_info: MapInfo::register(ours),
+            traces: TraceMetrics::register(ours),
+            observing,
             map,
             certificate,
             panics,
-            mutate: reviews.of("mutate"),
-            validate: reviews.of("validate"),
-            workloads: reviews.of("validate-workloads"),
-            other_codes: reviews.codes("other"),
+            mutate: reviews.of(Endpoint::Mutate.into()),
+            validate: reviews.of(Endpoint::Validate.into()),
+            workloads: reviews.of(Endpoint::Workloads(Severity::Warn).into()),
+            validate_map: reviews.of(HttpRoute::Map),
+            other_codes: reviews.codes(HttpRoute::Other),
             webhook: ports.of("webhook"),
             admin: ports.of("admin"),
             handshake_failures: ["timeout", "refused", "broken"].map(handshake),

@@ -20,17 +20,24 @@ mod explain;
 mod glob;
 mod index;
 pub mod message;
+pub mod namespace;
 mod nearest;
+mod order;
 pub mod pattern;
+mod selectors;
 
+pub use canonical::DOCKER_HUB_ALIASES;
 pub use decision::{Decision, Field, PodField, Verdict};
 pub use explain::{Considered, WhyNot};
+pub use namespace::{LabelMap, Labels, LabelsUnknown, Namespace, NamespaceSelector};
+pub use order::{Ranked, Scope};
 pub use pattern::Pattern;
 
 use canonical::Place;
 use glob::GlobMap;
 use index::{Index, Question, Target};
 use nearest::Nearest;
+use selectors::Selectors;
 
 /// How long before its end an entry is spoken of.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -80,8 +87,11 @@ pub struct Entry {
     pub until: Option<Timestamp>,
     /// Where the images are to be taken from instead; shown, never applied.
     pub replace_with: Option<String>,
-    /// Globs of namespaces in which the entry exists; everywhere when `None`.
+    /// Globs of namespaces in which the entry exists.
     pub namespaces: Option<Vec<String>>,
+    /// The labels of namespaces in which the entry exists. At most one of this and
+    /// `namespaces` is there; without both the entry exists everywhere.
+    pub namespace_selector: Option<NamespaceSelector>,
     /// Where it stands: `file:line`.
     pub location: String,
 }
@@ -146,12 +156,21 @@ impl Entry {
     }
 
     /// Whether the entry exists in a namespace; in `None`, one that exists everywhere.
+    ///
+    /// One that is for namespaces by labels that are not known does not: for messages,
+    /// not for decisions.
     #[must_use]
-    pub fn exists_in(&self, namespace: Option<&str>) -> bool {
-        match (&self.namespaces, namespace) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(globs), Some(namespace)) => index::in_scope(globs, namespace),
+    pub fn exists_in(&self, namespace: Option<Namespace<'_>>) -> bool {
+        match (&self.namespaces, &self.namespace_selector, namespace) {
+            (None, None, _) => true,
+            (.., None) => false,
+            (globs, selector, Some(namespace)) => {
+                let named = globs.as_deref();
+                named.is_none_or(|globs| index::in_scope(globs, namespace.name))
+                    && selector
+                        .as_ref()
+                        .is_none_or(|selector| selector.selects(&namespace) == Some(true))
+            }
         }
     }
 
@@ -202,6 +221,7 @@ pub struct Policy {
     contact: Option<String>,
     index: Index,
     nearest: Nearest,
+    digest: String,
 }
 
 /// What happens to images that no rule covers.
@@ -212,7 +232,17 @@ struct UnknownRegistries {
     overrides: Vec<Action>,
     // Namespace globs with the first place in `overrides` that names them.
     namespaces: GlobMap<usize>,
+    // The same of those that are for namespaces by label.
+    selectors: Selectors<usize>,
     reason: Option<String>,
+}
+
+/// One item of `overrides`.
+#[derive(Debug)]
+struct Override {
+    namespaces: Vec<String>,
+    selector: Option<NamespaceSelector>,
+    action: Action,
 }
 
 /// The values a [`Policy`] is made of, checked one by one and against each other.
@@ -221,19 +251,26 @@ struct Parts {
     entries: Vec<Entry>,
     public: Vec<Pattern>,
     unknown: Option<Action>,
-    overrides: Vec<(Vec<String>, Action)>,
+    overrides: Vec<Override>,
     unknown_reason: Option<String>,
     exempt: Vec<String>,
     contact: Option<String>,
+    digest: String,
 }
 
 impl Policy {
     fn new(parts: Parts) -> Self {
         let mut namespaces = GlobMap::default();
-        for (at, (globs, _)) in parts.overrides.iter().enumerate() {
-            for glob in globs {
+        let mut selectors = Selectors::default();
+        let mut overrides = Vec::with_capacity(parts.overrides.len());
+        for (at, one) in parts.overrides.into_iter().enumerate() {
+            for glob in &one.namespaces {
                 namespaces.entry(glob, || at);
             }
+            if let Some(selector) = one.selector {
+                selectors.push(selector, at);
+            }
+            overrides.push(one.action);
         }
         let mut exempt = GlobMap::default();
         for glob in &parts.exempt {
@@ -246,63 +283,74 @@ impl Policy {
             public: parts.public,
             unknown: UnknownRegistries {
                 default: parts.unknown.unwrap_or(Action::Warn),
-                overrides: parts.overrides.iter().map(|(_, action)| *action).collect(),
+                overrides,
                 namespaces,
+                selectors,
                 reason: parts.unknown_reason,
             },
             exempt,
             contact: parts.contact,
+            digest: parts.digest,
         }
     }
 
     /// What the map says about an image in a namespace.
     ///
     /// Without a namespace, entries that exist in some namespaces only are left out
-    /// and the default of `unknownRegistries` holds. The cost depends on the image and
-    /// on the patterns that cover its host, not on the size of the map.
-    #[must_use]
+    /// and the default of `unknownRegistries` holds. The cost depends on the image, on
+    /// the patterns that cover its host and on the labels of the namespace, not on the
+    /// size of the map.
+    ///
+    /// The error is that it hangs on [`Labels::Unknown`]: an entry or an override by
+    /// selector comes before all that is sure. An image for which none does is judged
+    /// without labels, and so is every image in an exempt namespace.
     pub fn judge<'p, 'i>(
         &'p self,
         image: &'i str,
-        namespace: Option<&str>,
+        namespace: Option<Namespace<'_>>,
         now: Timestamp,
-    ) -> Judgement<'p, 'i> {
+    ) -> Result<Judgement<'p, 'i>, LabelsUnknown> {
         let reference = Reference::parse(image);
         let rule = match reference.as_ref().map(Place::of) {
-            _ if namespace.is_some_and(|namespace| self.exempts(namespace)) => Rule::Exempt,
+            _ if namespace.is_some_and(|namespace| self.exempts(namespace.name)) => Rule::Exempt,
             Err(_) => Rule::Unknown(Unknown::InvalidReference),
             Ok(None) => Rule::Unknown(Unknown::InvalidPort),
-            Ok(Some(place)) => self.rule(&place, namespace, now),
+            Ok(Some(place)) => self.rule(&place, namespace, now)?,
         };
         let action = match rule {
             Rule::Entry(entry, _) => entry.action_at(now),
             Rule::Public(_) | Rule::Exempt => Action::Allow,
-            Rule::Unknown(_) => self.unknown_action(namespace),
+            Rule::Unknown(_) => self.unknown_action(namespace)?,
         };
         let pull_secrets = match rule {
             Rule::Entry(entry, _) if action != Action::Deny => entry.pull_secrets.as_slice(),
             _ => &[],
         };
-        Judgement {
+        Ok(Judgement {
             image,
             reference,
             rule,
             action,
             pull_secrets,
-        }
+        })
     }
 
-    fn rule(&self, place: &Place<'_>, namespace: Option<&str>, now: Timestamp) -> Rule<'_> {
+    fn rule(
+        &self,
+        place: &Place<'_>,
+        namespace: Option<Namespace<'_>>,
+        now: Timestamp,
+    ) -> Result<Rule<'_>, LabelsUnknown> {
         let question = Question {
             place,
             namespace,
             now,
         };
         let found = self.index.find(&self.entries, question);
-        found
-            .target
+        Ok(found
+            .target?
             .and_then(|target| self.resolve(target))
-            .unwrap_or(Rule::Unknown(Unknown::NoEntry))
+            .unwrap_or(Rule::Unknown(Unknown::NoEntry)))
     }
 
     fn resolve(&self, target: Target) -> Option<Rule<'_>> {
@@ -322,17 +370,38 @@ impl Policy {
     }
 
     /// What happens to images that no rule covers; in `None`, by default.
-    #[must_use]
-    pub fn unknown_action(&self, namespace: Option<&str>) -> Action {
+    ///
+    /// The error is that an override by selector comes before the first that holds for
+    /// sure, and the labels are not known.
+    pub fn unknown_action(
+        &self,
+        namespace: Option<Namespace<'_>>,
+    ) -> Result<Action, LabelsUnknown> {
         let unknown = &self.unknown;
-        let first = namespace.and_then(|namespace| {
-            let globs = unknown.namespaces.globs(namespace);
-            globs.chain(unknown.namespaces.literal(namespace)).min()
-        });
-        first
-            .and_then(|at| unknown.overrides.get(*at))
+        let Some(namespace) = namespace else {
+            return Ok(unknown.default);
+        };
+        let globs = unknown.namespaces.globs(namespace.name);
+        let literal = unknown.namespaces.literal(namespace.name);
+        let named = globs.chain(literal).min().copied();
+        let before = |at: &usize| named.is_none_or(|named| *at < named);
+        let selected = unknown.selectors.first(&namespace, before)?.copied();
+        Ok(selected
+            .or(named)
+            .and_then(|at| unknown.overrides.get(at))
             .copied()
-            .unwrap_or(unknown.default)
+            .unwrap_or(unknown.default))
+    }
+
+    /// Whether anything in the map is for namespaces by label, so that the labels of
+    /// namespaces are needed.
+    #[must_use]
+    pub fn uses_selectors(&self) -> bool {
+        !self.unknown.selectors.is_empty()
+            || self
+                .entries
+                .iter()
+                .any(|entry| entry.namespace_selector.is_some())
     }
 
     /// What the map wants said with an unknown registry.
@@ -345,6 +414,13 @@ impl Policy {
     #[must_use]
     pub fn contact(&self) -> Option<&str> {
         self.contact.as_deref()
+    }
+
+    /// Which map it is: `sha256:` and the digest of its files' bytes, one file after the
+    /// other in the order of their names (`cat map/*.yaml | sha256sum`).
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// The entries in the map's order.

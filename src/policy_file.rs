@@ -49,6 +49,12 @@ impl MapFile {
         Self { path, options }
     }
 
+    /// What every version of the map is compiled with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// The files of the map, as [`read`] finds them.
     pub fn read(&self) -> Result<Vec<SourceFile>, MapError> {
         read(&self.path)
@@ -56,8 +62,17 @@ impl MapFile {
 
     /// Compiles what was read.
     pub fn compile(&self, files: &[SourceFile]) -> Result<Loaded, MapError> {
-        config::load(files, &self.options)
-            .map_err(|errors| MapError::Wrong(config::render(&errors, files, false)))
+        let loaded = config::load(files, &self.options)
+            .map_err(|errors| MapError::Wrong(config::render(&errors, files, false)))?;
+        // Nothing here watches namespaces yet, so each decision that hangs on their
+        // labels would be put off for ever.
+        if loaded.policy.uses_selectors() {
+            return Err(MapError::Wrong(
+                "this build cannot serve a map with `namespaceSelector` yet: write `namespaces`"
+                    .to_owned(),
+            ));
+        }
+        Ok(loaded)
     }
 }
 
@@ -94,13 +109,9 @@ fn map_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let map = matches!(extension, Some("yaml" | "yml" | "json"));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         // Through symbolic links, of which a mounted ConfigMap is made.
-        if !hidden && map && fs::metadata(&path)?.is_file() {
+        if config::is_map_file(&name) && fs::metadata(&path)?.is_file() {
             paths.push(path);
         }
     }
@@ -177,8 +188,14 @@ impl MapStore {
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
-                let entries = self.metrics.map_in_force(names(&policy), now);
-                tracing::info!(entries = policy.entries().len(), "registry map in force");
+                let entries = self
+                    .metrics
+                    .map_in_force(names(&policy), policy.digest(), now);
+                tracing::info!(
+                    entries = policy.entries().len(),
+                    digest = policy.digest(),
+                    "registry map in force"
+                );
                 self.live.store(Some(Arc::new(LiveMap {
                     policy,
                     entries,

@@ -4,6 +4,10 @@
 //! it is told to end. Certificates are loaded before a port is bound, so that nobody
 //! connects to a server that cannot answer. Decides nothing about images.
 
+use crate::admission::Mode;
+use crate::admission::record::Recording;
+use crate::decision_log::{DecisionLog, Destination};
+use crate::events::{self, EventQueue, EventSource};
 use crate::metrics::{Metrics, Port};
 use crate::policy_file::{MapFile, MapStore};
 use crate::watch::Watch;
@@ -34,7 +38,7 @@ use admin::Admin;
 use connection::Ending;
 use listener::Listener;
 use tls::{Certificate, Pair, PairError, PairFiles};
-use webhook::{Review, Webhook};
+use webhook::{Review, Traces, Webhook};
 
 /// Probes and Prometheus; a flood here must not take the webhook's memory.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -50,6 +54,12 @@ pub struct Config {
     pub certificate: CertificateSource,
     /// What to decide by.
     pub map: MapFile,
+    /// Whether refusals are meant.
+    pub mode: Mode,
+    /// Where decision records go, and of which reviews there are any.
+    pub decisions: Option<(Destination, Recording)>,
+    /// Where Events are made.
+    pub events: Option<EventSource>,
     /// How long and how much.
     pub limits: Limits,
     /// [`admission::review`](crate::admission::review); tests put something in its place that panics.
@@ -114,8 +124,12 @@ pub struct Limits {
     pub max_age: Duration,
     /// How often files are looked at for changes.
     pub poll_interval: Duration,
-    /// How long connections are still accepted once the process is to end: until the
-    /// last API server has learnt that this replica is not ready.
+    /// How long connections are still accepted, and idle ones kept, once the process is
+    /// to end: until the last API server has learnt that this replica is not ready, and
+    /// has used up its idle connections. Go keeps them by the Service's name, not by
+    /// replica, and sends on them whoever is ready; a POST that crosses with the end of
+    /// its connection is lost, because Go does not repeat it (`net/http`
+    /// `shouldRetryRequest`). So the fewer are left the better.
     pub shutdown_delay: Duration,
     /// How long requests may then take to end.
     pub drain_timeout: Duration,
@@ -133,8 +147,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_mins(2),
             max_age: Duration::from_mins(10),
             poll_interval: Duration::from_secs(1),
-            shutdown_delay: Duration::from_secs(5),
-            drain_timeout: Duration::from_secs(25),
+            shutdown_delay: Duration::from_secs(15),
+            drain_timeout: Duration::from_secs(20),
         }
     }
 }
@@ -149,6 +163,14 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error("cannot serve HTTPS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The decision records cannot be written.
+    #[error("cannot write decision records to {path}: {error}")]
+    DecisionLog {
+        /// The file.
+        path: String,
+        /// What the system says.
+        error: io::Error,
+    },
     /// A port cannot be had.
     #[error("cannot listen on {address}: {error}")]
     Listen {
@@ -166,6 +188,8 @@ pub struct Bound {
     limits: Limits,
     reloads: Vec<Reload>,
     keeping: Keeping,
+    making_events: Making,
+    decisions: Option<DecisionLog>,
 }
 
 impl Config {
@@ -181,12 +205,19 @@ impl Config {
             keeping,
         } = load_certificate(self.certificate, &metrics)?;
         let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
-        let map_reload = load_map(self.map, Arc::clone(&maps));
         let limits = self.limits;
-        let webhook =
-            Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits).with_review(self.review);
+        let mode = self.mode;
+        metrics.in_mode(mode);
+        let (traces, making_events) = start_traces(self.decisions, self.events, &metrics)?;
+        let decisions = traces.decisions.as_ref().map(|(log, _)| log.clone());
+        let webhook = Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits)
+            .with_review(self.review)
+            .with_map_options(self.map.options().clone())
+            .with_traces(mode, traces);
+        let map_reload = load_map(self.map, Arc::clone(&maps));
         let ending = Ending::default();
         let admin = Admin {
+            mode,
             maps,
             certificate: Arc::clone(&certificate),
             metrics: Arc::clone(&metrics),
@@ -221,8 +252,39 @@ impl Config {
             limits,
             reloads: vec![certificate_reload, map_reload],
             keeping,
+            making_events,
+            decisions,
         })
     }
+}
+
+type Making = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn start_traces(
+    decisions: Option<(Destination, Recording)>,
+    events: Option<EventSource>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Traces, Making), StartError> {
+    let mut traces = Traces::default();
+    if let Some((destination, recording)) = decisions {
+        destination
+            .check()
+            .map_err(|error| StartError::DecisionLog {
+                path: destination.to_string(),
+                error,
+            })?;
+        let log = DecisionLog::start(destination, Arc::clone(metrics));
+        traces.decisions = Some((log, recording));
+    }
+    let making: Making = match events {
+        None => Box::pin(pending()),
+        Some(source) => {
+            let (queue, waiting) = EventQueue::new(Arc::clone(metrics));
+            traces.events = Some(queue);
+            Box::pin(events::make(source, waiting, Arc::clone(metrics)))
+        }
+    };
+    Ok((traces, making))
 }
 
 /// The default address is `[::]`, which means IPv4 too; where the kernel has no IPv6
@@ -345,6 +407,7 @@ impl Bound {
         let (socket, listener) = self.webhook;
         let webhook = tokio::spawn(listener.accept(socket, stop.clone()));
 
+        let making_events = tokio::spawn(self.making_events);
         let mut keeping = tokio::spawn(self.keeping);
         tokio::select! {
             () = shutdown => {}
@@ -375,6 +438,11 @@ impl Bound {
         }
         admin.abort();
         reloading.abort();
+        making_events.abort();
+        if let Some(decisions) = self.decisions {
+            // Waits on a channel: not for a thread of the runtime.
+            let _ = tokio::task::spawn_blocking(move || decisions.flush()).await;
+        }
         tracing::info!("shut down");
         whole
     }

@@ -5,7 +5,8 @@
 //! names is data: it goes through [`crate::text`] and is cut to a length.
 
 use crate::admission::verdict::Words;
-use crate::admission::{Endpoint, Outcome, Report};
+use crate::admission::{Endpoint, Outcome, Report, map_review};
+use crate::metrics::HttpRoute;
 use crate::text::visible;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -88,17 +89,38 @@ pub(crate) fn decision(endpoint: Endpoint, report: &Report<'_>, took: Duration) 
     }
     match report.outcome {
         Outcome::Untouched => line!(Level::DEBUG),
-        Outcome::Patched | Outcome::Audited | Outcome::Warned | Outcome::Refused => {
+        Outcome::Patched
+        | Outcome::Audited
+        | Outcome::Warned
+        | Outcome::WouldBeRefused
+        | Outcome::Refused => {
             line!(Level::INFO);
         }
     }
 }
 
+/// The line of one review of the registry map. Not what was said about it, which quotes
+/// the map: the author of the map has got that.
+pub(crate) fn map_decision(report: &map_review::Report, took: Duration) {
+    tracing::info!(
+        endpoint = HttpRoute::Map.as_str(),
+        outcome = report.outcome.as_str(),
+        operation = report.operation.as_str(),
+        namespace = visible(cut(&report.namespace)),
+        name = visible(cut(&report.name)),
+        uid = visible(cut(&report.uid)),
+        dry_run = report.dry_run,
+        errors = report.errors,
+        microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        "reviewed a registry map"
+    );
+}
+
 /// A request that got no review. Whoever reaches the port can cause these, so they
 /// are counted and not logged unless asked for.
-pub(crate) fn fault(endpoint: Endpoint, status: u16, reason: &impl fmt::Display) {
+pub(crate) fn fault(route: HttpRoute, status: u16, reason: &impl fmt::Display) {
     tracing::debug!(
-        endpoint = endpoint.as_str(),
+        endpoint = route.as_str(),
         status,
         reason = cut(&reason.to_string()),
         "not reviewed"

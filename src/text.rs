@@ -101,7 +101,7 @@ fn width(c: char) -> usize {
 }
 
 /// Characters that cannot be seen, or that change how others are seen.
-fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}'                    // soft hyphen

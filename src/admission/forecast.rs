@@ -4,10 +4,10 @@
 //! `/validate`; so nothing here needs to be proof against tricks, and what is said
 //! once to a person is not said again to a controller. Pure; never patches.
 
-use super::Severity;
 use super::pod::Pod;
 use super::request::{Operation, Request, Subject};
 use super::verdict::{Words, unlike_the_entry};
+use super::{Mode, Severity};
 use crate::policy::message::{self, Circumstances};
 use crate::policy::{Action, Decision, Verdict};
 use std::borrow::Cow;
@@ -26,12 +26,12 @@ pub fn to_be_judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Pod<'a>> {
         .old_object
         .as_ref()
         .is_some_and(Pod::is_being_deleted);
-    (is_asked && !is_going && !pod.has_controller()).then_some(pod)
+    (is_asked && !is_going && pod.controller().is_none()).then_some(pod)
 }
 
 /// One thing to be said.
 enum Remark<'d, 'p, 'i> {
-    /// The pods will be refused.
+    /// The pods will be refused, or would be where refusals are meant.
     Refusal(&'d Verdict<'p, 'i>),
     /// The pods will be warned about.
     Warning(&'d Verdict<'p, 'i>),
@@ -45,6 +45,7 @@ enum Remark<'d, 'p, 'i> {
 #[must_use]
 pub fn words(
     circumstances: &Circumstances<'_>,
+    mode: Mode,
     severity: Severity,
     decision: &Decision<'_, '_>,
 ) -> Words {
@@ -61,10 +62,12 @@ pub fn words(
         .into_iter()
         .filter(|verdict| verdict.judgement.action == Action::Deny)
         .collect();
-    if severity == Severity::Deny && !refused.is_empty() {
+    let is_denied = severity == Severity::Deny && !refused.is_empty();
+    if is_denied && mode == Mode::Enforce {
         words.refusal = Some(circumstances.refusal(&refused));
         return words;
     }
+    words.would_be_refused = is_denied;
     let warned = decision.verdicts.iter().filter(|verdict| {
         verdict.judgement.action == Action::Warn
             || verdict.judgement.ends_soon(circumstances.now).is_some()
@@ -80,7 +83,10 @@ pub fn words(
         .chain(spelt)
         .collect();
     words.warnings = message::limited(&remarks, |remark| match remark {
-        Remark::Refusal(verdict) => circumstances.forecast(verdict),
+        Remark::Refusal(verdict) => match mode {
+            Mode::Enforce => circumstances.forecast(verdict),
+            Mode::Observe => circumstances.would_be_refused(verdict),
+        },
         Remark::Warning(verdict) => circumstances.warning(verdict),
         Remark::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
     });

@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 pub(super) const MAX_ELEMENTS: usize = 3 * 1024 * 1024 / 12;
 
 /// A string, borrowed unless it holds escapes; `null` is the empty string.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -115,36 +115,49 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
     }
 }
 
-/// Whether a list of strings holds one text; the others are skipped.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct NodesGroup(pub(super) bool);
-
-impl NodesGroup {
-    /// The group of every kubelet (`k8s.io/apiserver/pkg/authentication/user`,
-    /// `NodesGroup`).
-    const NAME: &'static str = "system:nodes";
+/// The groups of a user: the first of them, and whether one is among them all.
+#[derive(Debug, Default)]
+pub(super) struct Groups<'a> {
+    /// Whether the group of every kubelet is among them
+    /// (`k8s.io/apiserver/pkg/authentication/user`, `NodesGroup`).
+    pub(super) nodes: bool,
+    /// At most [`Groups::KEPT`].
+    pub(super) first: Vec<Cow<'a, str>>,
+    /// How many more there are.
+    pub(super) more: usize,
 }
 
-impl<'de> Deserialize<'de> for NodesGroup {
+impl Groups<'_> {
+    const NODES: &'static str = "system:nodes";
+    /// People have a handful, and a directory's can be hundreds.
+    const KEPT: usize = 16;
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Groups<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Groups;
-        impl<'de> Visitor<'de> for Groups {
-            type Value = NodesGroup;
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Groups<'de>;
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of groups")
             }
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(NodesGroup(false))
+                Ok(Groups::default())
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut found = false;
-                while let Some(group) = seq.next_element::<Text<'de>>()? {
-                    found |= group.0 == NodesGroup::NAME;
+                let mut groups = Groups::default();
+                while let Some(Text(group)) = seq.next_element::<Text<'de>>()? {
+                    groups.nodes |= group == Groups::NODES;
+                    if groups.first.len() < Groups::KEPT {
+                        groups.first.push(group);
+                    } else {
+                        groups.more += 1;
+                    }
                 }
-                Ok(NodesGroup(found))
+                Ok(groups)
             }
         }
-        deserializer.deserialize_any(Groups)
+        deserializer.deserialize_any(Names)
     }
 }
 
@@ -174,9 +187,17 @@ mod tests {
 
     #[test]
     fn the_nodes_group_is_found_only_as_a_whole() {
-        let found = |text| serde_json::from_str::<NodesGroup>(text).unwrap().0;
+        let found = |text| serde_json::from_str::<Groups<'_>>(text).unwrap().nodes;
         assert!(found(r#"["system:authenticated","system:nodes"]"#));
         assert!(!found(r#"["system:nodes:x","asystem:nodes"]"#));
         assert!(!found("null"));
+    }
+
+    #[test]
+    fn of_many_groups_the_first_are_kept_and_all_are_looked_at() {
+        let many = format!("[{}\"system:nodes\"]", "\"team\",".repeat(100));
+        let groups: Groups<'_> = serde_json::from_str(&many).unwrap();
+        assert!(groups.nodes);
+        assert_eq!((groups.first.len(), groups.more), (16, 85));
     }
 }

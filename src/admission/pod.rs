@@ -48,13 +48,22 @@ pub(super) struct Metadata<'a> {
     deletion_timestamp: Text<'a>,
     #[serde(borrow)]
     annotations: Option<Annotations<'a>>,
-    owner_references: List<OwnerReference>,
+    #[serde(borrow)]
+    owner_references: List<OwnerReference<'a>>,
 }
 
-/// Who made the object.
+/// Who the pod belongs to, in the pod's own namespace.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OwnerReference {
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct OwnerReference<'a> {
+    #[serde(borrow)]
+    pub(super) api_version: Text<'a>,
+    #[serde(borrow)]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow)]
+    pub(super) name: Text<'a>,
+    #[serde(borrow)]
+    pub(super) uid: Text<'a>,
     controller: Option<bool>,
 }
 
@@ -175,6 +184,13 @@ impl<'a> Pod<'a> {
         })
     }
 
+    /// `metadata.generateName`, whether there is a name or not.
+    #[must_use]
+    pub fn generate_name(&self) -> &str {
+        let metadata = self.metadata.0.as_ref();
+        metadata.map_or("", |metadata| &metadata.generate_name.0)
+    }
+
     /// `metadata.namespace`; empty where the sender leaves it to the request.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -182,15 +198,12 @@ impl<'a> Pod<'a> {
         metadata.map_or("", |metadata| &metadata.namespace.0)
     }
 
-    /// Whether a controller made the object; there is at most one
+    /// The owner that controls the object; there is at most one
     /// (`pkg/apis/meta/v1/validation`, `ValidateOwnerReferences`).
-    #[must_use]
-    pub fn has_controller(&self) -> bool {
-        let metadata = self.metadata.0.as_ref();
-        metadata.is_some_and(|metadata| {
-            let mut owners = metadata.owner_references.0.iter();
-            owners.any(|owner| owner.controller == Some(true))
-        })
+    pub(super) fn controller(&self) -> Option<&OwnerReference<'a>> {
+        let metadata = self.metadata.0.as_ref()?;
+        let mut owners = metadata.owner_references.0.iter();
+        owners.find(|owner| owner.controller == Some(true))
     }
 
     /// Whether the pod claims to be the API object of a static pod.

@@ -1,9 +1,11 @@
 //! What is to be counted and logged about a review, as values: the pure half does
 //! neither. Holds no object of the request, only what is safe to write down.
 
+use super::record::Record;
 use super::request::{Operation, Request};
 use super::verdict::Words;
 use crate::policy::{Action, Decision, Rule, Unknown};
+use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 
 /// What a review came to.
@@ -17,17 +19,20 @@ pub enum Outcome {
     Audited,
     /// Admitted with warnings.
     Warned,
+    /// Admitted with warnings, because refusals are not meant.
+    WouldBeRefused,
     /// Refused.
     Refused,
 }
 
 impl Outcome {
     /// All of them, so that a metric can show each from the start.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Untouched,
         Self::Patched,
         Self::Audited,
         Self::Warned,
+        Self::WouldBeRefused,
         Self::Refused,
     ];
 
@@ -39,6 +44,7 @@ impl Outcome {
             Self::Patched => "patched",
             Self::Audited => "audited",
             Self::Warned => "warned",
+            Self::WouldBeRefused => "would_be_refused",
             Self::Refused => "refused",
         }
     }
@@ -46,6 +52,8 @@ impl Outcome {
     pub(super) fn of(words: &Words) -> Self {
         if words.refusal.is_some() {
             Self::Refused
+        } else if words.would_be_refused {
+            Self::WouldBeRefused
         } else if !words.warnings.is_empty() {
             Self::Warned
         } else if words.record.is_some() {
@@ -53,6 +61,12 @@ impl Outcome {
         } else {
             Self::Untouched
         }
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(self.as_str())
     }
 }
 
@@ -79,6 +93,8 @@ pub struct Report<'p> {
     /// How many images fell under which rule; only where verdicts are given, and not
     /// on a dry run, so that each image counts once.
     pub tallies: Vec<Tally<'p>>,
+    /// For whoever keeps records of decisions, where one was asked for.
+    pub record: Option<Box<Record>>,
 }
 
 impl Report<'_> {
@@ -97,6 +113,7 @@ impl Report<'_> {
             secrets: Vec::new(),
             words: Words::default(),
             tallies: Vec::new(),
+            record: None,
         }
     }
 }
@@ -128,16 +145,22 @@ pub enum Source<'p> {
     Exempt,
 }
 
+impl<'p> From<Rule<'p>> for Source<'p> {
+    fn from(rule: Rule<'p>) -> Self {
+        match rule {
+            Rule::Entry(entry, _) => Self::Entry(&entry.name),
+            Rule::Public(_) => Self::Public,
+            Rule::Unknown(Unknown::NoEntry) => Self::Unknown,
+            Rule::Unknown(Unknown::InvalidReference | Unknown::InvalidPort) => Self::Invalid,
+            Rule::Exempt => Self::Exempt,
+        }
+    }
+}
+
 pub(super) fn tallies<'p>(decision: &Decision<'p, '_>) -> Vec<Tally<'p>> {
     let mut counts: HashMap<(Source<'p>, Action), u64> = HashMap::new();
     for verdict in &decision.verdicts {
-        let source = match verdict.judgement.rule {
-            Rule::Entry(entry, _) => Source::Entry(&entry.name),
-            Rule::Public(_) => Source::Public,
-            Rule::Unknown(Unknown::NoEntry) => Source::Unknown,
-            Rule::Unknown(Unknown::InvalidReference | Unknown::InvalidPort) => Source::Invalid,
-            Rule::Exempt => Source::Exempt,
-        };
+        let source = Source::from(verdict.judgement.rule);
         *counts
             .entry((source, verdict.judgement.action))
             .or_default() += 1;

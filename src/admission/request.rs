@@ -6,7 +6,7 @@
 //! fault is decided here: what cannot be read, or has nobody to answer to, is a
 //! [`BadReview`] and never a verdict. Pure; knows no map.
 
-use super::json::{MAX_ELEMENTS, NodesGroup, Object, Text};
+use super::json::{Groups, MAX_ELEMENTS, Object, Text};
 use super::pod::Pod;
 use super::workload::Kind;
 use serde::Deserialize;
@@ -42,6 +42,9 @@ pub enum BadReview {
         "the pod names more than {MAX_ELEMENTS} images, which is more than the API server takes"
     )]
     TooManyImages,
+    /// A `ConfigMap` that no API server has taken.
+    #[error("the ConfigMap cannot be what an API server has taken: {0}")]
+    NoConfigMap(&'static str),
     /// A field is missing without which there is no answer.
     #[error("the AdmissionReview has no {0}")]
     Missing(&'static str),
@@ -90,6 +93,12 @@ pub struct Request<'a> {
     pub dry_run: bool,
     /// Whether a kubelet asks (group `system:nodes`).
     pub from_node: bool,
+    /// Who asks, by name.
+    pub username: Cow<'a, str>,
+    /// Their groups: the first sixteen.
+    pub groups: Vec<Cow<'a, str>>,
+    /// How many groups they have besides those.
+    pub more_groups: usize,
     /// The pod, or what a workload's pods would be; none of another subject.
     pub object: Option<Pod<'a>>,
     /// The same as it is; none on `CREATE`.
@@ -125,22 +134,7 @@ impl Subject {
 
 /// Reads a review. Any error is the sender's fault.
 pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
-    if body.is_empty() {
-        return Err(BadReview::Empty);
-    }
-    // Of the whole body at once, because what is skipped is not looked at later.
-    let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
-    let Object(review) =
-        serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
-    let review: Review<'_> = review.unwrap_or_default();
-    if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
-        let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
-        return Err(BadReview::NotV1Review {
-            api_version: shown(&review.api_version),
-            kind: shown(&review.kind),
-        });
-    }
-    let request = review.request.ok_or(BadReview::Missing("request"))?;
+    let request: Request<'_> = envelope(body)?;
     if let Some(field) = request.missing() {
         return Err(BadReview::Missing(field));
     }
@@ -154,6 +148,26 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
         return Err(BadReview::TooManyImages);
     }
     Ok(request)
+}
+
+/// What an AdmissionReview holds in `request`.
+pub(super) fn envelope<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, BadReview> {
+    if body.is_empty() {
+        return Err(BadReview::Empty);
+    }
+    // Of the whole body at once, because what is skipped is not looked at later.
+    let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
+    let Object(review) =
+        serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
+    let review: Review<'a, R> = review.unwrap_or_default();
+    if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
+        let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
+        return Err(BadReview::NotV1Review {
+            api_version: shown(&review.api_version),
+            kind: shown(&review.kind),
+        });
+    }
+    review.request.ok_or(BadReview::Missing("request"))
 }
 
 impl Request<'_> {
@@ -176,30 +190,44 @@ impl Request<'_> {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Review<'a> {
-    #[serde(borrow)]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "R: Deserialize<'de>"))]
+struct Review<'a, R> {
+    #[serde(borrow, default)]
     api_version: Text<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     kind: Text<'a>,
+    #[serde(default = "Option::default")]
+    request: Option<R>,
+}
+
+// Not derived: that would ask it of `R`.
+impl<R> Default for Review<'_, R> {
+    fn default() -> Self {
+        Self {
+            api_version: Text::default(),
+            kind: Text::default(),
+            request: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Resource<'a> {
     #[serde(borrow)]
-    request: Option<Request<'a>>,
+    pub(super) group: Text<'a>,
+    #[serde(borrow)]
+    pub(super) resource: Text<'a>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Resource<'a> {
+struct UserInfo<'a> {
     #[serde(borrow)]
-    group: Text<'a>,
+    username: Text<'a>,
     #[serde(borrow)]
-    resource: Text<'a>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct UserInfo {
-    groups: NodesGroup,
+    groups: Groups<'a>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
@@ -252,8 +280,11 @@ impl<'de> Visitor<'de> for Fields<'de> {
                 "namespace" => self.request.namespace = map.next_value::<Text<'de>>()?.0,
                 "operation" => self.request.operation = operation(&map.next_value()?),
                 "userInfo" => {
-                    let user = map.next_value::<Object<UserInfo>>()?;
-                    self.request.from_node = user.0.is_some_and(|user| user.groups.0);
+                    let user: UserInfo<'_> = map.next_value::<Object<_>>()?.0.unwrap_or_default();
+                    self.request.username = user.username.0;
+                    self.request.from_node = user.groups.nodes;
+                    self.request.more_groups = user.groups.more;
+                    self.request.groups = user.groups.first;
                 }
                 "dryRun" => self.request.dry_run = map.next_value::<Option<bool>>()? == Some(true),
                 "object" => self.object = self.next_object(&mut map)?,
@@ -320,7 +351,7 @@ impl<'de> Payload<'de> {
     }
 }
 
-fn operation(word: &Text<'_>) -> Operation {
+pub(super) fn operation(word: &Text<'_>) -> Operation {
     match &*word.0 {
         "CREATE" => Operation::Create,
         "UPDATE" => Operation::Update,

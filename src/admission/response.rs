@@ -5,6 +5,7 @@
 //! and version exact, `patch` and `patchType` both or neither, and neither from a
 //! validating webhook. Pure; the only place that writes a response.
 
+use super::Mode;
 use super::verdict::Words;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -37,12 +38,29 @@ struct Response<'a> {
     audit_annotations: BTreeMap<&'static str, &'a str>,
 }
 
-/// Both set, because kubectl prints the reason and drops the message of a status
-/// without one.
+/// Code and reason set, because kubectl prints the reason and drops the message of a
+/// status without one.
 #[derive(Serialize)]
 struct Status<'a> {
     code: u16,
     reason: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details<'a>>,
+}
+
+/// `StatusDetails` of `k8s.io/apimachinery/pkg/apis/meta/v1`.
+#[derive(Serialize)]
+struct Details<'a> {
+    kind: &'static str,
+    name: &'a str,
+    causes: [Cause<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Cause<'a> {
+    reason: &'static str,
+    field: &'static str,
     message: &'a str,
 }
 
@@ -64,6 +82,9 @@ pub fn judged(uid: &str, words: &Words) -> serde_json::Result<Vec<u8>> {
     if let Some((action, images)) = &words.record {
         audit_annotations.insert("decision", action.as_str());
         audit_annotations.insert("images", images.as_str());
+        if words.would_be_refused {
+            audit_annotations.insert("mode", Mode::Observe.as_str());
+        }
     }
     write(Response {
         allowed: words.refusal.is_none(),
@@ -71,9 +92,37 @@ pub fn judged(uid: &str, words: &Words) -> serde_json::Result<Vec<u8>> {
             code: 403,
             reason: "Forbidden",
             message,
+            details: None,
         }),
         warnings: &words.warnings,
         audit_annotations,
+        ..Response::allowed(uid)
+    })
+}
+
+/// An answer to `/validate-map`, about the `ConfigMap` of this name.
+///
+/// A refusal is `Invalid` with a cause, as the API server's own validation says it:
+/// `kubectl edit` then opens the editor again, with the cause above the text, where it
+/// would give up on any other code.
+pub(super) fn map_judged(uid: &str, name: &str, words: &Words) -> serde_json::Result<Vec<u8>> {
+    write(Response {
+        allowed: words.refusal.is_none(),
+        status: words.refusal.as_deref().map(|message| Status {
+            code: 422,
+            reason: "Invalid",
+            message,
+            details: Some(Details {
+                kind: "ConfigMap",
+                name,
+                causes: [Cause {
+                    reason: "FieldValueInvalid",
+                    field: "data",
+                    message,
+                }],
+            }),
+        }),
+        warnings: &words.warnings,
         ..Response::allowed(uid)
     })
 }

@@ -1,8 +1,10 @@
 //! What `/validate` says about a decision: refuse, warn, record, or nothing.
 //!
+//! Where refusals are not meant ([`Mode::Observe`]) it says what would have been.
 //! It speaks about the final object, after every mutation, and never patches.
 //! A fault never gets here: whatever this module returns is the map's word. Pure.
 
+use super::Mode;
 use super::pod::Pod;
 use super::request::{Operation, Request, Subject};
 use crate::image::DOCKER_HUB;
@@ -10,6 +12,7 @@ use crate::policy::message::{self, Circumstances};
 use crate::policy::{Action, Decision, Judgement, Rule, Verdict};
 use crate::pull_secret;
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::HashSet;
 
 /// What is answered besides yes or no.
@@ -17,6 +20,8 @@ use std::collections::HashSet;
 pub struct Words {
     /// Why the object is refused; `None` admits it.
     pub refusal: Option<String>,
+    /// Whether it is admitted only because refusals are not meant.
+    pub would_be_refused: bool,
     /// Shown to whoever asked, by kubectl as `Warning: …`.
     pub warnings: Vec<String>,
     /// For the API server's audit log: the strictest action, and the images.
@@ -44,27 +49,33 @@ pub fn images<'r>(
 #[must_use]
 pub fn words(
     circumstances: &Circumstances<'_>,
+    mode: Mode,
     request: &Request<'_>,
     pod: &Pod<'_>,
     decision: &Decision<'_, '_>,
 ) -> Words {
-    let found: Vec<&Verdict<'_, '_>> = decision
+    let mut found: Vec<&Verdict<'_, '_>> = decision
         .verdicts
         .iter()
         .filter(|verdict| verdict.judgement.action != Action::Allow)
         .collect();
+    // A record names only so many: lesser cases in front must not hide the worst.
+    found.sort_by_key(|verdict| Reverse(verdict.judgement.action));
     let record = (!found.is_empty()).then(|| (decision.action(), circumstances.record(&found)));
     let is_refused = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
     let refused: Vec<_> = found.into_iter().filter(is_refused).collect();
-    if !refused.is_empty() {
+    let is_denied = !refused.is_empty();
+    if is_denied && mode == Mode::Enforce {
         return Words {
             refusal: Some(circumstances.refusal(&refused)),
+            would_be_refused: false,
             warnings: Vec::new(),
             record,
         };
     }
     Words {
         refusal: None,
+        would_be_refused: is_denied,
         warnings: warnings(circumstances, request, pod, decision),
         record,
     }
@@ -72,6 +83,8 @@ pub fn words(
 
 /// One thing to be said about an admitted pod.
 enum Remark<'d, 'p, 'i> {
+    /// A registry that is denied, where refusals are not meant.
+    Denied(&'d Verdict<'p, 'i>),
     /// A registry that is on its way out.
     Registry(&'d Verdict<'p, 'i>),
     /// A pull secret that the pod lacks.
@@ -90,6 +103,7 @@ fn warnings(
     message::limited(
         &remarks(circumstances, pod, decision),
         |remark| match remark {
+            Remark::Denied(verdict) => circumstances.would_be_refused(verdict),
             Remark::Registry(verdict) => circumstances.warning(verdict),
             Remark::Missing(secret, verdict) => message::secret_missing(secret, verdict, remedy),
             Remark::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
@@ -104,13 +118,19 @@ fn remarks<'d, 'p, 'i>(
     decision: &'d Decision<'p, 'i>,
 ) -> Vec<Remark<'d, 'p, 'i>> {
     let verdicts = &decision.verdicts;
-    let registries = verdicts
+    let denied = verdicts
+        .iter()
+        .filter(|verdict| verdict.judgement.action == Action::Deny)
+        .map(Remark::Denied);
+    let mut registries: Vec<_> = verdicts
         .iter()
         .filter(|verdict| {
             verdict.judgement.action == Action::Warn
                 || verdict.judgement.ends_soon(circumstances.now).is_some()
         })
-        .map(Remark::Registry);
+        .collect();
+    registries.sort_by_key(|verdict| Reverse(verdict.judgement.action));
+    let registries = registries.into_iter().map(Remark::Registry);
     let mut missing: HashSet<&str> = super::patch::missing(pod, &decision.pull_secrets)
         .into_iter()
         .collect();
@@ -126,7 +146,11 @@ fn remarks<'d, 'p, 'i>(
         let key = unlike_the_entry(&verdict.judgement)?;
         Some(Remark::Spelling(key, verdict))
     });
-    registries.chain(secrets).chain(spellings).collect()
+    denied
+        .chain(registries)
+        .chain(secrets)
+        .chain(spellings)
+        .collect()
 }
 
 /// What can be done about a missing secret.

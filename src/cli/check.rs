@@ -5,12 +5,12 @@
 //! webhook cannot differ.
 
 use super::map::MapArgs;
-use super::output::Printer;
+use super::output::{self, Printer};
 use super::{Failure, Status};
 use crate::admission::verdict;
 use crate::manifest::{self, Content, Document};
 use crate::policy::message::{self, Circumstances};
-use crate::policy::{Action, Policy, Rule, Unknown, Verdict};
+use crate::policy::{Action, LabelsUnknown, Namespace, Policy, Rule, Unknown, Verdict};
 use found::{Found, Image, Object, Outcome, Totals};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -18,6 +18,8 @@ use std::path::PathBuf;
 mod files;
 mod found;
 mod json;
+mod junit;
+mod sarif;
 mod text;
 
 /// Check manifests against the registry map, offline
@@ -81,6 +83,10 @@ enum Format {
     Text,
     /// For programs: one JSON object a line
     Json,
+    /// For code scanning: SARIF 2.1.0
+    Sarif,
+    /// For test reports: `JUnit` XML
+    Junit,
 }
 
 /// By what images are judged.
@@ -98,19 +104,29 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
         namespace: &args.namespace,
         now: args.map.now(),
     };
+    if map.policy.uses_selectors() {
+        output::say(&"note: what has a `namespaceSelector` is left out: labels are not known here");
+    }
     let mut found = Vec::new();
+    let mut looked = Ok(());
     for file in files::list(&args.filenames, args.recursive)? {
         match files::read(&file) {
             Ok(text) => manifest::read(&text, |document| {
-                basis.look(&file.name, &document, &mut found);
+                if looked.is_ok() {
+                    looked = basis.look(&file.name, &document, &mut found);
+                }
             }),
             Err(why) => found.push(Found::unreadable_file(&file.name, why)),
         }
     }
-    let totals = Totals::of(&found, args.fail_on.action());
+    looked?;
+    let fail_on = args.fail_on.action();
+    let totals = Totals::of(&found, fail_on);
     let mut printer = Printer::default();
     match args.output {
         Format::Json => json::print(&found, &totals, &mut printer)?,
+        Format::Sarif => sarif::print(&found, &totals, &mut printer)?,
+        Format::Junit => junit::print(&found, &totals, fail_on, &mut printer)?,
         Format::Text => text::print(&found, &totals, &mut printer)?,
     }
     printer.finish(totals.status())
@@ -118,7 +134,12 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
 
 impl Basis<'_> {
     /// Adds what is to be said about a document.
-    fn look(&self, file: &str, document: &Document<'_>, found: &mut Vec<Found>) {
+    fn look(
+        &self,
+        file: &str,
+        document: &Document<'_>,
+        found: &mut Vec<Found>,
+    ) -> Result<(), LabelsUnknown> {
         let namespace = match document.namespace {
             "" => self.namespace,
             own => own,
@@ -136,17 +157,22 @@ impl Basis<'_> {
         let unseen = |outcome| of_document(document.namespace, outcome);
         let workload = match &document.content {
             Content::Workload(workload) => workload,
-            Content::Skipped(why) => return found.push(unseen(Outcome::Skipped(*why))),
+            Content::Skipped(why) => {
+                found.push(unseen(Outcome::Skipped(*why)));
+                return Ok(());
+            }
             Content::Unreadable(why) => {
-                return found.push(unseen(Outcome::Unreadable(why.clone())));
+                found.push(unseen(Outcome::Unreadable(why.clone())));
+                return Ok(());
             }
         };
+        let judged_in = Namespace::named(namespace);
         let decision = self
             .policy
-            .decide(workload.pod.images(), namespace, self.now);
+            .decide(workload.pod.images(), judged_in, self.now)?;
         let circumstances = Circumstances {
             policy: self.policy,
-            namespace: Some(namespace),
+            namespace: Some(judged_in),
             now: self.now,
         };
         if decision.verdicts.is_empty() {
@@ -159,6 +185,7 @@ impl Basis<'_> {
                 Outcome::Image(Box::new(image(&circumstances, verdict))),
             )
         }));
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@
 use super::map::MapArgs;
 use super::output::{self, Format, Printer};
 use super::{Failure, Status};
-use crate::policy::Policy;
 use crate::policy::config::{self, Case, Diagnostic, ExpectedEntry, Options};
+use crate::policy::{Labels, LabelsUnknown, Namespace, Policy};
 use crate::policy_file;
 use crate::text::visible;
 use serde::Serialize;
@@ -156,7 +156,7 @@ fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failu
     let mut printer = Printer::default();
     let mut failed = 0_usize;
     for case in &cases {
-        let differences = differences(&policy, case, now);
+        let differences = differences(&policy, case, now)?;
         failed += usize::from(!differences.is_empty());
         match format {
             Format::Json => printer.json(&Ran::of(case, &differences))?,
@@ -214,12 +214,19 @@ impl<'c> Ran<'c> {
 
 /// What came out otherwise than the case says. A key that the case leaves out is
 /// not looked at.
-fn differences(policy: &Policy, case: &Case, now: jiff::Timestamp) -> Vec<String> {
-    let judgement = policy.judge(
-        &case.image,
-        case.namespace.as_deref(),
-        case.at.unwrap_or(now),
-    );
+fn differences(
+    policy: &Policy,
+    case: &Case,
+    now: jiff::Timestamp,
+) -> Result<Vec<String>, LabelsUnknown> {
+    let namespace = case.namespace.as_deref().map(|name| Namespace {
+        name,
+        labels: case
+            .namespace_labels
+            .as_ref()
+            .map_or(Labels::LeftOut, Labels::Known),
+    });
+    let judgement = policy.judge(&case.image, namespace, case.at.unwrap_or(now))?;
     let entry = judgement.rule.name();
     let mut found = Vec::new();
     let expected = match &case.entry {
@@ -254,5 +261,5 @@ fn differences(policy: &Policy, case: &Case, now: jiff::Timestamp) -> Vec<String
             shown(judgement.pull_secrets)
         ));
     }
-    found
+    Ok(found)
 }

@@ -9,7 +9,7 @@ use super::{Failure, Status, output};
 use crate::admission::verdict;
 use crate::image::Reference;
 use crate::policy::message::{self, Circumstances};
-use crate::policy::{Judgement, Policy, Rule};
+use crate::policy::{Judgement, LabelMap, LabelsUnknown, Namespace, Policy, Rule};
 use crate::pull_secret::{self, Finding, Keyring, ManifestSecret, PullSecret};
 use crate::text::{SHOWN, quoted, visible};
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Explain what the registry map says about images
 ///
@@ -33,6 +34,10 @@ pub struct Args {
     /// The namespace of the pod; without it entries that hold in some namespaces only are left out
     #[arg(long, short)]
     namespace: Option<String>,
+    /// The labels of that namespace, as kubectl get namespace --show-labels prints them; without
+    /// them entries and overrides for namespaces by label are left out
+    #[arg(long, value_name = "KEY=VALUE,...", requires = "namespace")]
+    namespace_labels: Option<LabelArg>,
     /// Also list the credentials that the kubelet would try, in its order: a Secret manifest or a
     /// docker config.json. Exits with 1 where the kubelet cannot read it
     #[arg(long, value_name = "FILE")]
@@ -42,10 +47,39 @@ pub struct Args {
     output: Format,
 }
 
+/// Labels as `kubectl` prints them: `key=value`, with commas between.
+#[derive(Debug, Clone)]
+struct LabelArg(LabelMap);
+
+impl FromStr for LabelArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let items = text.split(',').filter(|item| !item.is_empty());
+        let pairs = items.map(|item| {
+            let (key, value) = item
+                .split_once('=')
+                .ok_or_else(|| format!("{} is no label: write key=value", quoted(item, SHOWN)))?;
+            Ok((key.to_owned(), value.to_owned()))
+        });
+        pairs.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+impl Args {
+    fn namespace(&self) -> Option<Namespace<'_>> {
+        let name = self.namespace.as_deref()?;
+        Some(match &self.namespace_labels {
+            Some(LabelArg(labels)) => Namespace::labelled(name, labels),
+            None => Namespace::named(name),
+        })
+    }
+}
+
 /// Everything an answer is made from.
 struct Question<'q> {
     policy: &'q Policy,
-    namespace: Option<&'q str>,
+    namespace: Option<Namespace<'q>>,
     now: Timestamp,
     keyring: Option<Keyring<'q>>,
 }
@@ -56,17 +90,22 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
     let secrets = args.secret.as_deref().map(Secrets::of_file).transpose()?;
     let question = Question {
         policy: &loaded.policy,
-        namespace: args.namespace.as_deref(),
+        namespace: args.namespace(),
         now: args.map.now(),
         keyring: secrets.as_ref().map(Secrets::keyring),
     };
+    if args.namespace_labels.is_none() && loaded.policy.uses_selectors() {
+        output::say(
+            &"note: what has a `namespaceSelector` is left out: name labels with --namespace-labels",
+        );
+    }
     let mut printer = Printer::default();
     if args.images == ["-"] {
         question.answer_lines(&mut io::stdin().lock(), &mut printer)?;
     } else {
         for (i, image) in args.images.iter().enumerate() {
             match args.output {
-                Format::Json => printer.json(&question.answer(image))?,
+                Format::Json => printer.json(&question.answer(image)?)?,
                 Format::Text => {
                     if i > 0 {
                         printer.line("")?;
@@ -186,14 +225,14 @@ impl Question<'_> {
                 line.pop();
             }
             // Bytes that are no UTF-8 become U+FFFD, which no reference holds.
-            printer.json(&self.answer(&String::from_utf8_lossy(&line)))?;
+            printer.json(&self.answer(&String::from_utf8_lossy(&line))?)?;
         }
     }
 
-    fn answer<'e>(&'e self, image: &'e str) -> Explained<'e> {
-        let judgement = self.policy.judge(image, self.namespace, self.now);
+    fn answer<'e>(&'e self, image: &'e str) -> Result<Explained<'e>, LabelsUnknown> {
+        let judgement = self.policy.judge(image, self.namespace, self.now)?;
         let reference = judgement.reference.as_ref().ok();
-        Explained {
+        Ok(Explained {
             image,
             valid: reference.is_some(),
             error: judgement.reference.as_ref().err().map(ToString::to_string),
@@ -205,7 +244,7 @@ impl Question<'_> {
             action: judgement.action.as_str(),
             pull_secrets: judgement.pull_secrets,
             credentials: self.credentials(reference),
-        }
+        })
     }
 
     fn credentials(&self, reference: Option<&Reference<'_>>) -> Option<Vec<Tried>> {
@@ -232,7 +271,7 @@ const LABEL: usize = 13;
 impl Question<'_> {
     /// The same for people.
     fn tell(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
-        let judgement = self.policy.judge(image, self.namespace, self.now);
+        let judgement = self.policy.judge(image, self.namespace, self.now)?;
         printer.line(visible(image))?;
         let mut say =
             |label: &str, words: &str| printer.line(format_args!("  {label:LABEL$} {words}"));

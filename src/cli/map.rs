@@ -79,7 +79,12 @@ const DEFAULTS: &str = "apiVersion: pullpass.dev/v1\nkind: RegistryMap\nregistri
 
 /// The map in these files; all of its errors, the way its author reads them.
 pub fn load(files: &[SourceFile]) -> Result<Loaded, Failure> {
-    config::load(files, &Options::default()).map_err(|errors| broken(&errors, files))
+    load_with(files, &Options::default())
+}
+
+/// The same by these options.
+pub fn load_with(files: &[SourceFile], options: &Options) -> Result<Loaded, Failure> {
+    config::load(files, options).map_err(|errors| broken(&errors, files))
 }
 
 /// A map, or its tests, that cannot be used.

@@ -1,10 +1,13 @@
 //! The one door to standard output and standard error.
 //!
 //! A reader that goes away (`pullpass explain - | head`) is no error: the rest is
-//! not wanted. Texts from outside must have gone through [`crate::text`] before.
+//! not wanted. Texts from outside must have gone through [`crate::text`] before; in JSON
+//! they stand whole, with escapes for what is not plain to see.
 
 use super::{Failure, Status};
+use crate::text::is_hidden;
 use serde::Serialize;
+use serde_json::ser::Formatter;
 use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
@@ -39,7 +42,9 @@ impl Printer {
 
     /// Prints a value as one line of JSON.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        serde_json::to_writer(&mut self.out, value)
+        let mut json = serde_json::Serializer::with_formatter(&mut self.out, PlainToSee);
+        value
+            .serialize(&mut json)
             .map_err(io::Error::from)
             .and_then(|()| self.out.write_all(b"\n"))
             .or_else(gone)
@@ -49,6 +54,29 @@ impl Printer {
     pub fn finish(mut self, status: Status) -> Result<Status, Failure> {
         self.out.flush().or_else(gone)?;
         Ok(status)
+    }
+}
+
+/// Compact JSON that does nothing to a terminal: characters that cannot be seen, or that
+/// change how others are seen, are written as `\u…`, which says the same to a program.
+struct PlainToSee;
+
+impl Formatter for PlainToSee {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, hidden)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
+            let (plain, from) = rest.split_at(at);
+            writer.write_all(plain.as_bytes())?;
+            for unit in hidden.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = from.strip_prefix(hidden).unwrap_or_default();
+        }
+        writer.write_all(rest.as_bytes())
     }
 }
 

@@ -21,8 +21,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use traces::TraceArgs;
 
 mod kept;
+mod traces;
 
 /// Run the admission webhook
 #[derive(Debug, clap::Args)]
@@ -49,6 +51,8 @@ pub struct Args {
     /// What is logged: a level, or directives such as info,pullpass=debug
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: LogFilter,
+    #[command(flatten)]
+    traces: TraceArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -87,10 +91,10 @@ struct LimitArgs {
     #[arg(long, value_name = "BYTES", default_value = "256Mi", value_parser = parse_bytes)]
     body_memory: usize,
     /// How long connections are still accepted after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = duration)]
     shutdown_delay: Duration,
     /// How long requests may then take to end
-    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
     drain_timeout: Duration,
 }
 
@@ -119,6 +123,7 @@ impl Args {
             namespace,
             log_format: _,
             log_level: _,
+            traces,
             limits,
         } = self;
         // Before anything is made, so that no signal finds us without them.
@@ -135,6 +140,9 @@ impl Args {
             admin_listen,
             certificate,
             map: MapFile::new(config, options),
+            mode: traces.mode(),
+            decisions: traces.decisions(),
+            events: traces.events().await?,
             limits: limits.into(),
             review: admission::review,
         };

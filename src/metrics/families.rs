@@ -2,7 +2,7 @@
 //! with its first count has no rate.
 
 use super::durations::Durations;
-use super::{Codes, LoadMetrics, PortMetrics, ReviewMetrics};
+use super::{Codes, HttpRoute, LoadMetrics, PortMetrics, ReviewMetrics};
 use crate::admission::Outcome;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -56,23 +56,23 @@ impl ReviewFamilies {
         families
     }
 
-    pub(super) fn of(&self, endpoint: &'static str) -> ReviewMetrics {
-        let label = (ROUTE, endpoint);
+    pub(super) fn of(&self, route: HttpRoute) -> ReviewMetrics {
+        let label = (ROUTE, route.as_str());
         let outcome = |outcome: Outcome| {
             let labels = vec![label, ("outcome", outcome.as_str())];
             (outcome, self.outcomes.get_or_create_owned(&labels))
         };
         ReviewMetrics {
             outcomes: Outcome::ALL.map(outcome),
-            codes: self.codes(endpoint),
+            codes: self.codes(route),
             durations: self.durations.get_or_create_owned(&vec![label]),
             in_flight: self.in_flight.get_or_create_owned(&vec![label]),
         }
     }
 
-    pub(super) fn codes(&self, endpoint: &'static str) -> Codes {
+    pub(super) fn codes(&self, route: HttpRoute) -> Codes {
         let code = |code| {
-            let labels = vec![(ROUTE, endpoint), ("code", code)];
+            let labels = vec![(ROUTE, route.as_str()), ("code", code)];
             self.codes.get_or_create_owned(&labels)
         };
         Codes(["2xx", "4xx", "5xx"].map(code))

@@ -4,7 +4,7 @@
 //! and depends on the exact text; nothing here may be used to answer it.
 
 use std::borrow::Cow;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::image::{DOCKER_HUB, Reference};
 
@@ -12,7 +12,7 @@ use crate::image::{DOCKER_HUB, Reference};
 pub(super) const HTTPS: u16 = 443;
 
 /// Other names under which Docker Hub answers.
-const DOCKER_HUB_ALIASES: [&str; 3] = [
+pub const DOCKER_HUB_ALIASES: [&str; 3] = [
     "index.docker.io",
     "registry-1.docker.io",
     "registry.hub.docker.com",
@@ -21,7 +21,8 @@ const DOCKER_HUB_ALIASES: [&str; 3] = [
 /// Where an image comes from, in the spelling that patterns are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place<'a> {
-    /// Lower case; an IPv6 address in brackets and in its shortest form.
+    /// Lower case; an IPv4 address as four decimal numbers, an IPv6 address in brackets
+    /// and in its shortest form.
     pub(super) host: Cow<'a, str>,
     /// 443 where none is written.
     pub(super) port: u16,
@@ -49,7 +50,14 @@ impl<'a> Place<'a> {
 /// A host as patterns are compared with it.
 pub(super) fn host(written: &str) -> Cow<'_, str> {
     if let Some(address) = ipv6(written) {
-        return Cow::Owned(format!("[{address}]"));
+        // `[::ffff:a00:5]` is where a connection to 10.0.0.5 goes (RFC 4291, 2.5.5.2).
+        return Cow::Owned(match address.to_ipv4_mapped() {
+            Some(address) => address.to_string(),
+            None => format!("[{address}]"),
+        });
+    }
+    if let Some(address) = ipv4(written) {
+        return Cow::Owned(address.to_string());
     }
     let lower = if written.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(written.to_ascii_lowercase())
@@ -66,6 +74,39 @@ pub(super) fn host(written: &str) -> Cow<'_, str> {
 pub(super) fn ipv6(written: &str) -> Option<Ipv6Addr> {
     let inner = written.strip_prefix('[')?.strip_suffix(']')?;
     inner.parse().ok()
+}
+
+/// The address that C libraries take a host for: one to four numbers, decimal, octal
+/// or hexadecimal, of which the last fills what is left (`inet_aton(3)`). A runtime
+/// that resolves names by the C library would contact it.
+fn ipv4(written: &str) -> Option<Ipv4Addr> {
+    if !written.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (before, last) = written.rsplit_once('.').unwrap_or(("", written));
+    let mut address = 0;
+    let mut left = 32;
+    for part in before.split('.').filter(|_| !before.is_empty()) {
+        left = u32::checked_sub(left, 8).filter(|left| *left > 0)?;
+        address |= u32::from(u8::try_from(number(part)?).ok()?) << left;
+    }
+    let last = number(last)?;
+    let fits = left == 32 || last >> left == 0;
+    fits.then(|| Ipv4Addr::from_bits(address | last))
+}
+
+/// A number as C writes it.
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.starts_with('0') => (text, 8),
+        None => (text, 10),
+    };
+    // `from_str_radix` takes a sign.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    u32::from_str_radix(digits, radix)
+        .ok()
+        .filter(|_| is_number)
 }
 
 /// A port as a number: `0443` is 443. `None` above 65535 and for what is no number.
@@ -106,6 +147,25 @@ mod tests {
             ("[0:0:0:0:0:0:0:1]:443/app", "[::1] 443 app"),
             ("[2001:DB8::A]:5000/app", "[2001:db8::a] 5000 app"),
             ("reg_ex.com/app", "reg_ex.com 443 app"),
+            ("10.0.0.5/app", "10.0.0.5 443 app"),
+            ("[::ffff:a00:5]:5000/app", "10.0.0.5 5000 app"),
+            ("012.0.0.05/app", "10.0.0.5 443 app"),
+            ("0xA.0x0.0.0x5/app", "10.0.0.5 443 app"),
+            ("10.5/app", "10.0.0.5 443 app"),
+            ("10.0.1285/app", "10.0.5.5 443 app"),
+            ("167772165:5000/app", "10.0.0.5 5000 app"),
+            ("4294967295:5000/app", "255.255.255.255 5000 app"),
+            ("10.256/app", "10.0.1.0 443 app"),
+            // No addresses, in nobody's reading.
+            ("10.0.0.256/app", "10.0.0.256 443 app"),
+            ("256.1/app", "256.1 443 app"),
+            ("10.0.0.0.5/app", "10.0.0.0.5 443 app"),
+            ("10.0.0.08/app", "10.0.0.08 443 app"),
+            ("0x/app", "docker.io 443 0x/app"),
+            ("0x:5000/app", "0x 5000 app"),
+            ("4294967296:5000/app", "4294967296 5000 app"),
+            ("10.16777216/app", "10.16777216 443 app"),
+            ("1.example/app", "1.example 443 app"),
         ] {
             assert_eq!(place(image).as_deref(), Some(expected), "{image}");
         }

@@ -1,8 +1,8 @@
 //! From the files of a registry map to a [`Policy`], or to everything that is wrong
 //! with them.
 //!
-//! Pure: the caller lists the files (`*.yaml`, `*.yml` and `*.json` of a directory,
-//! not recursive, names with a leading dot left out, in name order) and reads them.
+//! Pure: the caller lists the files (those of a directory that [`is_map_file`] names,
+//! not recursive, in name order) and reads them.
 //! Several files, and several documents of one, are one map: their `registries` are
 //! joined, every other key may stand in one document only. Documents of kind
 //! `RegistryMapTest` are left to [`tests`].
@@ -15,14 +15,17 @@ mod entry;
 mod keys;
 mod outranked;
 mod reader;
+mod selector;
 mod values;
 
 pub use cases::{Case, ExpectedEntry, tests};
-pub use diagnostic::{Also, Diagnostic, Severity, render};
+pub use diagnostic::{Also, Diagnostic, Severity, render, render_within};
 
 use diagnostic::Place;
 use draft::Draft;
 use reader::{Field, Problems};
+
+use std::fmt::Write as _;
 
 use super::pattern::shown;
 use super::{Action, Parts, Pattern, Policy, glob, yaml};
@@ -76,6 +79,14 @@ pub struct SourceFile {
     pub text: String,
 }
 
+/// Whether a file of this name in a directory, or a key of this name in a `ConfigMap`,
+/// is a file of the map.
+#[must_use]
+pub fn is_map_file(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    !name.starts_with('.') && matches!(ending, Some("yaml" | "yml" | "json"))
+}
+
 /// What a map does not say itself.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -122,7 +133,10 @@ pub fn load(files: &[SourceFile], options: &Options) -> Result<Loaded, Vec<Diagn
         return Err(problems.sorted(files));
     }
     Ok(Loaded {
-        policy: Policy::new(draft.into_parts(options)),
+        policy: Policy::new(Parts {
+            digest: digest(files),
+            ..draft.into_parts(options)
+        }),
         warnings: problems.sorted(files),
     })
 }
@@ -256,8 +270,23 @@ impl Draft<'_> {
                 .map_or_else(Vec::new, |given| given.value.overrides),
             exempt,
             contact: self.contact.map(|given| given.value),
+            digest: String::new(),
         }
     }
+}
+
+/// What [`Policy::digest`] returns.
+fn digest(files: &[SourceFile]) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for file in files {
+        context.update(file.text.as_bytes());
+    }
+    let mut text = "sha256:".to_owned();
+    for byte in context.finish().as_ref() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 fn default_public_registries() -> Vec<Pattern> {

@@ -5,7 +5,7 @@
 //! [`Policy::judge`] and nothing else. Pure; what follows from a decision (a
 //! patch, a refusal, a line on a terminal) is not its business.
 
-use super::{Action, Judgement, Policy};
+use super::{Action, Judgement, LabelsUnknown, Namespace, Policy};
 use jiff::Timestamp;
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
@@ -64,19 +64,22 @@ pub struct Decision<'p, 'i> {
 }
 
 impl Policy {
-    /// Decides about the images of a pod. Total: there is an answer for any text.
+    /// Decides about the images of a pod. There is an answer for any text.
+    ///
+    /// The error is that one of the images cannot be judged before the labels of the
+    /// namespace are known; a part of the answer is none.
     pub fn decide<'p, 'i>(
         &'p self,
         images: impl Iterator<Item = (Field, &'i str)>,
-        namespace: &str,
+        namespace: Namespace<'_>,
         now: Timestamp,
-    ) -> Decision<'p, 'i> {
-        let verdicts: Vec<_> = images
-            .map(|(field, image)| Verdict {
-                field,
-                judgement: self.judge(image, Some(namespace), now),
+    ) -> Result<Decision<'p, 'i>, LabelsUnknown> {
+        let verdicts = images
+            .map(|(field, image)| {
+                let judgement = self.judge(image, Some(namespace), now)?;
+                Ok(Verdict { field, judgement })
             })
-            .collect();
+            .collect::<Result<Vec<_>, LabelsUnknown>>()?;
         let mut seen = HashSet::new();
         let pull_secrets = verdicts
             .iter()
@@ -84,10 +87,10 @@ impl Policy {
             .map(String::as_str)
             .filter(|name| seen.insert(*name))
             .collect();
-        Decision {
+        Ok(Decision {
             verdicts,
             pull_secrets,
-        }
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::canonical::Place;
-use super::{Entry, Pattern, Policy, Rule};
+use super::{Entry, LabelsUnknown, Namespace, Pattern, Policy, Rule};
 use crate::image::Reference;
 
 /// More rules than these are no explanation.
@@ -35,6 +35,10 @@ pub enum WhyNot {
     OtherNamespaces,
     /// It exists in some namespaces, and none was named.
     NoNamespace,
+    /// It exists in namespaces with some labels, and none were given.
+    NoLabels,
+    /// On the same pattern, an entry for other labels comes first in the map.
+    EarlierFirst,
     /// It is for another port, this one.
     OtherPort(u16),
     /// Its `*` stands for one label each, and the host has more or fewer.
@@ -59,6 +63,12 @@ impl fmt::Display for WhyNot {
             Self::Ended(until) => write!(f, "ended at {until}"),
             Self::OtherNamespaces => f.write_str("exists in other namespaces only"),
             Self::NoNamespace => f.write_str("exists in some namespaces only, and none was named"),
+            Self::NoLabels => {
+                f.write_str("exists in namespaces with some labels only, and none were given")
+            }
+            Self::EarlierFirst => {
+                f.write_str("also holds, and the other stands earlier in the map")
+            }
             Self::OtherPort(port) => write!(f, "is for port {port}"),
             Self::LabelCount => f.write_str("each `*` is one label, and the host has not as many"),
             Self::OtherPath => f.write_str("its path is not the beginning of the image's"),
@@ -81,7 +91,7 @@ impl Policy {
     pub fn considered(
         &self,
         image: &str,
-        namespace: Option<&str>,
+        namespace: Option<Namespace<'_>>,
         now: Timestamp,
     ) -> Vec<Considered<'_>> {
         let Some(place) = Reference::parse(image)
@@ -91,9 +101,9 @@ impl Policy {
             return Vec::new();
         };
         let winner = match self.rule(&place, namespace, now) {
-            Rule::Entry(entry, pattern) => Some((Some(entry), pattern)),
-            Rule::Public(pattern) => Some((None, pattern)),
-            Rule::Unknown(_) | Rule::Exempt => None,
+            Ok(Rule::Entry(entry, pattern)) => Some((Some(entry), pattern)),
+            Ok(Rule::Public(pattern)) => Some((None, pattern)),
+            Ok(Rule::Unknown(_) | Rule::Exempt) | Err(LabelsUnknown) => None,
         };
         let entries = self.entries.iter();
         let entries =
@@ -126,7 +136,7 @@ fn why_not(
     entry: Option<&Entry>,
     pattern: &Pattern,
     place: &Place<'_>,
-    namespace: Option<&str>,
+    namespace: Option<Namespace<'_>>,
     now: Timestamp,
     winner: Option<(Option<&Entry>, &Pattern)>,
 ) -> Option<WhyNot> {
@@ -144,8 +154,14 @@ fn why_not(
             return Some(WhyNot::Ended(until));
         }
         if !entry.exists_in(namespace) {
+            let selector = entry.namespace_selector.as_ref();
             return Some(match namespace {
                 None => WhyNot::NoNamespace,
+                Some(namespace)
+                    if selector.is_some_and(|selector| selector.selects(&namespace).is_none()) =>
+                {
+                    WhyNot::NoLabels
+                }
                 Some(_) => WhyNot::OtherNamespaces,
             });
         }
@@ -159,9 +175,15 @@ fn why_not(
         WhyNot::LongerPathFirst
     } else if entry.is_none() && best.is_some() {
         WhyNot::EntryFirst
+    } else if by_selector(entry) && by_selector(best) {
+        WhyNot::EarlierFirst
     } else {
         WhyNot::CloserScopeFirst
     })
+}
+
+fn by_selector(entry: Option<&Entry>) -> bool {
+    entry.is_some_and(|entry| entry.namespace_selector.is_some())
 }
 
 /// Whether a host ends as the glob does, so that only the labels do not agree.

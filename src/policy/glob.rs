@@ -144,6 +144,14 @@ impl<V> GlobMap<V> {
         &mut bucket[at].1
     }
 
+    /// All globs and literal texts with their values, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &V)> {
+        let globs = self.globs.values().flat_map(HashMap::values).flatten();
+        let globs = globs.map(|(glob, value)| (&**glob, value));
+        let literal = self.literal.iter().map(|(text, value)| (&**text, value));
+        globs.chain(literal)
+    }
+
     /// The value of this very text, which holds no `*`.
     pub(super) fn literal(&self, text: &str) -> Option<&V> {
         self.literal.get(text)

@@ -6,13 +6,16 @@
 //! Keys come from users, so every map is the standard one, whose hashing cannot be
 //! foreseen. It must not decide what an entry means: it finds the rule, no more.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::canonical::Place;
 use super::glob::{self, GlobMap};
-use super::{Entry, Pattern};
+use super::order::Rank;
+use super::selectors::{Hangs, Selectors};
+use super::{Entry, LabelsUnknown, Namespace, Pattern};
 
 /// Where a rule stands: an entry and one of its patterns, or a public registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(super) enum Target {
 /// The rule for an image, and how much was looked at to find it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    pub(super) target: Option<Target>,
+    pub(super) target: Result<Option<Target>, LabelsUnknown>,
     /// Places of the index that were looked into; for tests of its cost.
     #[cfg_attr(
         not(test),
@@ -38,7 +41,7 @@ pub(super) struct Found {
 pub(super) struct Question<'a> {
     pub(super) place: &'a Place<'a>,
     /// Without one, entries that exist in some namespaces only are left out.
-    pub(super) namespace: Option<&'a str>,
+    pub(super) namespace: Option<Namespace<'a>>,
     pub(super) now: Timestamp,
 }
 
@@ -82,6 +85,32 @@ struct Scopes {
 #[derive(Debug, Default)]
 struct Scoped {
     namespaces: GlobMap<Vec<Target>>,
+    selectors: Selectors<Target>,
+}
+
+/// A rule that comes first on a host or pattern, if it holds.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    target: Target,
+    // Whether it holds hangs on labels that are not known.
+    hangs: bool,
+}
+
+impl Candidate {
+    fn sure(target: Target) -> Self {
+        Self {
+            target,
+            hangs: false,
+        }
+    }
+
+    fn settled(self) -> Result<Target, LabelsUnknown> {
+        if self.hangs {
+            Err(LabelsUnknown)
+        } else {
+            Ok(self.target)
+        }
+    }
 }
 
 impl Index {
@@ -94,14 +123,16 @@ impl Index {
                     pattern: which,
                 };
                 let scopes = index.scopes(pattern);
-                match &entry.namespaces {
-                    None => scopes.everywhere.push(target),
-                    Some(namespaces) => {
-                        let by_name = scopes.scoped.get_or_insert_default();
-                        for namespace in namespaces {
-                            by_name.namespaces.entry(namespace, Vec::new).push(target);
-                        }
-                    }
+                if entry.namespaces.is_none() && entry.namespace_selector.is_none() {
+                    scopes.everywhere.push(target);
+                    continue;
+                }
+                let limited = scopes.scoped.get_or_insert_default();
+                for namespace in entry.namespaces.iter().flatten() {
+                    limited.namespaces.entry(namespace, Vec::new).push(target);
+                }
+                if let Some(selector) = &entry.namespace_selector {
+                    limited.selectors.push(selector.clone(), target);
                 }
             }
         }
@@ -138,8 +169,11 @@ impl Index {
     /// The rule that holds for an image, by the map's precedence.
     pub(super) fn find(&self, entries: &[Entry], question: Question<'_>) -> Found {
         let mut looked_at = 0;
-        let target = self.search(entries, question, &mut looked_at);
-        Found { target, looked_at }
+        let first = self.search(entries, question, &mut looked_at);
+        Found {
+            target: first.map(Candidate::settled).transpose(),
+            looked_at,
+        }
     }
 
     fn search(
@@ -147,13 +181,13 @@ impl Index {
         entries: &[Entry],
         question: Question<'_>,
         looked_at: &mut usize,
-    ) -> Option<Target> {
+    ) -> Option<Candidate> {
         let hosts = self.hosts.get(&question.place.port)?;
         let host = question.place.host.as_ref();
         if let Some(paths) = hosts.literal.get(host)
-            && let Some((.., target)) = paths.closest(entries, question, looked_at)
+            && let Some((.., first)) = paths.closest(entries, question, looked_at)
         {
-            return Some(target);
+            return Some(first);
         }
         if host.starts_with('[') {
             return None;
@@ -162,17 +196,27 @@ impl Index {
         hosts.globs.collect(Some(host), &mut matching, looked_at);
         let mut best = None;
         for paths in matching {
-            let Some((length, target)) = paths.closest(entries, question, looked_at) else {
+            let Some((length, first)) = paths.closest(entries, question, looked_at) else {
                 continue;
             };
-            // `registries` outrank `publicRegistries` where all else is equal.
-            let is_entry = matches!(target, Target::Entry { .. });
-            let rank = (paths.literal_characters, length, is_entry);
+            // Two entries of one rank are only where one is for namespaces by label: then
+            // the map's order decides.
+            let (is_entry, order) = match first.target {
+                Target::Entry { entry, .. } => (true, Reverse(entry)),
+                Target::Public(at) => (false, Reverse(at)),
+            };
+            let rank = Rank {
+                is_literal: false,
+                literal_characters: paths.literal_characters,
+                path: length,
+                is_entry,
+            };
+            let rank = (rank, order);
             if best.is_none_or(|(best, _)| rank > best) {
-                best = Some((rank, target));
+                best = Some((rank, first));
             }
         }
-        best.map(|(_, target)| target)
+        best.map(|(_, first)| first)
     }
 }
 
@@ -211,7 +255,7 @@ impl Paths {
         entries: &[Entry],
         question: Question<'_>,
         looked_at: &mut usize,
-    ) -> Option<(usize, Target)> {
+    ) -> Option<(usize, Candidate)> {
         let whole = question.place.path.as_ref();
         // Nothing on this host is deeper than its deepest path.
         let mut path = match whole.match_indices('/').nth(self.most_slashes) {
@@ -221,9 +265,9 @@ impl Paths {
         loop {
             *looked_at += 1;
             if let Some(scopes) = self.scopes.get(path)
-                && let Some(target) = scopes.closest(entries, question, looked_at)
+                && let Some(first) = scopes.closest(entries, question, looked_at)
             {
-                return Some((path.len(), target));
+                return Some((path.len(), first));
             }
             if path.is_empty() {
                 return None;
@@ -234,36 +278,39 @@ impl Paths {
 }
 
 impl Scopes {
-    /// A scope by name before one by glob, before none, before a public registry.
+    /// A scope by name before one by glob, before one by selector, before none, before a
+    /// public registry.
     fn closest(
         &self,
         entries: &[Entry],
         question: Question<'_>,
         looked_at: &mut usize,
-    ) -> Option<Target> {
-        let mut first = |targets: &[Target]| {
-            targets.iter().copied().find(|target| {
-                *looked_at += 1;
-                has_not_ended(entries, *target, question.now)
-            })
+    ) -> Option<Candidate> {
+        let mut holds = |target: &Target| {
+            *looked_at += 1;
+            has_not_ended(entries, *target, question.now)
         };
         if let (Some(scoped), Some(namespace)) = (&self.scoped, question.namespace) {
-            let named = scoped.namespaces.literal(namespace);
-            if let Some(target) = named.and_then(|targets| first(targets)) {
-                return Some(target);
+            let named = scoped.namespaces.literal(namespace.name).into_iter();
+            let mut by_name = named
+                .chain(scoped.namespaces.globs(namespace.name))
+                .flatten();
+            if let Some(target) = by_name.find(|target| holds(target)) {
+                return Some(Candidate::sure(*target));
             }
-            if let Some(target) = scoped
-                .namespaces
-                .globs(namespace)
-                .find_map(|targets| first(targets))
-            {
-                return Some(target);
+            match scoped.selectors.first(&namespace, &mut holds) {
+                Ok(Some(target)) => return Some(Candidate::sure(*target)),
+                Err(Hangs(target)) => {
+                    return Some(Candidate {
+                        target: *target,
+                        hangs: true,
+                    });
+                }
+                Ok(None) => {}
             }
         }
-        if let Some(target) = first(&self.everywhere) {
-            return Some(target);
-        }
-        self.public
+        let everywhere = self.everywhere.iter().find(|target| holds(target));
+        everywhere.copied().or(self.public).map(Candidate::sure)
     }
 }
 
@@ -283,8 +330,11 @@ pub(super) fn in_scope(namespaces: &[String], namespace: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use crate::image::Reference;
+    use crate::policy::namespace::{Labels, NamespaceSelector, Operator, Requirement};
 
     fn entry(patterns: &[&str], namespaces: Option<&[&str]>) -> Entry {
         let namespaces =
@@ -302,6 +352,7 @@ mod tests {
             until: None,
             replace_with: None,
             namespaces,
+            namespace_selector: None,
             location: String::new(),
         }
     }
@@ -321,6 +372,15 @@ mod tests {
 
         /// The number of the entry that decides, and how much is looked at for it.
         fn look(&self, image: &str, namespace: &str) -> (Option<usize>, usize) {
+            let (entry, looked_at) = self.find(image, Namespace::named(namespace));
+            (entry.unwrap(), looked_at)
+        }
+
+        fn find(
+            &self,
+            image: &str,
+            namespace: Namespace<'_>,
+        ) -> (Result<Option<usize>, LabelsUnknown>, usize) {
             let reference = Reference::parse(image).unwrap();
             let question = Question {
                 place: &Place::of(&reference).unwrap(),
@@ -328,10 +388,11 @@ mod tests {
                 now: Timestamp::UNIX_EPOCH,
             };
             let found = self.index.find(&self.entries, question);
-            let entry = found.target.map(|target| match target {
+            let number = |target| match target {
                 Target::Entry { entry, .. } => entry,
                 Target::Public(_) => panic!("{image}"),
-            });
+            };
+            let entry = found.target.map(|target| target.map(number));
             (entry, found.looked_at)
         }
     }
@@ -383,6 +444,32 @@ mod tests {
         costs_the_same(globs, "registry.example/app", "team-7-dev");
         let tails = |at: usize| entry(&["registry.example"], Some(&[&format!("*-team-{at}")]));
         costs_the_same(tails, "registry.example/app", "dev-team-7");
+    }
+
+    #[test]
+    fn many_selectors_on_one_pattern_cost_no_more() {
+        let selected = |at: usize| {
+            let requirement = Requirement {
+                key: "team".to_owned(),
+                operator: Operator::In(BTreeSet::from([at.to_string()])),
+            };
+            let mut entry = entry(&["registry.example"], None);
+            entry.namespace_selector = NamespaceSelector::new(BTreeSet::from([requirement]));
+            entry
+        };
+        let labels = BTreeMap::from([("team".to_owned(), "7".to_owned())]);
+        let look = |size, labels| {
+            let map = Map::new(size, selected);
+            let name = "default";
+            map.find("registry.example/app", Namespace { name, labels })
+        };
+        let (small, large) = (10, 100_000);
+        let found = look(large, Labels::Known(&labels));
+        assert_eq!(found, look(small, Labels::Known(&labels)));
+        assert_eq!(found, (Ok(Some(7)), found.1));
+        let hangs = look(large, Labels::Unknown);
+        assert_eq!(hangs, look(small, Labels::Unknown));
+        assert_eq!(hangs, (Err(LabelsUnknown), hangs.1));
     }
 
     #[test]

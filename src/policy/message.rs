@@ -6,7 +6,7 @@
 //! none, what to write instead, whom to ask. Image strings are untrusted and go
 //! through [`crate::text`]. Pure; decides nothing.
 
-use super::{Action, Entry, Judgement, Policy, Rule, Unknown, Verdict};
+use super::{Action, Entry, Judgement, Namespace, Policy, Rule, Unknown, Verdict};
 use crate::image::Reference;
 use crate::text::{SHOWN, cut, quoted, visible};
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub struct Circumstances<'c> {
     /// The map that decided.
     pub policy: &'c Policy,
     /// The pod's namespace; none where a command was not told.
-    pub namespace: Option<&'c str>,
+    pub namespace: Option<Namespace<'c>>,
     /// The time the decision was made for.
     pub now: Timestamp,
 }
@@ -61,6 +61,14 @@ impl Circumstances<'_> {
             last.push_str(&contact);
         }
         lines.join("\n")
+    }
+
+    /// What is said about an image that is denied, where refusals are not meant; the
+    /// first words say that nothing was refused.
+    #[must_use]
+    pub fn would_be_refused(&self, verdict: &Verdict<'_, '_>) -> String {
+        let line = self.line(verdict, " is not allowed");
+        format!("would be refused: {line}{}", self.contact())
     }
 
     /// What is said about an image that is admitted all the same.

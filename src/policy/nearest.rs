@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::canonical::{self, HTTPS};
-use super::{Action, Entry, Pattern, Policy, Target};
+use super::{Action, Entry, Namespace, Pattern, Policy, Target};
 
 /// How many hosts of the map are compared, in its order.
 const MOST_HOSTS: usize = 2_000;
@@ -80,7 +80,7 @@ impl Policy {
     pub fn nearest(
         &self,
         registry_or_name: &str,
-        namespace: Option<&str>,
+        namespace: Option<Namespace<'_>>,
         now: Timestamp,
     ) -> Option<&Pattern> {
         let (registry, path) = registry_or_name
@@ -113,7 +113,12 @@ impl Policy {
         best.map(|(_, pattern)| pattern)
     }
 
-    fn allowed(&self, target: Target, namespace: Option<&str>, now: Timestamp) -> Option<&Pattern> {
+    fn allowed(
+        &self,
+        target: Target,
+        namespace: Option<Namespace<'_>>,
+        now: Timestamp,
+    ) -> Option<&Pattern> {
         match target {
             Target::Public(at) => self.public.get(at),
             Target::Entry { entry, pattern } => {

@@ -5,12 +5,13 @@
 
 use super::body::Budget;
 use super::tls::Certificate;
-use crate::metrics::{MEDIA_TYPE, Metrics};
+use crate::admission::Mode;
+use crate::metrics::{Format, Metrics};
 use crate::policy_file::{MapError, MapStore};
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, VARY};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
@@ -21,6 +22,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 /// What the admin port looks at.
 #[derive(Debug, Clone)]
 pub struct Admin {
+    /// Whether refusals are meant.
+    pub mode: Mode,
     /// The map in force.
     pub maps: Arc<MapStore>,
     /// The certificate in force.
@@ -45,12 +48,26 @@ impl Admin {
     }
 
     /// Every condition under which a review gets an answer, in words.
-    fn checks(&self, now: Timestamp) -> [Check; 3] {
+    fn checks(&self, now: Timestamp) -> [Check; 4] {
         [
+            self.check_mode(),
             self.check_map(),
             self.check_certificate(now),
             self.check_shutdown(),
         ]
+    }
+
+    /// Never fails; it is what people look for here.
+    fn check_mode(&self) -> Check {
+        let words = match self.mode {
+            Mode::Enforce => "enforcing",
+            Mode::Observe => "observing: nothing is refused",
+        };
+        Check {
+            name: "mode",
+            ok: true,
+            words: words.to_owned(),
+        }
     }
 
     fn check_certificate(&self, now: Timestamp) -> Check {
@@ -166,12 +183,16 @@ async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respons
     (status, text).into_response()
 }
 
-async fn render(State(admin): State<Admin>) -> Response {
+async fn render(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let Admin {
         metrics, budget, ..
     } = &admin;
     metrics.set_body_memory(budget.used(), budget.total());
-    ([(CONTENT_TYPE, MEDIA_TYPE)], metrics.render()).into_response()
+    let accept = headers.get_all(ACCEPT).iter();
+    let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::accepted(&accept.join(","));
+    let headers = [(CONTENT_TYPE, format.media_type()), (VARY, "accept")];
+    (headers, metrics.render(format)).into_response()
 }
 
 async fn elsewhere() -> Response {

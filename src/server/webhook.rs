@@ -1,5 +1,6 @@
-//! `POST /mutate`, `/validate` and `/validate-workloads/…`: bytes in, [`review`](crate::admission::review),
-//! bytes out.
+//! `POST /mutate`, `/validate` and `/validate-workloads/…`: bytes in,
+//! [`review`](crate::admission::review), bytes out; `POST /validate-map`: the same with
+//! [`map_review`].
 //!
 //! Maps what went wrong to an HTTP status, counts, and logs; decides nothing about
 //! images. A fault is never a verdict: it is answered with a 4xx or 5xx, which the
@@ -8,10 +9,15 @@
 //!
 //! The router needs no socket, so that tests are function calls.
 
-use super::body::{self, BodyError, Budget};
+use super::body::{self, BodyError, Budget, Collected};
 use super::{Limits, deadline};
-use crate::admission::{self, Answer, Basis, Endpoint, Severity};
+use crate::admission::event::Event;
+use crate::admission::record::Recording;
+use crate::admission::{self, Answer, Basis, Endpoint, Mode, Report, Severity, map_review};
+use crate::decision_log::DecisionLog;
+use crate::events::EventQueue;
 use crate::metrics::{HttpRoute, Metrics};
+use crate::policy::config::Options;
 use crate::policy_file::MapStore;
 use crate::{telemetry, text};
 use axum::Router;
@@ -26,7 +32,7 @@ use jiff::Timestamp;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -37,6 +43,10 @@ const LARGE: usize = 256 * 1024;
 
 /// Large reviews that are decided at once, at most.
 const MOST_LARGE: usize = 4;
+
+/// The most bytes of a review of the registry map: a `ConfigMap` of 1 MiB and the one
+/// before it, with most characters escaped to six.
+const MOST_OF_A_MAP: usize = 16 << 20;
 
 /// How a review is decided: [`admission::review`], but for tests of what a server
 /// does when that goes wrong.
@@ -52,7 +62,43 @@ pub struct Webhook {
     // Large reviews at once: as many as there are processors, since more would only take
     // turns, and never many, since each holds two or three times its body while it is decided.
     large: Arc<Semaphore>,
+    // One at a time: people write maps, and compiling one takes a multiple of its size.
+    map_turn: Arc<Semaphore>,
     review: Review,
+    map_options: Options,
+    mode: Mode,
+    traces: Traces,
+}
+
+/// Who is told of decisions, besides the log.
+#[derive(Debug, Clone, Default)]
+pub struct Traces {
+    /// Keeps records of decisions, of these reviews.
+    pub decisions: Option<(DecisionLog, Recording)>,
+    /// Makes Events.
+    pub events: Option<EventQueue>,
+}
+
+impl Traces {
+    fn recording(&self) -> Recording {
+        match &self.decisions {
+            Some((_, recording)) => *recording,
+            None if self.events.is_some() => Recording::Notable,
+            None => Recording::Nothing,
+        }
+    }
+
+    fn tell(&self, report: Report<'_>) {
+        let Some(record) = report.record else { return };
+        if let Some(events) = &self.events
+            && let Some(event) = Event::of(&record)
+        {
+            events.put(event);
+        }
+        if let Some((log, _)) = &self.decisions {
+            log.put(record);
+        }
+    }
 }
 
 impl Webhook {
@@ -66,8 +112,27 @@ impl Webhook {
             budget: Budget::new(limits.body_memory),
             limits,
             large: Arc::new(Semaphore::new(processors.min(MOST_LARGE))),
+            map_turn: Arc::new(Semaphore::new(1)),
             review: admission::review,
+            map_options: Options::default(),
+            mode: Mode::default(),
+            traces: Traces::default(),
         }
+    }
+
+    /// Judges a new registry map by what the server compiles its own with.
+    #[must_use]
+    pub fn with_map_options(mut self, options: Options) -> Self {
+        self.map_options = options;
+        self
+    }
+
+    /// Says whether refusals are meant, and who is told.
+    #[must_use]
+    pub fn with_traces(mut self, mode: Mode, traces: Traces) -> Self {
+        self.mode = mode;
+        self.traces = traces;
+        self
     }
 
     /// Decides by another function: how tests make a review panic or hang.
@@ -85,78 +150,95 @@ impl Webhook {
 
     /// The endpoints, and a plain word for every other path and method.
     pub fn router(self) -> Router {
-        let endpoint = |endpoint: Endpoint| {
+        let endpoint = |route: HttpRoute| {
             let panics = Arc::clone(&self.metrics);
             any(
                 move |State(webhook): State<Arc<Webhook>>, request: Request| async move {
-                    webhook.answer(endpoint, request).await
+                    webhook.answer(route, request).await
                 },
             )
             .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
-                panics.panicked(endpoint.into());
+                panics.panicked(route);
                 Fault::Panic.into_response()
             }))
         };
-        let elsewhere = |State(webhook): State<Arc<Webhook>>| async move {
-            let fault = Fault::NotFound;
-            webhook.metrics.answered(HttpRoute::Other, fault.status());
-            fault.into_response()
+        let elsewhere = |State(webhook): State<Arc<Webhook>>, request: Request| async move {
+            webhook.answer(HttpRoute::Other, request).await
         };
         Router::new()
-            .route("/mutate", endpoint(Endpoint::Mutate))
-            .route("/validate", endpoint(Endpoint::Validate))
+            .route("/mutate", endpoint(Endpoint::Mutate.into()))
+            .route("/validate", endpoint(Endpoint::Validate.into()))
             .route(
                 "/validate-workloads/warn",
-                endpoint(Endpoint::Workloads(Severity::Warn)),
+                endpoint(Endpoint::Workloads(Severity::Warn).into()),
             )
             .route(
                 "/validate-workloads/deny",
-                endpoint(Endpoint::Workloads(Severity::Deny)),
+                endpoint(Endpoint::Workloads(Severity::Deny).into()),
             )
+            .route("/validate-map", endpoint(HttpRoute::Map))
             .fallback(elsewhere)
             // One count of references a request, not one for each thing in it.
             .with_state(Arc::new(self))
     }
 
-    async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
-        let _in_flight = self.metrics.in_flight(endpoint);
-        let response = match self.review(endpoint, request).await {
+    async fn answer(&self, route: HttpRoute, request: Request) -> Response {
+        let _in_flight = self.metrics.in_flight(route);
+        let answer = match route {
+            HttpRoute::Review(endpoint) => self.review(endpoint, request).await,
+            HttpRoute::Map => self.review_map(request).await,
+            HttpRoute::Other => Err(Fault::NotFound),
+        };
+        let response = match answer {
             Ok(body) => ([(CONTENT_TYPE, JSON)], body).into_response(),
             Err(fault) => {
-                telemetry::fault(endpoint, fault.status().as_u16(), &fault);
+                telemetry::fault(route, fault.status().as_u16(), &fault);
                 fault.into_response()
             }
         };
-        self.metrics.answered(endpoint.into(), response.status());
+        self.metrics.answered(route, response.status());
         response
     }
 
     async fn review(&self, endpoint: Endpoint, request: Request) -> Result<Vec<u8>, Fault> {
-        let arrived = Instant::now();
-        let allowance = deadline::allowance(request.uri().query());
-        if request.method() != Method::POST {
-            return Err(Fault::Method);
-        }
-        check_media_type(request.headers())?;
+        check(&request)?;
         if !self.maps.is_ready() {
             return Err(Fault::NotReady);
         }
+        let asked = self.read(request, self.limits.max_body).await?;
+        if asked.body.len() <= LARGE {
+            return self.decide(endpoint, &asked.body);
+        }
+        let decide = |body: &[u8]| self.decide(endpoint, body);
+        asked.in_turn(&self.large, decide).await
+    }
+
+    /// Of a new registry map; there need not be one in force.
+    async fn review_map(&self, request: Request) -> Result<Vec<u8>, Fault> {
+        check(&request)?;
+        let limit = self.limits.max_body.min(MOST_OF_A_MAP);
+        let asked = self.read(request, limit).await?;
+        let decide = |body: &[u8]| {
+            let started = Instant::now();
+            let map_review::Answer { body, report } = map_review::review(&self.map_options, body)?;
+            let took = started.elapsed();
+            self.metrics.reviewed(HttpRoute::Map, report.outcome, took);
+            telemetry::map_decision(&report, took);
+            Ok(body)
+        };
+        asked.in_turn(&self.map_turn, decide).await
+    }
+
+    async fn read(&self, request: Request, limit: usize) -> Result<Asked, Fault> {
+        let arrived = Instant::now();
+        let allowance = deadline::allowance(request.uri().query());
         let time = allowance.min(self.limits.body_timeout);
-        let limit = self.limits.max_body;
         let body = body::collect(request.into_body(), limit, time, &self.budget).await?;
-        if body.len() <= LARGE {
-            return self.decide(endpoint, &body);
-        }
-        let left = allowance.saturating_sub(arrived.elapsed());
-        let _turn = tokio::time::timeout(left, self.large.acquire())
-            .await
-            .map_err(|_| Fault::Overloaded)?;
-        let answer = off_the_workers(|| self.decide(endpoint, &body))?;
-        // Whoever asked has gone; to be told so it would have to ask again anyway.
-        if arrived.elapsed() > allowance {
-            return Err(Fault::Overloaded);
-        }
-        Ok(answer)
+        Ok(Asked {
+            body,
+            arrived,
+            allowance,
+        })
     }
 
     /// One snapshot of the map, one reading of the clock, one review, one count.
@@ -167,6 +249,9 @@ impl Webhook {
         let basis = Basis {
             policy: &map.policy,
             now: Timestamp::now(),
+            namespaces: None,
+            mode: self.mode,
+            recording: self.traces.recording(),
         };
         let answer = (self.review)(&basis, endpoint, body);
         let took = started.elapsed();
@@ -176,7 +261,35 @@ impl Webhook {
             map.entries.count(tally);
         }
         telemetry::decision(endpoint, &report, took);
+        self.traces.tell(report);
         Ok(body)
+    }
+}
+
+/// A request that is here as a whole, and how long its sender waits.
+struct Asked {
+    body: Collected,
+    arrived: Instant,
+    allowance: Duration,
+}
+
+impl Asked {
+    /// Does long work, no more of it at once than there are turns.
+    async fn in_turn(
+        self,
+        turns: &Semaphore,
+        work: impl FnOnce(&[u8]) -> Result<Vec<u8>, Fault>,
+    ) -> Result<Vec<u8>, Fault> {
+        let left = self.allowance.saturating_sub(self.arrived.elapsed());
+        let _turn = tokio::time::timeout(left, turns.acquire())
+            .await
+            .map_err(|_| Fault::Overloaded)?;
+        let answer = off_the_workers(|| work(&self.body))?;
+        // Whoever asked has gone; to be told so it would have to ask again anyway.
+        if self.arrived.elapsed() > self.allowance {
+            return Err(Fault::Overloaded);
+        }
+        Ok(answer)
     }
 }
 
@@ -189,6 +302,13 @@ fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),
     }
+}
+
+fn check(request: &Request) -> Result<(), Fault> {
+    if request.method() != Method::POST {
+        return Err(Fault::Method);
+    }
+    check_media_type(request.headers())
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Fault> {
@@ -224,6 +344,7 @@ pub(crate) enum Fault {
     Broken,
     BadReview(String),
     NotReady,
+    LabelsUnknown,
     NoMemory,
     Overloaded,
     Encode,
@@ -234,6 +355,7 @@ impl From<admission::Fault> for Fault {
     fn from(fault: admission::Fault) -> Self {
         match fault {
             admission::Fault::BadReview(bad) => Self::BadReview(text::visible(&bad.to_string())),
+            admission::Fault::LabelsUnknown(_) => Self::LabelsUnknown,
             admission::Fault::Encode(_) => Self::Encode,
         }
     }
@@ -259,7 +381,9 @@ impl Fault {
             Self::Broken | Self::BadReview(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NotReady | Self::NoMemory | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotReady | Self::LabelsUnknown | Self::NoMemory | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Encode | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -268,7 +392,9 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotFound => "no such path; reviews go to /mutate, /validate and /validate-workloads/warn or /deny",
+            Self::NotFound => {
+                "no such path; reviews go to /mutate, /validate, /validate-workloads/warn or /deny, and /validate-map"
+            }
             Self::Method => "only POST is answered here, with an AdmissionReview as the body",
             Self::MediaType => {
                 "the media type must be application/json; set the header content-type"
@@ -279,6 +405,10 @@ impl fmt::Display for Fault {
             Self::Broken => "the body broke off; send it whole",
             Self::BadReview(reason) => return f.write_str(reason),
             Self::NotReady => "no registry map is loaded yet; try again in a second",
+            Self::LabelsUnknown => {
+                "the labels of the namespace, on which this hangs, are not known yet; try again in a \
+                 second"
+            }
             Self::NoMemory => "too many large reviews at once; try again in a second",
             Self::Overloaded => "too many reviews at once; try again in a second",
             Self::Encode | Self::Panic => {
@@ -296,7 +426,7 @@ impl IntoResponse for Fault {
             Self::Method => {
                 headers.insert(ALLOW, HeaderValue::from_static("POST"));
             }
-            Self::NotReady | Self::NoMemory | Self::Overloaded => {
+            Self::NotReady | Self::LabelsUnknown | Self::NoMemory | Self::Overloaded => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // The rest of the body is not read, so nothing can follow on this connection.

@@ -85,6 +85,17 @@ impl Api {
         let body = body
             .map(|body| serde_json::to_vec(body).unwrap())
             .unwrap_or_default();
+        self.send_bytes(media_type, method, path, body).await
+    }
+
+    /// Sends a body as it is.
+    pub(crate) async fn send_bytes(
+        &self,
+        media_type: &str,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Answer {
         let request = Request::builder().method(method).uri(path);
         let request = request
             .header("content-type", media_type)
@@ -179,6 +190,7 @@ impl Namespace {
         let group = match what.split(['/', '?']).next().unwrap() {
             "deployments" | "replicasets" | "statefulsets" | "daemonsets" => "apis/apps/v1",
             "jobs" | "cronjobs" => "apis/batch/v1",
+            "events" => "apis/events.k8s.io/v1",
             _ => "api/v1",
         };
         format!("/{group}/namespaces/{}/{what}", self.name)

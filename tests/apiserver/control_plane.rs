@@ -26,11 +26,12 @@ const AUDIT: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omit
 "rules": [{"level": "Metadata", "verbs": ["create", "update", "patch"],
 "resources": [{"group": "", "resources": ["pods", "pods/ephemeralcontainers"]}]}, {"level": "None"}]}"#;
 
-/// Those whose work makes pods, and those that new namespaces and deletions need.
+/// Those whose work makes pods, those that new namespaces and deletions need, and the
+/// type check of admission policies.
 const CONTROLLERS: &str = "serviceaccount-controller,namespace-controller,\
     garbage-collector-controller,deployment-controller,replicaset-controller,\
     replicationcontroller-controller,daemonset-controller,statefulset-controller,\
-    job-controller,cronjob-controller";
+    job-controller,cronjob-controller,validatingadmissionpolicy-status-controller";
 
 /// The running control plane.
 pub(crate) struct ControlPlane {
@@ -140,10 +141,21 @@ impl ControlPlane {
 
     /// Runs kubectl as the administrator.
     pub(crate) fn kubectl(&self, arguments: &[&str], stdin: &str) -> Said {
+        self.kubectl_with_editor("false", arguments, stdin)
+    }
+
+    /// The same, and where it opens an editor it is this command.
+    pub(crate) fn kubectl_with_editor(
+        &self,
+        editor: &str,
+        arguments: &[&str],
+        stdin: &str,
+    ) -> Said {
         let mut child = Command::new(&self.kubectl)
             // Nobody's own settings (kuberc) or caches.
             .env_clear()
             .env("HOME", &self.folder)
+            .env("KUBE_EDITOR", editor)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .args(arguments)

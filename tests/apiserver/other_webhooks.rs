@@ -27,6 +27,7 @@ async fn register(scene: &Scene, webhook: &RecordingWebhook, order: &str) {
         url: format!("{}/other", webhook.url),
         ca: &webhook.ca,
         rules: json!([rule("", &["pods"], &["CREATE"])]),
+        match_conditions: json!([]),
         timeout_seconds: 3,
     };
     assert_eq!(

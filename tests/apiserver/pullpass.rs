@@ -35,8 +35,14 @@ pub(crate) struct Scene {
 }
 
 impl Pullpass {
-    /// Starts one, with the map or with none yet.
-    pub(crate) fn start(plane: &ControlPlane, map: Option<&str>) -> Self {
+    /// Starts one, with the map or with none yet; with further flags, and with a way to
+    /// the API server for those that need one.
+    pub(crate) fn start(
+        plane: &ControlPlane,
+        map: Option<&str>,
+        kubeconfig: Option<&Path>,
+        flags: &[String],
+    ) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = plane.folder.join(format!("pullpass-{number}"));
@@ -46,8 +52,14 @@ impl Pullpass {
             fs::write(&config, map).unwrap();
         }
         let config = config.to_str().unwrap();
-        let arguments = ["serve", "--config", config, "--listen", "127.0.0.1:0"];
+        // `env` becomes pullpass.
+        let kubeconfig = kubeconfig.unwrap_or(Path::new("/nowhere"));
+        let kubeconfig = format!("KUBECONFIG={}", kubeconfig.display());
+        let program = env!("CARGO_BIN_EXE_pullpass");
+        let arguments = [&kubeconfig, program, "serve", "--config", config];
         let more = [
+            "--listen",
+            "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
             "--self-signed",
@@ -58,13 +70,13 @@ impl Pullpass {
             .iter()
             .chain(&more)
             .map(ToString::to_string)
+            .chain(flags.iter().cloned())
             .collect();
-        let program = Path::new(env!("CARGO_BIN_EXE_pullpass"));
         let mut daemon = Daemon::start(
             "pullpass",
             &folder,
             None,
-            program,
+            Path::new("env"),
             &arguments,
             &Output::Pipe,
         );
@@ -154,12 +166,30 @@ impl Scene {
 
     /// The same with the webhooks registered otherwise, or without a map.
     pub(crate) async fn with(map: Option<&str>, change: impl Fn(&mut Hook<'_>)) -> Option<Self> {
+        Self::set(map, None, &[], change).await
+    }
+
+    /// The same with a pullpass that has further flags and this way to the API server.
+    pub(crate) async fn with_flags(
+        map: &str,
+        kubeconfig: Option<&Path>,
+        flags: &[String],
+    ) -> Option<Self> {
+        Self::set(Some(map), kubeconfig, flags, |_| ()).await
+    }
+
+    async fn set(
+        map: Option<&str>,
+        kubeconfig: Option<&Path>,
+        flags: &[String],
+        change: impl Fn(&mut Hook<'_>),
+    ) -> Option<Self> {
         let plane = control_plane()?;
         let api = Api::new(plane).await;
         let namespace = api.namespace("test").await;
         let name = namespace.name.clone();
         let written = map.map(|map| map.replace("NAMESPACE", &name));
-        let pullpass = Pullpass::start(plane, written.as_deref());
+        let pullpass = Pullpass::start(plane, written.as_deref(), kubeconfig, flags);
         if map.is_some() {
             eventually("a ready pullpass", async || {
                 (pullpass.admin("/readyz").0 == 200).then_some(())

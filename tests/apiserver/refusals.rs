@@ -3,9 +3,12 @@
 
 use crate::api::eventually;
 use crate::golden;
-use crate::objects::{container, pod, pod_of, workload};
+use crate::objects::{container, pod, pod_of, secrets, workload};
 use crate::pullpass::Scene;
+use axum::http::Method;
 use serde_json::{Value, json};
+
+const MUTATING: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
 const MAP: &str = r##"
 apiVersion: pullpass.dev/v1
@@ -104,6 +107,96 @@ async fn an_unknown_registry_is_warned_about_where_the_map_says_so() {
 #[tokio::test]
 async fn an_entry_that_records_says_nothing() {
     create("audited", MAP, &["watched.corp.example/web:1"]).await;
+}
+
+#[tokio::test]
+async fn a_forgotten_port_is_guessed() {
+    let map = MAP.replace(
+        "match: registry.corp.example,",
+        "match: \"registry.corp.example:5000\",",
+    );
+    create("nearest-port", &map, &["registry.corp.example/shop/web:1"]).await;
+}
+
+#[tokio::test]
+async fn a_deny_that_has_begun_says_what_to_use_instead() {
+    let map = MAP.replace("2999-01-01", "2020-01-01");
+    create("deny-begun", &map, &["quay.io/legacy/web:1"]).await;
+}
+
+#[tokio::test]
+async fn an_exception_that_ends_soon_is_spoken_of() {
+    let last_day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5 * 24);
+    let last_day = last_day.strftime("%Y-%m-%d").to_string();
+    let entry = format!(
+        "registries:\n  - {{name: exception, match: soon.corp.example, until: {last_day}, reason: \"SEC-142, owner: payments\"}}"
+    );
+    let Some(scene) = Scene::new(&MAP.replace("registries:", &entry)).await else {
+        return;
+    };
+    let web = pod_of("web", &["soon.corp.example/web:1"]);
+    let said = scene.kubectl(&["create", "-f", "-"], &web);
+    golden::same("ends-soon", &said.replace(&last_day, "LAST-DAY"));
+}
+
+#[tokio::test]
+async fn a_secret_that_nobody_added_is_named() {
+    let Some(scene) = Scene::new(MAP).await else {
+        return;
+    };
+    let path = format!("{MUTATING}/{}-pullpass", scene.name);
+    let answer = scene.api.send(Method::DELETE, &path, None).await;
+    answer.succeeded();
+    let web = pod_of("web", &["registry.corp.example/shop/web:1"]);
+    eventually("a pod that nobody patches", async || {
+        let pod = scene.namespace.create("pods?dryRun=All", &web).await;
+        secrets(&pod.succeeded()).is_empty().then_some(())
+    })
+    .await;
+    golden::same(
+        "missing-secret",
+        &scene.kubectl(&["create", "-f", "-"], &web),
+    );
+}
+
+/// What of a hostile pod reaches a terminal.
+async fn hostile(golden: &str, map: &str) {
+    let Some(scene) = Scene::new(map).await else {
+        return;
+    };
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/hostile-pod.json"
+    );
+    let pod = std::fs::read_to_string(file).unwrap();
+    let mut pod: Value = serde_json::from_str(&pod).unwrap();
+    // The API server has its own words for these, and would not come to ours.
+    pod["metadata"] = json!({"name": "hostile"});
+    pod["spec"]["imagePullSecrets"] = Value::Null;
+    for container in pod["spec"]["containers"].as_array_mut().unwrap() {
+        let image = container["image"].as_str().unwrap();
+        if image.trim() != image {
+            container["image"] = json!(format!("x{image}x"));
+        }
+    }
+    let said = scene.kubectl(&["create", "-f", "-"], &pod);
+    let odd = said.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(odd, None, "{said:?}");
+    golden::same(golden, &said);
+}
+
+#[tokio::test]
+async fn a_hostile_pod_is_refused_in_plain_text() {
+    hostile("hostile-pod", MAP).await;
+}
+
+#[tokio::test]
+async fn a_hostile_pod_is_warned_about_in_plain_text() {
+    hostile(
+        "hostile-pod-warning",
+        &MAP.replace("default: deny", "default: warn"),
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -23,6 +23,9 @@ pub(crate) struct Hook<'a> {
     /// PEM.
     pub(crate) ca: &'a str,
     pub(crate) rules: Value,
+    /// CEL expressions that must hold before it is asked; none here, so that it is
+    /// asked about everything.
+    pub(crate) match_conditions: Value,
     pub(crate) timeout_seconds: u8,
 }
 
@@ -107,6 +110,7 @@ impl Hook<'_> {
             "name": self.name,
             "clientConfig": {"url": self.url, "caBundle": STANDARD.encode(self.ca)},
             "rules": self.rules,
+            "matchConditions": self.match_conditions,
             "namespaceSelector": {"matchExpressions": [
                 {"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces},
             ]},
@@ -131,6 +135,7 @@ impl Hook<'_> {
             url: format!("{url}/{}", stage.word()),
             ca,
             rules,
+            match_conditions: json!([]),
             timeout_seconds,
         };
         let core = |resources: &[&str], operations: &[&str]| rule("", resources, operations);
@@ -152,6 +157,19 @@ impl Hook<'_> {
             ),
         ]
     }
+}
+
+/// The conditions under which the chart has a webhook asked, as Helm renders them.
+pub(crate) fn conditions_of_chart(stage: Stage) -> Value {
+    let rendered = include_str!("../chart/golden.yaml");
+    // Of one kind there are several objects, each with a webhook of its own.
+    let webhook = format!("- name: {}.pullpass.dev\n", stage.word());
+    let mut documents = rendered.split("\n---\n");
+    let document = documents.find(|text| text.contains(&webhook)).unwrap();
+    let object: Value = serde_saphyr::from_str(document).unwrap();
+    let conditions = object["webhooks"][0]["matchConditions"].clone();
+    assert!(conditions.is_array(), "{document}");
+    conditions
 }
 
 /// A rule of a webhook's.

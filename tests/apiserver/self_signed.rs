@@ -37,7 +37,15 @@ const KINDS: [&str; 2] = [
     "validatingwebhookconfigurations",
 ];
 
-/// Two replicas, one Secret, and two webhooks: each replica is called through one.
+/// The chart's webhook configurations: kind, path, and what follows in the name.
+const CONFIGURATIONS: [(usize, &str, &str); 3] = [
+    (0, "mutate", ""),
+    (1, "validate", ""),
+    (1, "validate-map", "-map"),
+];
+
+/// Two replicas, one Secret, and three webhooks: each replica is called through one, and
+/// nobody through the third, which is about the map.
 struct Scene {
     api: Api,
     /// Pullpass's own, which it never touches.
@@ -92,7 +100,7 @@ impl Scene {
         let hooks = json!([{
             "apiGroups": ["admissionregistration.k8s.io"],
             "resources": KINDS,
-            "resourceNames": [name],
+            "resourceNames": [name, format!("{name}-map")],
             "verbs": verbs,
         }]);
         let inside = format!("namespaces/{}/", self.namespace.name);
@@ -168,6 +176,7 @@ impl Scene {
             "--extra-san=127.0.0.1".to_owned(),
             format!("--mutating-webhook-configuration={name}"),
             format!("--validating-webhook-configuration={name}"),
+            format!("--validating-webhook-configuration={name}-map"),
         ];
         arguments.extend(flags.iter().map(ToString::to_string));
         // `env` becomes pullpass.
@@ -201,16 +210,18 @@ impl Scene {
 
     /// The webhook configuration as the chart has it, without a `caBundle`.
     fn manifest(&self, at: usize) -> Value {
-        let word = ["mutate", "validate"][at];
-        let kind = ["Mutating", "Validating"][at];
+        let (kind, word, suffix) = CONFIGURATIONS[at];
+        let replica = &self.replicas[at % 2];
+        let resource = ["pods", "configmaps"][at / 2];
+        let kind = ["Mutating", "Validating"][kind];
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": format!("{kind}WebhookConfiguration"),
-            "metadata": {"name": self.name()},
+            "metadata": {"name": format!("{}{suffix}", self.name())},
             "webhooks": [{
                 "name": format!("{word}.pullpass.dev"),
-                "clientConfig": {"url": format!("https://{}/{word}", self.replicas[at].webhook)},
-                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"], "scope": "Namespaced"}],
+                "clientConfig": {"url": format!("https://{}/{word}", replica.webhook)},
+                "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": [resource], "operations": ["CREATE"], "scope": "Namespaced"}],
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.shop.name}},
                 "failurePolicy": "Fail",
                 "timeoutSeconds": 5,
@@ -221,9 +232,10 @@ impl Scene {
     }
 
     fn path(&self, at: usize) -> String {
+        let (kind, _, suffix) = CONFIGURATIONS[at];
         format!(
-            "/apis/admissionregistration.k8s.io/v1/{}/{}",
-            KINDS[at],
+            "/apis/admissionregistration.k8s.io/v1/{}/{}{suffix}",
+            KINDS[kind],
             self.name()
         )
     }
@@ -231,7 +243,7 @@ impl Scene {
     /// As Helm 4 does it: server-side apply, by its own field manager.
     async fn helm(&self) -> Vec<Value> {
         let mut objects = Vec::new();
-        for at in 0..2 {
+        for at in 0..CONFIGURATIONS.len() {
             let path = format!("{}?fieldManager=helm&force=true", self.path(at));
             let answer = self.api.apply(&path, &self.manifest(at)).await;
             objects.push(answer.succeeded());
@@ -239,14 +251,15 @@ impl Scene {
         objects
     }
 
-    /// The `caBundle` of both, where both have the same.
+    /// The `caBundle` of all, where all have the same.
     async fn bundle(&self) -> Option<String> {
         let mut bundles = Vec::new();
-        for at in 0..2 {
+        for at in 0..CONFIGURATIONS.len() {
             let object = self.api.send(Method::GET, &self.path(at), None).await;
             bundles.push(bundle_of(&object.succeeded())?);
         }
-        (bundles[0] == bundles[1]).then(|| bundles.remove(0))
+        bundles.dedup();
+        (bundles.len() == 1).then(|| bundles.remove(0))
     }
 
     async fn secret(&self, key: &str) -> String {
@@ -294,7 +307,7 @@ impl Scene {
     /// Each replica is connected to by a client that trusts what is published now, in
     /// either configuration: for a moment they may differ, and both must do.
     async fn handshakes(&self) {
-        for at in 0..2 {
+        for at in 0..CONFIGURATIONS.len() {
             let object = self.api.send(Method::GET, &self.path(at), None).await;
             let bundle = bundle_of(&object.succeeded()).expect("a caBundle");
             for replica in &self.replicas {
@@ -394,7 +407,7 @@ async fn replicas_agree_on_one_ca_and_put_it_back_when_it_is_taken_away() {
 
     // Edits by hand, by a manager who now owns the field.
     for value in [json!(null), json!(STANDARD.encode("no PEM"))] {
-        for at in 0..2 {
+        for at in 0..CONFIGURATIONS.len() {
             let mut object = scene.manifest(at);
             object["webhooks"][0]["clientConfig"]["caBundle"] = value.clone();
             let body = json!({"webhooks": object["webhooks"]});

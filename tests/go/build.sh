@@ -6,6 +6,7 @@
 #   tests/go/build.sh               the control plane and the oracles
 #   tests/go/build.sh oracles       only the oracles (a minute, no API server)
 #   tests/go/build.sh controlplane  only etcd, kube-apiserver, kube-controller-manager, kubectl
+#   tests/go/build.sh helm          only Helm 4 and 3: helm, helm3
 #   tests/go/build.sh node          the control plane and what a node and its user
 #                                   need: kube-scheduler, kubelet, crane, pause, helm, helm3
 #
@@ -76,6 +77,10 @@ build_node() {
     build pause . ./pause
     versioned crane "$crane" crane github.com/google/go-containerregistry/cmd/crane \
         "-X github.com/google/go-containerregistry/cmd/crane/cmd.Version=$crane"
+    build_helm
+}
+
+build_helm() {
     versioned helm "$helm" helm4 helm.sh/helm/v4/cmd/helm \
         "-X helm.sh/helm/v4/internal/version.version=$helm"
     # Helm 3 takes the Kubernetes it renders for from its Makefile, as here.
@@ -100,7 +105,8 @@ case $want in
     all) build_control_plane; build_oracles ;;
     controlplane) build_control_plane ;;
     node) build_control_plane; build_node ;;
+    helm) build_helm ;;
     oracles) build_oracles ;;
-    *) say "no such target: $want (oracles, controlplane, node)"; exit 2 ;;
+    *) say "no such target: $want (oracles, controlplane, node, helm)"; exit 2 ;;
 esac
 printf '%s\n' "$bin"

@@ -4,6 +4,7 @@
 //! answered in `tests/fixtures/admission/answers.txt`; `UPDATE_GOLDEN=1` rewrites
 //! that. The rest is made here, to reach what the API server never sends.
 
+use crate::golden;
 use base64::Engine;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -11,9 +12,10 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
-use pullpass::admission::{self, Basis, Endpoint, Fault, Outcome};
-use pullpass::policy::Policy;
+use pullpass::admission::record::Recording;
+use pullpass::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
 use pullpass::policy::config::{self, Options, SourceFile};
+use pullpass::policy::{Namespace, Policy};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -37,12 +39,18 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// The fixture's map at that time.
-fn basis() -> Basis<'static> {
+pub(crate) fn basis() -> Basis<'static> {
     basis_of(&POLICY, now())
 }
 
 fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
-    Basis { policy, now }
+    Basis {
+        policy,
+        now,
+        namespaces: None,
+        mode: Mode::Enforce,
+        recording: Recording::Nothing,
+    }
 }
 
 fn answer_at(endpoint: Endpoint, review: &[u8], now: Timestamp) -> Result<(Value, Outcome), Fault> {
@@ -485,6 +493,16 @@ mod validate {
     }
 
     #[test]
+    fn lesser_cases_in_front_do_not_hide_the_worst() {
+        let decoys = (0..40).map(|i| format!("watched.example/decoy-{i}"));
+        let images: Vec<_> = decoys.chain(["n.example/x".to_owned()]).collect();
+        let images: Vec<_> = images.iter().map(String::as_str).collect();
+        let record = judge("shop", &pod(&images))["auditAnnotations"]["images"].take();
+        let record = record.as_str().unwrap();
+        assert!(record.starts_with("image \"n.example/x\""), "{record}");
+    }
+
+    #[test]
     fn hostile_texts_are_shown_without_their_tricks() {
         let hostile = "n.example/\u{202e}x\n\u{1b}[31mWarning: all is well\u{0}";
         for namespace in ["shop", "dev-1"] {
@@ -614,7 +632,9 @@ fn an_exempt_namespace_is_exempt_for_every_caller() {
             "registry.corp.example/a",
             "not valid",
         ] {
-            let judgement = POLICY.judge(image, Some(namespace), now());
+            let judgement = POLICY
+                .judge(image, Some(Namespace::named(namespace)), now())
+                .unwrap();
             assert_eq!(judgement.action, pullpass::policy::Action::Allow);
             assert!(judgement.pull_secrets.is_empty());
         }
@@ -662,19 +682,7 @@ fn recorded_reviews_are_answered_as_written_down() {
         let shown = serde_json::to_string_pretty(&response).unwrap();
         writeln!(text, "{name}: {}\n{shown}\n", outcome.as_str()).unwrap();
     }
-    golden("tests/fixtures/admission/answers.txt", &text);
-}
-
-/// Compares with a file, or writes it where `UPDATE_GOLDEN` is set.
-fn golden(path: &str, text: &str) {
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(path, text).unwrap();
-    }
-    let expected = fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        expected == text,
-        "{path} differs; look at the change, then write it with UPDATE_GOLDEN=1\n{text}"
-    );
+    golden::same("tests/fixtures/admission/answers.txt", &text);
 }
 
 prop_compose! {

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 
 /// Modules, and the modules of this crate that each may name. What is not listed
 /// is an edge and may name all but `cli`.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("text", &[]),
     ("image", &["text"]),
     ("rotation", &[]),
+    ("intree", &["policy", "image", "text"]),
     ("yaml", &["text"]),
     ("policy", &["image", "text", "yaml"]),
     ("pull_secret", &["image", "text"]),
     ("admission", &["policy", "pull_secret", "image", "text"]),
+    ("verification", &["policy", "text"]),
     ("manifest", &["admission", "policy", "yaml"]),
 ];
 
@@ -44,13 +46,17 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 21] = [
     "admission",
+    "api_server",
     "certificate_keeper",
     "certificates",
     "cli",
     "cluster",
+    "decision_log",
+    "events",
     "image",
+    "intree",
     "manifest",
     "metrics",
     "policy",
@@ -60,6 +66,7 @@ const MODULES: [&str; 16] = [
     "server",
     "telemetry",
     "text",
+    "verification",
     "yaml",
 ];
 

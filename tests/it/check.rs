@@ -255,6 +255,23 @@ spec: {containers: [{image: evil/b}]}
 }
 
 #[test]
+fn a_placeholder_elsewhere_excuses_nothing() {
+    let document = |image: &str| {
+        format!(
+            "# {{{{ a comment }}}}\napiVersion: v1\nkind: Pod\nmetadata: {{name: '{{{{x}}}}'}}\nspec: {{containers: [{{{image}}}]}}\n"
+        )
+    };
+    for (image, code) in [
+        ("image: {{ .Values.image }}", 0),
+        ("image: a, image: b", 2),
+        ("image: 7", 2),
+    ] {
+        assert_eq!(lines(&[], &document(image)).1, code, "{image}");
+    }
+    assert_eq!(lines(&[], "# {{ a comment }}\na: [\n").1, 2);
+}
+
+#[test]
 fn json_is_read_one_value_after_the_other() {
     let pod = |image: &str| {
         format!(

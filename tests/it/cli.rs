@@ -143,3 +143,18 @@ fn the_schema_the_manual_and_the_completions_are_printed() {
         );
     }
 }
+
+/// Not a page under `tests/cmd`: those take `\` for `/`, and CEL is full of `\`.
+#[test]
+fn the_policies_of_a_small_map_are_the_golden_ones() {
+    let map = "tests/fixtures/cmd/small-map.yaml";
+    let arguments = ["generate", "policy", "--config", map, "--at", "2026-11-20"];
+    let output = with_input(&arguments, b"");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let file = "tests/fixtures/cmd/small-map.policies.yaml";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(file, &printed).unwrap();
+    }
+    let expected = std::fs::read_to_string(file).unwrap_or_default();
+    assert_eq!(printed, expected, "UPDATE_GOLDEN=1 takes it");
+}

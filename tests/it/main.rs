@@ -15,6 +15,8 @@ mod chart;
 mod check;
 mod cli;
 mod docs;
+#[path = "../golden.rs"]
+mod golden;
 mod image;
 mod oracle;
 mod policy;
@@ -22,4 +24,5 @@ mod pull_secret;
 mod rotation;
 mod server;
 mod suites;
+mod traces;
 mod workloads;

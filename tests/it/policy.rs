@@ -6,15 +6,17 @@
 mod precedence;
 mod reference;
 mod schema;
+mod selectors;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::golden;
 use pullpass::policy::config::{
     Case, Diagnostic, ExpectedEntry, Options, SourceFile, load, render, tests,
 };
-use pullpass::policy::{Action, Policy};
+use pullpass::policy::{Action, Namespace, Policy};
 
 /// A moment at which nothing in the tests' maps has begun or ended by accident.
 const NOW: &str = "2026-11-20T12:00:00Z";
@@ -60,20 +62,6 @@ fn said(problems: &[Diagnostic], files: &[SourceFile]) -> String {
     format!("{}\n\n{}", lines.join("\n"), render(problems, files, false))
 }
 
-fn compare_with_golden(path: &Path, found: &str) {
-    let golden = path.with_extension("txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&golden, found).unwrap();
-    }
-    let expected = fs::read_to_string(&golden)
-        .unwrap_or_else(|error| panic!("{}: {error}; run with UPDATE_GOLDEN=1", golden.display()));
-    assert!(
-        found == expected,
-        "{}: run with UPDATE_GOLDEN=1 and read the difference; now it is said:\n{found}",
-        path.display()
-    );
-}
-
 #[test]
 fn everything_wrong_with_a_map_is_said_at_once() {
     for path in fixtures("bad") {
@@ -81,7 +69,7 @@ fn everything_wrong_with_a_map_is_said_at_once() {
         let Err(problems) = load(&files, &Options::default()) else {
             panic!("{} is taken for good", path.display());
         };
-        compare_with_golden(&path, &said(&problems, &files));
+        golden::same(path.with_extension("txt"), &said(&problems, &files));
     }
 }
 
@@ -92,7 +80,7 @@ fn what_is_probably_not_meant_is_warned_of() {
         let loaded = load(&files, &Options::default());
         let loaded = loaded.unwrap_or_else(|problems| panic!("{}", said(&problems, &files)));
         assert!(!loaded.warnings.is_empty(), "{}", path.display());
-        compare_with_golden(&path, &said(&loaded.warnings, &files));
+        golden::same(path.with_extension("txt"), &said(&loaded.warnings, &files));
     }
 }
 
@@ -132,7 +120,10 @@ fn the_example_is_a_map() {
     let loaded = loaded.unwrap_or_else(|problems| panic!("{}", said(&problems, &[file])));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let now = NOW.parse().unwrap();
-    let judge = |image, namespace| loaded.policy.judge(image, Some(namespace), now);
+    let judge = |image, namespace| {
+        let namespace = Some(Namespace::named(namespace));
+        loaded.policy.judge(image, namespace, now).unwrap()
+    };
     let corp = judge("registry.corp.example/app:1", "default");
     assert_eq!(corp.pull_secrets, ["corp-pull"]);
     assert_eq!(judge("unknown.example/app", "default").action, Action::Deny);
@@ -190,7 +181,7 @@ fn files_of_a_directory_are_one_map() {
         [("a.example", "a.yaml:5"), ("b.example", "b.yml:4")]
     );
     assert_eq!(policy.contact(), Some("me"));
-    assert_eq!(policy.unknown_action(None), Action::Deny);
+    assert_eq!(policy.unknown_action(None), Ok(Action::Deny));
     assert!(policy.public_registries().is_empty());
 }
 
@@ -234,7 +225,10 @@ fn a_large_map_loads_and_is_warned_of() {
     );
     assert_eq!(warnings, [expected]);
     let now = NOW.parse().unwrap();
-    let judge = |image, namespace| loaded.policy.judge(image, Some(namespace), now);
+    let judge = |image, namespace| {
+        let namespace = Some(Namespace::named(namespace));
+        loaded.policy.judge(image, namespace, now).unwrap()
+    };
     assert_eq!(
         judge("r2400.example/team/app", "x").pull_secrets,
         ["secret-2400"]
@@ -275,6 +269,7 @@ registries: nonsense
     let first = Case {
         image: "nginx".to_owned(),
         namespace: None,
+        namespace_labels: None,
         at: None,
         entry: ExpectedEntry::Named("docker.io".to_owned()),
         action: None,
@@ -284,6 +279,7 @@ registries: nonsense
     let second = Case {
         image: String::new(),
         namespace: Some("team-a".to_owned()),
+        namespace_labels: None,
         at: Some("2027-03-01T00:00:00Z".parse().unwrap()),
         entry: ExpectedEntry::None,
         action: Some(Action::Warn),
@@ -300,7 +296,7 @@ fn everything_wrong_with_cases_is_said_at_once() {
         let Err(problems) = tests(&files) else {
             panic!("{} is taken for good", path.display());
         };
-        compare_with_golden(&path, &said(&problems, &files));
+        golden::same(path.with_extension("txt"), &said(&problems, &files));
     }
 }
 

@@ -13,6 +13,7 @@
 )]
 
 mod connections;
+mod map_review;
 mod process;
 mod reload;
 mod router;

@@ -1,9 +1,9 @@
 //! `/validate-workloads`: what a workload's author is told of its pods, from bytes to
 //! bytes. What the real API server sends is in `tests/apiserver/workloads.rs`.
 
-use crate::admission::{POLICY, now};
+use crate::admission::basis;
 use pullpass::admission::workload::Kind;
-use pullpass::admission::{self, Basis, Endpoint, Outcome, Severity};
+use pullpass::admission::{self, Basis, Endpoint, Mode, Outcome, Severity};
 use serde_json::{Value, json};
 
 /// The kinds that make pods, with the pointer to the pod in them and their resource.
@@ -67,10 +67,11 @@ fn deployment(images: &[&str]) -> Value {
 }
 
 fn answer(severity: Severity, review: &Value) -> (Value, Outcome) {
-    let basis = Basis {
-        policy: &POLICY,
-        now: now(),
-    };
+    answer_in(Mode::Enforce, severity, review)
+}
+
+fn answer_in(mode: Mode, severity: Severity, review: &Value) -> (Value, Outcome) {
+    let basis = Basis { mode, ..basis() };
     let body = review.to_string();
     let endpoint = Endpoint::Workloads(severity);
     let answer = admission::review(&basis, endpoint, body.as_bytes()).unwrap();
@@ -126,6 +127,21 @@ fn each_kind_is_told_what_its_pods_will_meet() {
 }
 
 #[test]
+fn who_observes_refuses_no_workload_and_foretells_no_refusal() {
+    let review = review("apps", "deployments", &deployment(&[UNKNOWN]), &Value::Null);
+    for (severity, expected) in [
+        (Severity::Warn, Outcome::Warned),
+        (Severity::Deny, Outcome::WouldBeRefused),
+    ] {
+        let (response, outcome) = answer_in(Mode::Observe, severity, &review);
+        assert_eq!((&response["allowed"], outcome), (&json!(true), expected));
+        let warning = response["warnings"][0].as_str().unwrap();
+        assert!(warning.starts_with("would be refused: image "), "{warning}");
+        assert_eq!(response["auditAnnotations"]["decision"], "deny");
+    }
+}
+
+#[test]
 fn only_images_that_the_old_template_lacks_are_judged() {
     for (_, pointer, group, resource) in WORKLOADS {
         let old = object(pointer, &[UNKNOWN]);
@@ -177,10 +193,7 @@ fn what_people_need_not_hear_is_not_said() {
     }
     // Neither of the other endpoints has a word to say about a workload.
     let review = review("apps", "deployments", &bad, &Value::Null).to_string();
-    let basis = Basis {
-        policy: &POLICY,
-        now: now(),
-    };
+    let basis = basis();
     for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
         let answer = admission::review(&basis, endpoint, review.as_bytes()).unwrap();
         assert_eq!(answer.report.outcome, Outcome::Untouched);
@@ -214,10 +227,7 @@ fn missing_secrets_are_not_missed_and_spellings_are() {
 
 #[test]
 fn what_cannot_be_read_is_a_fault() {
-    let basis = Basis {
-        policy: &POLICY,
-        now: now(),
-    };
+    let basis = basis();
     for object in [
         json!({"spec": []}),
         json!({"spec": {"template": "x"}}),

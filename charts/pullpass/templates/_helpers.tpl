@@ -111,6 +111,11 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* Whether pullpass calls the API server at all: "true" or "false". */}}
+{{- define "pullpass.callsTheApi" -}}
+{{- or (eq (include "pullpass.certificateMode" .) "selfSigned") ((.Values.events | default dict).enabled | default false) -}}
+{{- end -}}
+
 {{/* The one name that the certificate must hold; the API server asks for no other. */}}
 {{- define "pullpass.serverName" -}}
 {{ include "pullpass.fullname" . }}.{{ include "pullpass.namespace" . }}.svc
@@ -126,6 +131,26 @@ imagePullSecrets:
 
 {{- define "pullpass.validatingConfigurationName" -}}
 {{- ((.Values.webhooks | default dict).validate | default dict).configurationName | default (include "pullpass.fullname" .) -}}
+{{- end -}}
+
+{{- define "pullpass.mapConfigurationName" -}}
+{{- ((.Values.webhooks | default dict).validateMap | default dict).configurationName | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
+{{- end -}}
+
+{{- define "pullpass.workloadsConfigurationName" -}}
+{{- ((.Values.webhooks | default dict).validateWorkloads | default dict).configurationName | default (printf "%s-workloads" (include "pullpass.fullname" .)) -}}
+{{- end -}}
+
+{{/* All ValidatingWebhookConfigurations, as a JSON list. */}}
+{{- define "pullpass.validatingConfigurationNames" -}}
+{{- $names := list (include "pullpass.validatingConfigurationName" .) -}}
+{{- if ((.Values.webhooks | default dict).validateMap | default dict).enabled -}}
+{{- $names = append $names (include "pullpass.mapConfigurationName" .) -}}
+{{- end -}}
+{{- if ((.Values.webhooks | default dict).validateWorkloads | default dict).enabled -}}
+{{- $names = append $names (include "pullpass.workloadsConfigurationName" .) -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end -}}
 
 {{- define "pullpass.port" -}}
@@ -201,6 +226,10 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- $configurations := include "pullpass.validatingConfigurationNames" . | fromJsonArray -}}
+{{- if ne (len $configurations) (len ($configurations | uniq)) -}}
+{{- fail (printf "webhooks.validate, .validateMap and .validateWorkloads have one configurationName twice, in %s: write different ones" (join ", " $configurations)) -}}
+{{- end -}}
 {{- $mode := include "pullpass.certificateMode" . -}}
 {{- if eq $mode "provided" -}}
 {{- $_ := include "pullpass.certificateSecretName" . -}}
@@ -232,4 +261,9 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{/* The name of rights that belong to no namespace. */}}
 {{- define "pullpass.clusterName" -}}
 {{- printf "%s-webhooks" (include "pullpass.fullname" .) -}}
+{{- end -}}
+
+{{/* The same for Events. */}}
+{{- define "pullpass.eventsName" -}}
+{{- printf "%s-events" (include "pullpass.fullname" .) -}}
 {{- end -}}

@@ -5,38 +5,49 @@ use crate::cli::Failure;
 use crate::cli::output::{self, Printer};
 use crate::text::visible;
 
-/// Findings and the sum go to standard output; what was not looked at, and what could
-/// not be read, to standard error.
+/// What was not looked at, and what could not be read, goes to standard error; then
+/// findings and the sum to standard output.
 pub(super) fn print(
     found: &[Found],
     totals: &Totals,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
     for found in found {
-        let place = found.place();
-        let object = found.object().map(|object| format!("{object}: "));
-        let object = object.unwrap_or_default();
-        match &found.outcome {
-            Outcome::Image(image) => {
-                if let Some(message) = &image.message {
-                    let action = image.action.as_str();
-                    printer.line(format_args!("{place}: {action}: {object}{message}"))?;
-                }
-                if let Some(spelling) = &image.spelling {
-                    printer.line(format_args!("{place}: note: {object}{spelling}"))?;
-                }
-            }
-            Outcome::NoImages => {}
-            Outcome::Skipped(why) => {
-                output::say(&format_args!("{place}: skipped: {object}{why}"));
-            }
-            Outcome::Unreadable(why) => {
-                let why = visible(why);
-                output::say(&format_args!("{place}: error: {object}{why}"));
+        let (word, why) = match &found.outcome {
+            Outcome::Skipped(why) => ("skipped", why.to_string()),
+            Outcome::Unreadable(why) => ("error", visible(why)),
+            Outcome::Image(_) | Outcome::NoImages => continue,
+        };
+        output::say(&format_args!(
+            "{}: {word}: {}{why}",
+            found.place(),
+            prefix(found)
+        ));
+    }
+    for found in found {
+        let Outcome::Image(image) = &found.outcome else {
+            continue;
+        };
+        let words = [
+            (image.action.as_str(), &image.message),
+            ("note", &image.spelling),
+        ];
+        for (word, message) in words {
+            // An image that is fine and has a message ends soon.
+            let word = if word == "allow" { "note" } else { word };
+            if let Some(message) = message {
+                let (place, object) = (found.place(), prefix(found));
+                printer.line(format_args!("{place}: {word}: {object}{message}"))?;
             }
         }
     }
     printer.line(summary(totals))
+}
+
+/// `Deployment shop/web: `
+fn prefix(found: &Found) -> String {
+    let object = found.object().map(|object| format!("{object}: "));
+    object.unwrap_or_default()
 }
 
 fn summary(totals: &Totals) -> String {

@@ -17,12 +17,22 @@ pub(super) struct KeptArgs {
     /// The Service through which the API server calls; with --self-signed-secret
     #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
     webhook_service: Option<String>,
-    /// Whose caBundle is written; with --self-signed-secret
-    #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
-    mutating_webhook_configuration: Option<String>,
-    /// Whose caBundle is written; with --self-signed-secret
-    #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
-    validating_webhook_configuration: Option<String>,
+    /// Whose caBundle is written; may be repeated; with --self-signed-secret
+    #[arg(
+        long = "mutating-webhook-configuration",
+        value_name = "NAME",
+        requires = "self_signed_secret",
+        conflicts_with_all = OTHER_WAYS
+    )]
+    mutating: Vec<String>,
+    /// Whose caBundle is written; may be repeated; with --self-signed-secret
+    #[arg(
+        long = "validating-webhook-configuration",
+        value_name = "NAME",
+        requires = "self_signed_secret",
+        conflicts_with_all = OTHER_WAYS
+    )]
+    validating: Vec<String>,
     /// A further DNS name or IP address of the server; may be repeated
     #[arg(
         long = "extra-san",
@@ -54,8 +64,8 @@ impl KeptArgs {
         let names = Names {
             namespace: namespace.unwrap_or_default().to_owned(),
             secret,
-            mutating: self.mutating_webhook_configuration,
-            validating: self.validating_webhook_configuration,
+            mutating: self.mutating,
+            validating: self.validating,
         };
         let cluster = Cluster::new(names).await.map_err(Failure::unreachable)?;
         let keeper = Keeper { cluster, settings };

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::{Diagnostic, Place, Severity};
 use super::draft::{Draft, DraftEntry};
 use super::glob;
 use super::reader::Problems;
-use crate::policy::Pattern;
+use crate::policy::{Entry, NamespaceSelector, Pattern};
 
 /// Who makes so many of the same mistake has made one.
 const MOST_REPORTED: usize = 50;
@@ -27,14 +27,65 @@ struct Member<'d, 's> {
     draft: &'d DraftEntry<'s>,
 }
 
-impl<'d> Member<'d, '_> {
+impl<'d, 's> Member<'d, 's> {
     fn pattern(&self) -> Option<&'d Pattern> {
         self.draft.entry.patterns.get(self.which)
     }
 
-    fn namespaces(&self) -> Option<&'d [String]> {
-        self.draft.entry.namespaces.as_deref()
+    fn place(&self) -> Option<&'d Place<'s>> {
+        self.draft.patterns.get(self.which)
     }
+
+    fn scope(&self) -> Scope<'d> {
+        Scope::of(&self.draft.entry)
+    }
+}
+
+/// Where an entry exists.
+#[derive(Clone, Copy)]
+pub(super) enum Scope<'d> {
+    Everywhere,
+    Named(&'d [String]),
+    Selected(&'d NamespaceSelector),
+}
+
+impl<'d> Scope<'d> {
+    pub(super) fn of(entry: &'d Entry) -> Self {
+        match (&entry.namespaces, &entry.namespace_selector) {
+            (Some(namespaces), _) => Self::Named(namespaces),
+            (None, Some(selector)) => Self::Selected(selector),
+            (None, None) => Self::Everywhere,
+        }
+    }
+
+    /// Whether some namespace can be in both.
+    pub(super) fn meets(self, other: Self) -> Meeting {
+        let certain = match (self, other) {
+            (Self::Everywhere, _) | (_, Self::Everywhere) => true,
+            (Self::Named(a), Self::Named(b)) => {
+                a.iter().any(|a| b.iter().any(|b| glob::overlap(a, b)))
+            }
+            (Self::Selected(a), Self::Selected(b)) if a == b => true,
+            (Self::Selected(a), Self::Selected(b)) if a.may_meet(b) => return Meeting::Perhaps,
+            (Self::Selected(_), Self::Selected(_)) => false,
+            _ => return Meeting::Perhaps,
+        };
+        if certain {
+            Meeting::Certain
+        } else {
+            Meeting::Never
+        }
+    }
+}
+
+/// Whether two scopes have a namespace in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meeting {
+    Never,
+    /// It hangs on labels, which the map does not know.
+    Perhaps,
+    /// The map shows it.
+    Certain,
 }
 
 /// What makes two patterns the same.
@@ -44,6 +95,9 @@ struct Reports<'p> {
     problems: &'p mut Problems,
     reported: usize,
     compared: usize,
+    // The same of ties, which are warned of only.
+    ties: usize,
+    ties_compared: usize,
 }
 
 pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
@@ -51,6 +105,8 @@ pub(super) fn check(draft: &Draft<'_>, problems: &mut Problems) {
         problems,
         reported: 0,
         compared: 0,
+        ties: 0,
+        ties_compared: 0,
     };
     let groups = same_patterns(draft);
     for members in &groups {
@@ -90,19 +146,27 @@ fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Vec<Vec<Member<'d, 's>>> {
 }
 
 impl Reports<'_> {
-    /// On one pattern, a scope by name goes before one by glob, and that before none;
-    /// two of one kind must not meet.
+    /// On one pattern, a scope by name goes before one by glob, that before one by
+    /// selector, and that before none; two of one kind must not meet.
     fn within_one_pattern(&mut self, members: &[Member<'_, '_>]) -> ControlFlow<()> {
         let mut everywhere = None;
         let mut names: HashMap<&str, Member<'_, '_>> = HashMap::new();
         let mut globs = Vec::new();
+        let mut selected = Vec::new();
         for member in members {
-            let Some(namespaces) = member.namespaces() else {
-                match everywhere {
-                    None => everywhere = Some(*member),
-                    Some(first) => self.report(first, *member, "everywhere")?,
+            let namespaces = match member.scope() {
+                Scope::Named(namespaces) => namespaces,
+                Scope::Selected(selector) => {
+                    selected.push((selector, *member));
+                    continue;
                 }
-                continue;
+                Scope::Everywhere => {
+                    match everywhere {
+                        None => everywhere = Some(*member),
+                        Some(first) => self.report(first, *member, "everywhere")?,
+                    }
+                    continue;
+                }
             };
             for namespace in namespaces {
                 if glob::is_glob(namespace) {
@@ -116,6 +180,7 @@ impl Reports<'_> {
                 }
             }
         }
+        self.between_selectors(&selected)?;
         let texts: Vec<&str> = globs.iter().map(|(text, _)| *text).collect();
         glob::compatible_pairs(&texts, |a, b| {
             if let (Some((left, first)), Some((right, second))) = (globs.get(a), globs.get(b)) {
@@ -128,6 +193,50 @@ impl Reports<'_> {
             }
             ControlFlow::Continue(())
         })
+    }
+
+    /// The same selector twice is no order; of others, the earlier goes first.
+    fn between_selectors(
+        &mut self,
+        selected: &[(&NamespaceSelector, Member<'_, '_>)],
+    ) -> ControlFlow<()> {
+        let mut known = HashMap::with_capacity(selected.len());
+        for (at, (selector, member)) in selected.iter().enumerate() {
+            if let Some(first) = known.insert(*selector, *member) {
+                self.report(first, *member, "in the namespaces that both select")?;
+            }
+            for (_, later) in selected.get(at + 1..).unwrap_or_default() {
+                if self.ties >= MOST_REPORTED || self.ties_compared >= MOST_COMPARED {
+                    break;
+                }
+                self.ties_compared += 1;
+                if member.scope().meets(later.scope()) == Meeting::Perhaps {
+                    self.tie(*member, *later);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Warns that the order of two entries is what decides.
+    fn tie(&mut self, a: Member<'_, '_>, b: Member<'_, '_>) {
+        if a.entry == b.entry || self.ties >= MOST_REPORTED {
+            return;
+        }
+        let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
+        let (Some(first_place), Some(second_place)) = (first.place(), second.place()) else {
+            return;
+        };
+        let message = format!(
+            "where the scopes of `{}` and `{}` meet, the first holds, because it stands earlier",
+            first.draft.entry.name, second.draft.entry.name
+        );
+        self.problems.add(
+            Diagnostic::new(Severity::Warning, second_place, message)
+                .also(first_place, "the one that holds")
+                .help("leave it so if it is meant, or write selectors that exclude each other"),
+        );
+        self.ties += 1;
     }
 
     /// Different globs with as many literal characters and the same path.
@@ -174,9 +283,13 @@ impl Reports<'_> {
         for first in left {
             for second in right {
                 self.compare(left)?;
-                if scopes_meet(first.namespaces(), second.namespaces()) {
-                    let place = format!("on the hosts that both `{a}` and `{b}` cover");
-                    self.report(*first, *second, &place)?;
+                match first.scope().meets(second.scope()) {
+                    Meeting::Never => {}
+                    Meeting::Perhaps => self.tie(*first, *second),
+                    Meeting::Certain => {
+                        let place = format!("on the hosts that both `{a}` and `{b}` cover");
+                        self.report(*first, *second, &place)?;
+                    }
                 }
             }
         }
@@ -206,11 +319,7 @@ impl Reports<'_> {
             return ControlFlow::Continue(());
         }
         let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
-        let places = (
-            first.draft.patterns.get(first.which),
-            second.draft.patterns.get(second.which),
-        );
-        let (Some(first_place), Some(second_place)) = places else {
+        let (Some(first_place), Some(second_place)) = (first.place(), second.place()) else {
             return ControlFlow::Continue(());
         };
         let message = format!(
@@ -263,12 +372,4 @@ fn by_common_labels<'m, 'd, 's>(
         parts.entry(common.collect()).or_default().push(members);
     }
     parts.into_values()
-}
-
-/// Whether some namespace can be in both scopes.
-pub(super) fn scopes_meet(a: Option<&[String]>, b: Option<&[String]>) -> bool {
-    match (a, b) {
-        (Some(a), Some(b)) => a.iter().any(|a| b.iter().any(|b| glob::overlap(a, b))),
-        _ => true,
-    }
 }

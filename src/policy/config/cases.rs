@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::diagnostic::Diagnostic;
 use super::reader::{Field, Problems};
 use super::values::{self, Day};
-use super::{Action, SourceFile, TEST_KIND, keys, kind, parse, roots};
+use super::{Action, SourceFile, TEST_KIND, keys, kind, parse, roots, selector};
+use crate::policy::LabelMap;
 
 /// One expectation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Case {
     pub image: String,
     /// The namespace to judge it in.
     pub namespace: Option<String>,
+    /// The labels of the namespace; what is for namespaces by label is left out in `None`.
+    pub namespace_labels: Option<LabelMap>,
     /// The time to judge it at.
     pub at: Option<Timestamp>,
     /// What the rule is to be.
@@ -91,6 +94,8 @@ fn case(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Case> {
     };
     let namespace = fields.take("namespace");
     let namespace = namespace.and_then(|field| values::one_namespace(&field, problems));
+    let labels = fields.take("namespaceLabels");
+    let namespace_labels = labels.and_then(|field| selector::labels(&field, problems));
     let action = fields.take("action");
     let action = action.and_then(|field| values::action(&field, problems));
     let secrets = fields.take("secrets");
@@ -104,6 +109,7 @@ fn case(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Case> {
     Some(Case {
         image: image.any_text(problems)?.to_owned(),
         namespace,
+        namespace_labels,
         at,
         entry,
         action,

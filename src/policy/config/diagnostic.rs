@@ -146,17 +146,35 @@ pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], coloured: bool) 
     } else {
         Renderer::plain()
     };
-    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    render_by(&renderer, diagnostics, files, usize::MAX)
+}
+
+/// The same where only so many bytes are welcome: as many whole diagnostics as they
+/// hold, but one at least, and the line that counts them all.
+#[must_use]
+pub fn render_within(limit: usize, diagnostics: &[Diagnostic], files: &[SourceFile]) -> String {
+    render_by(&Renderer::plain(), diagnostics, files, limit)
+}
+
+fn render_by(
+    renderer: &Renderer,
+    diagnostics: &[Diagnostic],
+    files: &[SourceFile],
+    limit: usize,
+) -> String {
+    let renderer = renderer.clone().decor_style(DecorStyle::Ascii);
     let mut text = String::new();
+    let mut rest = diagnostics.len();
     for diagnostic in diagnostics.iter().take(MOST_RENDERED) {
-        text.push_str(&renderer.render(&[group(diagnostic, files)]));
+        let one = renderer.render(&[group(diagnostic, files)]);
+        if !text.is_empty() && text.len() + one.len() > limit {
+            break;
+        }
+        text.push_str(&one);
         text.push_str("\n\n");
+        rest -= 1;
     }
-    if let Some(rest) = diagnostics
-        .len()
-        .checked_sub(MOST_RENDERED)
-        .filter(|rest| *rest > 0)
-    {
+    if rest > 0 {
         _ = writeln!(text, "and {rest} more");
     }
     text.push_str(&count(diagnostics));

@@ -7,9 +7,9 @@ use super::diagnostic::{Diagnostic, Place, Severity};
 use super::keys;
 use super::reader::{Field, Fields, Problems};
 use super::values;
-use super::{Action, DEFAULT_PUBLIC_REGISTRIES, Pattern, entry, glob};
-use crate::policy::Entry;
+use super::{Action, DEFAULT_PUBLIC_REGISTRIES, Pattern, entry, glob, selector};
 use crate::policy::pattern::shown;
+use crate::policy::{Entry, Override};
 
 /// A value that may stand in one document only, and where it does.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct DraftEntry<'s> {
 #[derive(Debug, Default)]
 pub(super) struct UnknownRegistries {
     pub(super) default: Option<Action>,
-    pub(super) overrides: Vec<(Vec<String>, Action)>,
+    pub(super) overrides: Vec<Override>,
     pub(super) reason: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl UnknownRegistries {
         let mut actions = self
             .overrides
             .iter()
-            .map(|(_, action)| *action)
+            .map(|one| one.action)
             .chain(self.default);
         actions.any(|action| action == Action::Deny)
     }
@@ -184,15 +184,18 @@ fn unknown(field: &Field<'_, '_>, problems: &mut Problems) -> Option<UnknownRegi
     })
 }
 
-fn one_override(item: &Field<'_, '_>, problems: &mut Problems) -> Option<(Vec<String>, Action)> {
+fn one_override(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Override> {
     let mut fields = item.map(keys::OVERRIDE, problems)?;
     let selects = fields.has("namespaceSelector");
-    entry::refuse_selector(&mut fields, problems);
+    let selector = selector::take(&mut fields, problems);
     let namespaces = match fields.take("namespaces") {
         Some(field) => values::some(&field, problems, values::namespace),
         None if selects => None,
         None => {
-            fields.missing(problems, "an override needs `namespaces`");
+            fields.missing(
+                problems,
+                "an override needs `namespaces` or `namespaceSelector`",
+            );
             None
         }
     };
@@ -200,10 +203,11 @@ fn one_override(item: &Field<'_, '_>, problems: &mut Problems) -> Option<(Vec<St
         fields.missing(problems, "an override needs `action`");
         return None;
     };
-    Some((
-        namespaces.unwrap_or_default(),
-        values::action(&action, problems)?,
-    ))
+    Some(Override {
+        namespaces: namespaces.unwrap_or_default(),
+        selector,
+        action: values::action(&action, problems)?,
+    })
 }
 
 fn exempt_namespaces(field: &Field<'_, '_>, problems: &mut Problems) -> Option<Vec<String>> {

@@ -6,7 +6,7 @@ use super::diagnostic::{Diagnostic, Place, Severity};
 use super::draft::DraftEntry;
 use super::reader::{Field, Fields, Problems};
 use super::values::{self, Day};
-use super::{Action, Pattern, keys};
+use super::{Action, Pattern, keys, selector};
 use crate::policy::Entry;
 use crate::policy::pattern::shown;
 
@@ -23,10 +23,10 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
     let pull_secrets = secrets
         .as_ref()
         .map_or_else(Vec::new, |field| pull_secrets(field, problems));
+    let namespace_selector = selector::take(&mut fields, problems);
     let namespaces = fields
         .take("namespaces")
         .map(|field| values::some(&field, problems, values::namespace).unwrap_or_default());
-    refuse_selector(&mut fields, problems);
     let action = match fields.take("action") {
         Some(field) => values::action(&field, problems),
         None => Some(Action::Allow),
@@ -62,6 +62,7 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
             until,
             replace_with,
             namespaces,
+            namespace_selector,
             location: format!("{}:{}", place.file.name, place.at.line),
             patterns,
         },
@@ -182,16 +183,6 @@ fn warn_of_useless(
     }
     if let (Some(field), Some(Action::Deny)) = (secrets, action) {
         problems.warning(&field.place, "a deny needs no secrets: nothing is pulled");
-    }
-}
-
-/// Says that a key has no meaning yet, rather than to ignore it.
-pub(super) fn refuse_selector(fields: &mut Fields<'_, '_>, problems: &mut Problems) {
-    if let Some(selector) = fields.take("namespaceSelector") {
-        problems.error(
-            &selector.place,
-            "this build does not support `namespaceSelector` yet: write `namespaces`",
-        );
     }
 }
 

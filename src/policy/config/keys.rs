@@ -38,11 +38,28 @@ pub(super) const UNKNOWN: &[&str] = &["default", "overrides", "reason"];
 /// Keys of an item of `overrides`.
 pub(super) const OVERRIDE: &[&str] = &["namespaces", "namespaceSelector", "action"];
 
+/// Keys of a `namespaceSelector`.
+pub(super) const SELECTOR: &[&str] = &["matchLabels", "matchExpressions"];
+
+/// Keys of an item of `matchExpressions`.
+pub(super) const EXPRESSION: &[&str] = &["key", "operator", "values"];
+
+/// The words for what a label must hold.
+pub(super) const OPERATORS: &[&str] = &["In", "NotIn", "Exists", "DoesNotExist"];
+
 /// Keys of a `RegistryMapTest` document.
 pub(super) const TEST: &[&str] = &["apiVersion", "kind", "cases"];
 
 /// Keys of an item of `cases`.
-pub(super) const CASE: &[&str] = &["image", "namespace", "entry", "action", "secrets", "at"];
+pub(super) const CASE: &[&str] = &[
+    "image",
+    "namespace",
+    "namespaceLabels",
+    "entry",
+    "action",
+    "secrets",
+    "at",
+];
 
 /// The words for what is done with an image.
 pub(super) const ACTIONS: &[&str] = &["allow", "audit", "warn", "deny"];

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::ambiguity::scopes_meet;
+use super::ambiguity::{Meeting, Scope};
 use super::diagnostic::{Diagnostic, Place, Severity};
 use super::draft::{Draft, DraftEntry};
 use super::reader::Problems;
@@ -35,7 +35,7 @@ struct Deny<'d, 's> {
 #[derive(Clone, Copy)]
 struct Allow<'d> {
     pattern: &'d Pattern,
-    namespaces: Option<&'d [String]>,
+    scope: Scope<'d>,
     is_entry: bool,
 }
 
@@ -121,7 +121,7 @@ fn check_default(denies: &Denies<'_, '_>, problems: &mut Problems) {
         let outranking = default.iter().filter(|pattern| {
             let allow = Allow {
                 pattern,
-                namespaces: None,
+                scope: Scope::Everywhere,
                 is_entry: false,
             };
             outranks_part(allow, *deny)
@@ -147,15 +147,15 @@ fn allows<'d, 's>(draft: &'d Draft<'s>) -> impl Iterator<Item = Placed<'d, 's>> 
         entries.filter(|draft| matches!(draft.entry.action, Action::Allow | Action::Audit));
     let entries = entries.flat_map(|draft| {
         let patterns = draft.entry.patterns.iter().zip(&draft.patterns);
-        let namespaces = draft.entry.namespaces.as_deref();
-        patterns.map(move |(pattern, place)| (pattern, place, namespaces, true))
+        let scope = Scope::of(&draft.entry);
+        patterns.map(move |(pattern, place)| (pattern, place, scope, true))
     });
     let public = draft.public.iter().flat_map(|given| &given.value);
-    let public = public.map(|(pattern, place)| (pattern, place, None, false));
-    let placed = |(pattern, place, namespaces, is_entry)| Placed {
+    let public = public.map(|(pattern, place)| (pattern, place, Scope::Everywhere, false));
+    let placed = |(pattern, place, scope, is_entry)| Placed {
         allow: Allow {
             pattern,
-            namespaces,
+            scope,
             is_entry,
         },
         place,
@@ -222,32 +222,32 @@ fn outranks_part(allow: Allow<'_>, deny: Deny<'_, '_>) -> bool {
         )
     };
     let (a, d) = (allow.pattern, deny.pattern);
-    let scope = deny.draft.entry.namespaces.as_deref();
+    let scope = Scope::of(&deny.draft.entry);
     let before = || match rank(a).cmp(&rank(d)) {
         Ordering::Less => false,
         Ordering::Greater => true,
-        Ordering::Equal => allow.is_entry && closer(allow.namespaces, scope),
+        Ordering::Equal => allow.is_entry && closer(allow.scope, scope),
     };
     a.port() == d.port()
         && (is_path_prefix(a.path(), d.path()) || is_path_prefix(d.path(), a.path()))
         && before()
         && a.shares_hosts_with(d)
-        && scopes_meet(allow.namespaces, scope)
+        && allow.scope.meets(scope) != Meeting::Never
 }
 
 /// Whether the first scope goes before the second in some namespace, as far as one is
-/// by name and the other is not.
-fn closer(first: Option<&[String]>, second: Option<&[String]>) -> bool {
+/// by a closer kind than the other. Between two selectors the order is warned of elsewhere.
+fn closer(first: Scope<'_>, second: Scope<'_>) -> bool {
     match (first, second) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(first), Some(second)) => {
-            first
-                .iter()
-                .filter(|name| !glob::is_glob(name))
-                .any(|name| {
-                    !second.contains(name) && second.iter().any(|glob| glob::matches(glob, name))
-                })
+        (Scope::Everywhere, _) | (Scope::Selected(_), Scope::Named(_) | Scope::Selected(_)) => {
+            false
         }
+        (_, Scope::Everywhere) | (Scope::Named(_), Scope::Selected(_)) => true,
+        (Scope::Named(first), Scope::Named(second)) => first
+            .iter()
+            .filter(|name| !glob::is_glob(name))
+            .any(|name| {
+                !second.contains(name) && second.iter().any(|glob| glob::matches(glob, name))
+            }),
     }
 }

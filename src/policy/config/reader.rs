@@ -37,6 +37,11 @@ impl<'s, 't> Fields<'s, 't> {
         }
     }
 
+    /// Whether there are keys that mean nothing here; they have been complained of.
+    pub(super) fn has_unknown(&self) -> bool {
+        self.has_unknown
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.known.contains_key(key)
     }
@@ -49,14 +54,32 @@ pub(super) struct Header<'s, 't> {
     pub(super) kind: Option<(Place<'s>, &'t str)>,
 }
 
+/// More errors, or more warnings, are not kept: a map of 1 MiB can have a million.
+const MOST_KEPT: usize = 10_000;
+
 /// Collects what is wrong.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     found: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Problems {
-    pub(super) fn add(&mut self, diagnostic: Diagnostic) {
+    pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
+        let (count, name) = match diagnostic.severity {
+            Severity::Error => (&mut self.errors, "errors"),
+            Severity::Warning => (&mut self.warnings, "warnings"),
+        };
+        *count += 1;
+        if *count > MOST_KEPT + 1 {
+            return;
+        }
+        if *count > MOST_KEPT {
+            diagnostic.message = format!("more than {MOST_KEPT} {name}: the others are not listed");
+            diagnostic.help = None;
+            diagnostic.also = None;
+        }
         self.found.push(diagnostic);
     }
 
@@ -69,7 +92,7 @@ impl Problems {
     }
 
     pub(super) fn any_error(&self) -> bool {
-        self.found.iter().any(|d| d.severity == Severity::Error)
+        self.errors > 0
     }
 
     /// In the order of the files and of the places in them.
@@ -293,6 +316,34 @@ impl<'s, 't> Field<'s, 't> {
             has_unknown: places.len() > fields.len(),
             known: fields,
         })
+    }
+
+    /// The keys and values of a map whose keys are the user's own.
+    pub(super) fn pairs(&self, problems: &mut Problems) -> Option<Vec<(Self, Self)>> {
+        let Value::Map(pairs) = &self.node.value else {
+            problems.error(&self.place, format!("{} is a map", self.name()));
+            return None;
+        };
+        let mut places: HashMap<&str, Place<'s>> = HashMap::with_capacity(pairs.len());
+        let mut found = Vec::with_capacity(pairs.len());
+        for (key, node) in pairs {
+            let word = match &key.value {
+                Value::String(word) => word.as_ref(),
+                _ => "",
+            };
+            let key = self.child(key, self.path_to(word));
+            if let Some(first) = places.get(word) {
+                let message = format!("`{}` is written twice in one map", shown(word));
+                problems.add(
+                    Diagnostic::new(Severity::Error, &key.place, message)
+                        .also(first, "first written here"),
+                );
+                continue;
+            }
+            places.insert(word, key.place.clone());
+            found.push((key, self.child(node, self.path_to(word))));
+        }
+        Some(found)
     }
 
     fn path_to(&self, key: &str) -> String {

@@ -104,7 +104,7 @@ pub(super) fn pattern(field: &Field<'_, '_>, problems: &mut Problems) -> Option<
 /// The name of a Secret.
 pub(super) fn secret_name(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
     let name = field.text(problems)?;
-    let valid = name.len() <= LONGEST_NAME && name.split('.').all(is_dns_label);
+    let valid = is_dns_subdomain(name);
     if !valid {
         problems.error(
             &field.place,
@@ -149,6 +149,11 @@ pub(super) fn one_namespace(field: &Field<'_, '_>, problems: &mut Problems) -> O
         return None;
     }
     Some(name)
+}
+
+/// The form of most names (RFC 1123, as Kubernetes takes it).
+pub(super) fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= LONGEST_NAME && name.split('.').all(is_dns_label)
 }
 
 fn is_dns_label(label: &str) -> bool {

@@ -1,12 +1,15 @@
 //! Which rule decides: the sentences of the map's reference, one row each.
 
-use pullpass::policy::{Action, Pattern, Policy, Rule, Unknown};
+use pullpass::policy::{Action, Labels, Namespace, Pattern, Policy, Rule, Unknown};
 
 use super::{NOW, map};
 
 /// The name of the entry, the pattern of `publicRegistries` with a `+`, or why none.
 fn rule(policy: &Policy, image: &str, namespace: Option<&str>, now: &str) -> String {
-    let judgement = policy.judge(image, namespace, now.parse().unwrap());
+    let namespace = namespace.map(Namespace::named);
+    let judgement = policy
+        .judge(image, namespace, now.parse().unwrap())
+        .unwrap();
     match judgement.rule {
         Rule::Entry(entry, pattern) => {
             assert!(entry.patterns.contains(pattern));
@@ -19,6 +22,11 @@ fn rule(policy: &Policy, image: &str, namespace: Option<&str>, now: &str) -> Str
         Rule::Exempt => "exempt".to_owned(),
     }
 }
+
+const A: Option<Namespace<'_>> = Some(Namespace {
+    name: "a",
+    labels: Labels::LeftOut,
+});
 
 fn check(body: &str, rows: &[(&str, &str)]) {
     let policy = map(body);
@@ -138,13 +146,16 @@ registries:
 }
 
 #[test]
-fn an_address_is_no_name_that_a_glob_could_cover() {
+fn an_ipv6_address_is_no_name_that_a_glob_could_cover() {
     check(
         "publicRegistries: []\nregistries: [{name: dots, match: '*.*.*.4'}]\n",
         &[
             ("1.2.3.4/x", "dots"),
-            ("[::ffff:102:304]/x", "none"),
-            ("[::ffff:0102:0304]/x", "none"),
+            ("[2001:db8::4]/x", "none"),
+            ("[::102:304]/x", "none"),
+            // The same server as 1.2.3.4.
+            ("[::ffff:102:304]/x", "dots"),
+            ("[::ffff:0102:0304]/x", "dots"),
         ],
     );
 }
@@ -255,7 +266,7 @@ registries:
 ");
     let judge = |image, now: &str| {
         let now = now.parse().unwrap();
-        let judgement = policy.judge(image, None, now);
+        let judgement = policy.judge(image, None, now).unwrap();
         let from = judgement.denied_from(now).map(|from| from.to_string());
         let ends = judgement.ends_soon(now).map(|ends| ends.to_string());
         (
@@ -306,12 +317,12 @@ fn what_is_left_out() {
     let policy = map("");
     let now = NOW.parse().unwrap();
     assert_eq!(
-        policy.judge("unknown.example/x", Some("a"), now).action,
+        policy.judge("unknown.example/x", A, now).unwrap().action,
         Action::Warn
     );
-    assert_eq!(policy.judge("nginx", Some("a"), now).action, Action::Allow);
+    assert_eq!(policy.judge("nginx", A, now).unwrap().action, Action::Allow);
     assert_eq!(
-        policy.judge("not an image", Some("a"), now).action,
+        policy.judge("not an image", A, now).unwrap().action,
         Action::Warn
     );
     assert!(policy.exempts("kube-system") && policy.exempts("kube-node-lease"));
@@ -324,7 +335,7 @@ fn what_is_left_out() {
     );
     // The list stands in only where it is left out.
     let none = map("publicRegistries: []\nexemptNamespaces: []\nunknownRegistries: deny\n");
-    assert_eq!(none.judge("nginx", Some("a"), now).action, Action::Deny);
+    assert_eq!(none.judge("nginx", A, now).unwrap().action, Action::Deny);
     assert!(!none.exempts("kube-system"));
 }
 
@@ -348,8 +359,15 @@ unknownRegistries:
         (Some("c"), Action::Audit),
         (None, Action::Audit),
     ] {
-        assert_eq!(policy.unknown_action(namespace), action, "{namespace:?}");
-        let judgement = policy.judge("x.example/y", namespace, NOW.parse().unwrap());
+        let namespace = namespace.map(Namespace::named);
+        assert_eq!(
+            policy.unknown_action(namespace),
+            Ok(action),
+            "{namespace:?}"
+        );
+        let judgement = policy
+            .judge("x.example/y", namespace, NOW.parse().unwrap())
+            .unwrap();
         assert_eq!(judgement.action, action, "{namespace:?}");
     }
     assert_eq!(policy.unknown_reason(), Some("ask"));
@@ -415,7 +433,7 @@ registries:
         ("", None, None),
     ] {
         let found = policy
-            .nearest(asked, namespace, now)
+            .nearest(asked, namespace.map(Namespace::named), now)
             .map(|pattern| pattern.text.as_str());
         assert_eq!(found, expected, "{asked} {namespace:?}");
     }
@@ -436,8 +454,8 @@ registries:
   - {name: unrelated, match: quay.io}
 ");
     let now = NOW.parse().unwrap();
-    let explain = |image, namespace| {
-        let considered = policy.considered(image, namespace, now);
+    let explain = |image, namespace: Option<&'static str>| {
+        let considered = policy.considered(image, namespace.map(Namespace::named), now);
         let words = considered.iter().map(|considered| {
             let name = considered
                 .entry

@@ -1,5 +1,6 @@
 //! The index against a definition that is too slow to ship, on random maps.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -7,7 +8,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use pullpass::image::Reference;
 use pullpass::policy::config::{Diagnostic, Options, SourceFile, load};
-use pullpass::policy::{Entry, Pattern, Policy, Rule};
+use pullpass::policy::{Entry, LabelMap, Labels, Namespace, Pattern, Policy, Rule};
 
 use super::NOW;
 
@@ -15,8 +16,16 @@ use super::NOW;
 #[derive(Debug, Clone)]
 struct Written {
     patterns: Vec<String>,
-    namespaces: Option<Vec<String>>,
+    scope: Scope,
     ended: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Scope {
+    Everywhere,
+    Named(Vec<String>),
+    // Requirements as they are written in `matchExpressions`.
+    Selected(Vec<String>),
 }
 
 fn host() -> impl Strategy<Value = String> {
@@ -39,15 +48,27 @@ fn pattern() -> impl Strategy<Value = String> {
 
 fn written() -> impl Strategy<Value = Written> {
     let namespace = prop_oneof!["[nm]{1,2}", "[nm]{0,1}[*][nm]{0,1}"];
-    let namespaces = proptest::option::of(proptest::collection::vec(namespace, 1..3));
+    let requirement = proptest::sample::select(&[
+        "{key: k, operator: In, values: [v]}",
+        "{key: k, operator: In, values: [v, w]}",
+        "{key: k, operator: NotIn, values: [w]}",
+        "{key: k, operator: Exists}",
+        "{key: j, operator: DoesNotExist}",
+        "{key: kubernetes.io/metadata.name, operator: In, values: [nm]}",
+        "{key: kubernetes.io/metadata.name, operator: NotIn, values: [mn]}",
+    ]);
+    let requirement = requirement.prop_map(str::to_owned);
+    let scope = prop_oneof![
+        Just(Scope::Everywhere),
+        proptest::collection::vec(namespace, 1..3).prop_map(Scope::Named),
+        proptest::collection::vec(requirement, 1..3).prop_map(Scope::Selected),
+    ];
     let patterns = proptest::collection::vec(pattern(), 1..3);
-    (patterns, namespaces, proptest::bool::weighted(0.2)).prop_map(
-        |(patterns, namespaces, ended)| Written {
-            patterns,
-            namespaces,
-            ended,
-        },
-    )
+    (patterns, scope, proptest::bool::weighted(0.2)).prop_map(|(patterns, scope, ended)| Written {
+        patterns,
+        scope,
+        ended,
+    })
 }
 
 fn text(entries: &[Written], public: &[String]) -> String {
@@ -58,8 +79,19 @@ fn text(entries: &[Written], public: &[String]) -> String {
     }
     for (at, entry) in entries.iter().enumerate() {
         writeln!(text, "  - name: e{at}\n    match: {:?}", entry.patterns).unwrap();
-        if let Some(namespaces) = &entry.namespaces {
-            writeln!(text, "    namespaces: {namespaces:?}").unwrap();
+        match &entry.scope {
+            Scope::Everywhere => {}
+            Scope::Named(namespaces) => {
+                writeln!(text, "    namespaces: {namespaces:?}").unwrap();
+            }
+            Scope::Selected(requirements) => {
+                let requirements = requirements.join(", ");
+                writeln!(
+                    text,
+                    "    namespaceSelector: {{matchExpressions: [{requirements}]}}"
+                )
+                .unwrap();
+            }
         }
         if entry.ended {
             text += "    until: 2020-01-01\n";
@@ -82,7 +114,7 @@ fn policy(entries: &[Written], public: &[String]) -> Result<Policy, String> {
 }
 
 /// The map without the entries that contradict one before them.
-fn without_contradictions(entries: Vec<Written>, public: &[String]) -> Policy {
+fn without_contradictions(entries: Vec<Written>, public: &[String]) -> (Policy, Vec<Written>) {
     let mut kept = Vec::new();
     let mut whole = policy(&kept, public).unwrap();
     for entry in entries {
@@ -95,7 +127,7 @@ fn without_contradictions(entries: Vec<Written>, public: &[String]) -> Policy {
             }
         }
     }
-    whole
+    (whole, kept)
 }
 
 // The definition: no index, no parts shared with the code but the two parsers.
@@ -147,18 +179,55 @@ fn closeness(pattern: &Pattern) -> (bool, usize, usize) {
     (!pattern.is_glob(), literal, pattern.path().len())
 }
 
-/// 3 by name, 2 by glob, 1 everywhere, 0 where the entry does not exist.
-fn scope(entry: &Entry, namespace: Option<&str>) -> u8 {
-    match (&entry.namespaces, namespace) {
-        (None, _) => 1,
-        (Some(_), None) => 0,
-        (Some(globs), Some(namespace)) => {
-            let matching = globs.iter().filter(|glob| self::glob(glob, namespace));
+/// 4 by name, 3 by glob, 2 by selector, 1 everywhere, 0 where the entry does not exist.
+fn scope(written: &Scope, namespace: Option<Namespace<'_>>) -> u8 {
+    match (written, namespace) {
+        (Scope::Everywhere, _) => 1,
+        (_, None) => 0,
+        (Scope::Named(globs), Some(namespace)) => {
+            let matching = globs.iter().filter(|glob| self::glob(glob, namespace.name));
             matching
-                .map(|glob| if glob.contains('*') { 2 } else { 3 })
+                .map(|glob| if glob.contains('*') { 3 } else { 4 })
                 .max()
                 .unwrap_or(0)
         }
+        (Scope::Selected(requirements), Some(namespace)) => {
+            let all = requirements
+                .iter()
+                .all(|requirement| holds(requirement, namespace));
+            if all { 2 } else { 0 }
+        }
+    }
+}
+
+/// A requirement by its words; of labels that are left out none holds.
+fn holds(requirement: &str, namespace: Namespace<'_>) -> bool {
+    let known = match namespace.labels {
+        Labels::Known(labels) => Some(labels),
+        _ => None,
+    };
+    let (key, rest) = requirement["{key: ".len()..].split_once(',').unwrap();
+    let label = if key == "kubernetes.io/metadata.name" {
+        Some(namespace.name)
+    } else {
+        let Some(labels) = known else { return false };
+        labels.get(key).map(String::as_str)
+    };
+    let listed = |value: &str| {
+        let (_, values) = rest.split_once('[').unwrap();
+        values
+            .trim_end_matches("]}")
+            .split(", ")
+            .any(|listed| listed == value)
+    };
+    if rest.contains("DoesNotExist") {
+        label.is_none()
+    } else if rest.contains("Exists") {
+        label.is_some()
+    } else if rest.contains("NotIn") {
+        !label.is_some_and(listed)
+    } else {
+        label.is_some_and(listed)
     }
 }
 
@@ -173,28 +242,57 @@ fn place(image: String) -> Place {
     (image, host, port, path)
 }
 
-fn slowly(policy: &Policy, place: &Place, namespace: Option<&str>) -> Option<String> {
+fn slowly(
+    policy: &Policy,
+    written: &[Written],
+    place: &Place,
+    namespace: Option<Namespace<'_>>,
+) -> Option<String> {
     let (_, host, port, path) = place;
     let now = NOW.parse().unwrap();
-    let entries = policy.entries().iter().flat_map(|entry| {
-        let scope = scope(entry, namespace);
+    let entries = policy.entries().iter().zip(written).enumerate();
+    let entries = entries.flat_map(|(at, (entry, written))| {
+        let scope = scope(&written.scope, namespace);
         let here = scope > 0 && !entry.has_ended(now);
         let patterns = entry.patterns.iter().filter(move |_| here);
-        patterns.map(move |pattern| (pattern, scope, entry.name.clone()))
+        // Where all else is equal, the earlier in the map.
+        patterns.map(move |pattern| (pattern, (scope, Reverse(at)), entry.name.clone()))
     });
     let public = policy
         .public_registries()
         .iter()
-        .map(|pattern| (pattern, 0, format!("+{pattern}")));
+        .map(|pattern| (pattern, (0, Reverse(0)), format!("+{pattern}")));
     entries
         .chain(public)
         .filter(|(pattern, ..)| covers(pattern, host, *port, path))
-        .max_by_key(|(pattern, scope, _)| (closeness(pattern), *scope))
+        .max_by(|(p, a, _), (q, b, _)| {
+            let close = closeness(p).cmp(&closeness(q));
+            // Scopes are compared on one pattern; else only the order is left.
+            close.then_with(|| match (a.0 == 0) == (b.0 == 0) {
+                true if same(p, q) => a.cmp(b),
+                true => a.1.cmp(&b.1),
+                false => a.0.cmp(&b.0),
+            })
+        })
         .map(|(.., name)| name)
 }
 
-fn quickly(policy: &Policy, image: &str, namespace: Option<&str>) -> Option<String> {
-    match policy.judge(image, namespace, NOW.parse().unwrap()).rule {
+fn same(p: &Pattern, q: &Pattern) -> bool {
+    (p.host(), p.port(), p.path(), p.is_deep()) == (q.host(), q.port(), q.path(), q.is_deep())
+}
+
+fn quickly(policy: &Policy, image: &str, namespace: Option<Namespace<'_>>) -> Option<String> {
+    let judgement = policy.judge(image, namespace, NOW.parse().unwrap());
+    name(judgement.unwrap().rule)
+}
+
+fn label_map(labels: &[(&str, &str)]) -> LabelMap {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    labels.iter().map(owned).collect()
+}
+
+fn name(rule: Rule<'_>) -> Option<String> {
+    match rule {
         Rule::Entry(entry, _) => Some(entry.name.clone()),
         Rule::Public(pattern) => Some(format!("+{pattern}")),
         Rule::Unknown(_) | Rule::Exempt => None,
@@ -221,23 +319,47 @@ const NAMESPACES: [&str; 8] = ["n", "m", "nn", "nm", "mn", "mm", "nmn", "mnm"];
 
 /// Whether two entries are equal for some image in some namespace, by the letter of
 /// the precedence: scopes are compared on the same pattern only.
-fn contradict(a: &Policy, b: &Policy) -> bool {
+fn contradict(first: &Written, second: &Written, a: &Policy, b: &Policy) -> bool {
     let (a, b) = (&a.entries()[0], &b.entries()[0]);
-    let same = |p: &Pattern, q: &Pattern| {
-        (p.host(), p.port(), p.path(), p.is_deep()) == (q.host(), q.port(), q.path(), q.is_deep())
-    };
-    let namespaces: BTreeSet<Option<&str>> =
-        NAMESPACES.into_iter().map(Some).chain([None]).collect();
+    let namespaces = NAMESPACES.map(|name| Some(Namespace::named(name)));
+    let namespaces: Vec<_> = namespaces.into_iter().chain([None]).collect();
+    if let (Scope::Selected(_), Scope::Selected(_)) = (&first.scope, &second.scope) {
+        // Of selectors, the same one twice is all that can be seen.
+        let one = |written: &Written| match &written.scope {
+            Scope::Selected(requirements) => requirements.iter().cloned().collect::<BTreeSet<_>>(),
+            _ => BTreeSet::new(),
+        };
+        return one(first) == one(second) && meet(a, b, |_, _| true);
+    }
+    meet(a, b, |p, q| {
+        namespaces.iter().any(|namespace| {
+            // A selector may select each of them, but is no kind of its own elsewhere.
+            let scope = |written: &Written| match written.scope {
+                Scope::Selected(_) => u8::from(false),
+                _ => scope(&written.scope, *namespace),
+            };
+            let (left, right) = (scope(first), scope(second));
+            left > 0 && right > 0 && (left == right || !same(p, q))
+        }) || everywhere_and_selected(first, second) && !same(p, q)
+    })
+}
+
+fn everywhere_and_selected(first: &Written, second: &Written) -> bool {
+    matches!(
+        (&first.scope, &second.scope),
+        (Scope::Everywhere, Scope::Selected(_)) | (Scope::Selected(_), Scope::Everywhere)
+    )
+}
+
+/// Whether patterns that are equally close, and of which that holds, cover an image.
+fn meet(a: &Entry, b: &Entry, holds: impl Fn(&Pattern, &Pattern) -> bool) -> bool {
     PLACES.iter().any(|(_, host, port, path)| {
         a.patterns.iter().any(|p| {
             b.patterns.iter().any(|q| {
                 closeness(p) == closeness(q)
                     && covers(p, host, *port, path)
                     && covers(q, host, *port, path)
-                    && namespaces.iter().any(|namespace| {
-                        let (left, right) = (scope(a, *namespace), scope(b, *namespace));
-                        left > 0 && right > 0 && (left == right || !same(p, q))
-                    })
+                    && holds(p, q)
             })
         })
     })
@@ -251,17 +373,28 @@ proptest! {
         entries in proptest::collection::vec(written(), 0..8),
         public in proptest::collection::vec(pattern(), 0..3),
     ) {
-        let policy = without_contradictions(entries, &public);
+        let (policy, written) = without_contradictions(entries, &public);
+        let labels = [&[][..], &[("k", "v")], &[("j", ""), ("k", "w")]].map(label_map);
         for place in PLACES.iter() {
             let image = &place.0;
-            for namespace in [None, Some("n"), Some("nm"), Some("mn")] {
+            let mut namespaces = vec![None];
+            namespaces.extend(["n", "nm", "mn"].map(|name| Some(Namespace::named(name))));
+            let labelled = |labels| Some(Namespace::labelled("nm", labels));
+            namespaces.extend(labels.iter().map(labelled));
+            for namespace in namespaces {
                 // Between two public registries nothing has to be decided.
                 let decided = |name: Option<String>| name.map(|name| if name.starts_with('+') { "+".to_owned() } else { name });
                 prop_assert_eq!(
                     decided(quickly(&policy, image, namespace)),
-                    decided(slowly(&policy, place, namespace)),
+                    decided(slowly(&policy, &written, place, namespace)),
                     "{} {:?}", image, namespace
                 );
+                // Unknown labels: the same answer whatever they are, or none.
+                let unknown = namespace.map(|namespace| Namespace { labels: Labels::Unknown, ..namespace });
+                if let Ok(judgement) = policy.judge(image, unknown, NOW.parse().unwrap()) {
+                    let anyway = decided(name(judgement.rule));
+                    prop_assert_eq!(decided(quickly(&policy, image, namespace)), anyway);
+                }
             }
         }
     }
@@ -270,8 +403,8 @@ proptest! {
     fn a_contradiction_is_what_nothing_decides(first in written(), second in written()) {
         let alone = |entry: &Written| policy(std::slice::from_ref(entry), &[]).unwrap();
         let (a, b) = (alone(&first), alone(&second));
-        let refused = policy(&[first, second], &[]);
-        prop_assert_eq!(contradict(&a, &b), refused.is_err(), "{:?}", refused.err());
+        let refused = policy(&[first.clone(), second.clone()], &[]);
+        prop_assert_eq!(contradict(&first, &second, &a, &b), refused.is_err(), "{:?}", refused.err());
     }
 }
 
@@ -280,9 +413,10 @@ proptest! {
     fn no_image_and_no_namespace_is_a_panic(image in ".{0,60}", namespace in ".{0,20}") {
         let policy = policy(&[], &["**.x".to_owned()]).unwrap();
         let now = NOW.parse().unwrap();
-        _ = policy.judge(&image, Some(&namespace), now);
-        _ = policy.considered(&image, Some(&namespace), now);
-        _ = policy.nearest(&image, Some(&namespace), now);
+        let named = Some(Namespace::named(&namespace));
+        _ = policy.judge(&image, named, now);
+        _ = policy.considered(&image, named, now);
+        _ = policy.nearest(&image, named, now);
         _ = policy.exempts(&namespace);
     }
 

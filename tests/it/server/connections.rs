@@ -303,3 +303,26 @@ async fn a_request_that_takes_too_long_does_not_hold_up_the_end() {
     server.begin_shutdown();
     assert!(!server.ended().await);
 }
+
+#[tokio::test]
+async fn metrics_come_in_the_format_that_was_asked_for() {
+    let server = Server::start(|_| {}).await;
+    let open = "accept: text/html;q=0.1\r\nAccept: application/openmetrics-text; version=1.0.0\r\n";
+    let [text, open_metrics] = [
+        "text/plain; version=0.0.4; charset=utf-8",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    ];
+    for (accept, media_type) in [("", text), (open, open_metrics)] {
+        let tcp = tokio::net::TcpStream::connect(server.admin).await.unwrap();
+        let mut client = super::support::Client::new(tcp);
+        client
+            .send(&format!("GET /metrics HTTP/1.1\r\nhost: a\r\n{accept}\r\n"))
+            .await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.header("content-type"), Some(media_type));
+        assert_eq!(answer.header("vary"), Some("accept"));
+        let has_an_end = answer.body.ends_with("# EOF\n");
+        assert_eq!(has_an_end, media_type == open_metrics);
+        assert!(answer.body.contains("\npullpass_panics_total 0\n"));
+    }
+}

@@ -3,11 +3,11 @@
 use super::support::{Client, MAP, PATIENCE, post, review, trusting};
 use pullpass::admission::Endpoint;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -36,6 +36,7 @@ struct Serving {
     webhook: SocketAddr,
     admin: SocketAddr,
     ca: PathBuf,
+    stdout: Lines<BufReader<ChildStdout>>,
     _directory: TempDir,
 }
 
@@ -72,6 +73,7 @@ impl Serving {
             webhook: line("webhook: https://").parse().unwrap(),
             admin: line("admin: http://").parse().unwrap(),
             ca: line("ca: ").into(),
+            stdout: lines,
             child,
             _directory: directory,
         }
@@ -352,4 +354,57 @@ fn development_certificates_are_written_once_and_are_private() {
     assert_eq!(run(&["certs", "dev", "--dir", inner, "--force"]).0, 0);
     assert_ne!(fs::read(&key).unwrap(), before);
     assert_eq!(fs::read_dir(inner).unwrap().count(), 3);
+}
+
+#[tokio::test]
+async fn decision_records_follow_on_standard_output_and_are_all_written_at_the_end() {
+    let records = ["--decision-log", "stdout", "--decision-log-reviews", "all"];
+    let mut serving = Serving::start(&[&records[..], &["--shutdown-delay", "0s"]].concat());
+    assert_eq!(serving.ready().await, 200);
+    let mut client = serving.client().await;
+    // As many as a pipe holds that nobody reads yet.
+    for number in 0..50 {
+        let review = review(&format!("uid-{number}"));
+        let answer = client.ask(&post(Endpoint::Validate, &review)).await;
+        assert_eq!(answer.status, 200);
+    }
+    serving.signal("TERM");
+    assert_eq!(serving.ended().await.code(), Some(0));
+    for number in 0..50 {
+        let line = serving.stdout.next().unwrap().unwrap();
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(record["kind"], "Decision");
+        assert_eq!(record["uid"], format!("uid-{number}"));
+    }
+    assert!(serving.stdout.next().is_none());
+}
+
+#[tokio::test]
+async fn who_observes_is_told_so_at_the_start() {
+    let mut serving = Serving::start(&["--observe", "--shutdown-delay", "0s"]);
+    assert_eq!(serving.ready().await, 200);
+    serving.signal("TERM");
+    assert_eq!(serving.ended().await.code(), Some(0));
+    let log = serving.log();
+    assert!(log.contains("observing: nothing is refused"), "{log}");
+}
+
+#[test]
+fn a_decision_log_that_cannot_be_written_is_said_at_the_start() {
+    let (code, _, said) = run(&[
+        "serve",
+        "--config=map.yaml",
+        "--self-signed",
+        "--listen=127.0.0.1:0",
+        "--admin-listen=127.0.0.1:0",
+        "--decision-log=/nowhere/decisions",
+    ]);
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("cannot write decision records to /nowhere/decisions: "),
+        "{said}"
+    );
+    let (code, _, said) = run(&["serve", "--self-signed", "--decision-log-reviews=all"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("--decision-log <stdout|FILE>"), "{said}");
 }

@@ -1,6 +1,6 @@
 //! A server on free ports, a client that says exactly what it is told to, and reviews.
 
-use pullpass::admission::{self, Endpoint};
+use pullpass::admission::{self, Endpoint, Mode};
 use pullpass::certificates::{self, DevelopmentCertificates};
 use pullpass::policy::config::Options;
 use pullpass::policy_file::MapFile;
@@ -109,6 +109,9 @@ impl Server {
                 key: directory.path().join("tls.key"),
             }),
             map: MapFile::new(directory.path().join("map.yaml"), Options::default()),
+            mode: Mode::Enforce,
+            decisions: None,
+            events: None,
             limits: Limits {
                 poll_interval: Duration::from_millis(20),
                 shutdown_delay: Duration::from_millis(300),

@@ -1,0 +1,121 @@
+//! The result as `JUnit` XML, as CI systems show test reports: a suite for each file, a
+//! case for each image, each document that was skipped and each that could not be read.
+
+use super::found::{Found, Outcome, Totals};
+use crate::cli::Failure;
+use crate::cli::output::Printer;
+use crate::policy::Action;
+use crate::text::{SHOWN, cut, visible};
+use std::fmt::{self, Display, Formatter, Write as _};
+
+pub(super) fn print(
+    found: &[Found],
+    totals: &Totals,
+    fail_on: Action,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    printer.line(r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
+    printer.line(format_args!(
+        r#"<testsuites name="pullpass check" {}>"#,
+        Counts(totals)
+    ))?;
+    for suite in found.chunk_by(|one, other| one.file == other.file) {
+        let Some(first) = suite.first() else {
+            continue;
+        };
+        printer.line(format_args!(
+            r#"  <testsuite name="{}" {}>"#,
+            escaped(&first.file),
+            Counts(&Totals::of(suite, fail_on))
+        ))?;
+        for found in suite {
+            case(found, fail_on, printer)?;
+        }
+        printer.line("  </testsuite>")?;
+    }
+    printer.line("</testsuites>")
+}
+
+/// The attributes that both levels have.
+struct Counts<'t>(&'t Totals);
+
+impl Display for Counts<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Totals {
+            images,
+            failures,
+            skipped,
+            unreadable,
+            ..
+        } = self.0;
+        let tests = images + skipped + unreadable;
+        write!(
+            f,
+            r#"tests="{tests}" failures="{failures}" errors="{unreadable}" skipped="{skipped}""#
+        )
+    }
+}
+
+fn case(found: &Found, fail_on: Action, printer: &mut Printer) -> Result<(), Failure> {
+    let object = found.object().unwrap_or_else(|| "document".to_owned());
+    let place = format!("{}:{}", found.at.line, found.at.column);
+    let (name, inside) = match &found.outcome {
+        Outcome::NoImages => return Ok(()),
+        Outcome::Image(image) => {
+            let name = format!("{} {}", image.field, cut(visible(&image.text), SHOWN));
+            let words = [image.message.as_deref(), image.spelling.as_deref()];
+            let words: Vec<_> = words.into_iter().flatten().collect();
+            let words = words.join("; ");
+            let inside = if image.action >= fail_on {
+                element("failure", image.action.as_str(), &words, &found.place())
+            } else if words.is_empty() {
+                String::new()
+            } else {
+                let action = image.action.as_str();
+                format!(
+                    "<system-out>{}</system-out>",
+                    escaped(&format!("{action}: {words}"))
+                )
+            };
+            (name, inside)
+        }
+        Outcome::Skipped(why) => {
+            let message = escaped(&why.to_string());
+            (place, format!(r#"<skipped message="{message}"/>"#))
+        }
+        Outcome::Unreadable(why) => (place, element("error", "unreadable", why, &found.place())),
+    };
+    printer.line(format_args!(
+        r#"    <testcase classname="{}" name="{}" file="{}">{inside}</testcase>"#,
+        escaped(&object),
+        escaped(&name),
+        escaped(&found.file),
+    ))
+}
+
+fn element(name: &str, kind: &str, message: &str, place: &str) -> String {
+    let (message, place) = (escaped(message), escaped(place));
+    format!(r#"<{name} type="{kind}" message="{message}">{place}: {message}</{name}>"#)
+}
+
+/// Text for an attribute or an element. What XML cannot hold at all (controls, most of
+/// them; U+FFFE, U+FFFF) is made visible first.
+fn escaped(text: &str) -> String {
+    let visible = visible(text);
+    let mut out = String::with_capacity(visible.len());
+    for c in visible.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\u{fffe}' | '\u{ffff}' => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,237 @@
+//! The result as SARIF 2.1.0 (OASIS), for code scanning.
+//!
+//! Findings are results; what was not looked at, and what could not be read, are
+//! notifications of the run, so that it is not taken for clean.
+
+use super::found::{Found, Image, Outcome, Totals};
+use crate::cli::{Failure, Status, output::Printer};
+use crate::policy::Action;
+use crate::text::visible;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::{Component, Path};
+
+const SCHEMA: &str =
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+/// What a result can be about: its id, and what it is.
+const RULES: [(&str, &str); 5] = [
+    (
+        "entry",
+        "An entry of the registry map denies, warns about or records the image",
+    ),
+    (
+        "unknown",
+        "No entry of the registry map covers the image's registry",
+    ),
+    ("invalid", "The text is no valid image reference"),
+    (
+        "ends-soon",
+        "The entry that allows the image ends within 14 days",
+    ),
+    (
+        "spelling",
+        "The image is spelled so that the kubelet finds no pull secret for it",
+    ),
+];
+
+pub(super) fn print(
+    found: &[Found],
+    totals: &Totals,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
+    let here = std::env::current_dir().ok();
+    let here = here.as_deref();
+    let mut results = Vec::new();
+    let mut notifications = Vec::new();
+    for found in found {
+        match &found.outcome {
+            Outcome::Image(image) => results.extend(of_image(found, image, here)),
+            Outcome::NoImages => {}
+            Outcome::Skipped(why) => {
+                notifications.push(notification(found, "note", &why.to_string(), here));
+            }
+            Outcome::Unreadable(why) => notifications.push(notification(found, "error", why, here)),
+        }
+    }
+    let rules: Vec<_> = RULES
+        .iter()
+        .map(|(id, what)| json!({"id": id, "shortDescription": {"text": what}}))
+        .collect();
+    printer.json(&json!({
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "pullpass",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            // Columns are counted as `manifest::Place` does.
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{
+                "executionSuccessful": totals.status() != Status::Input,
+                "exitCode": totals.status() as u8,
+                "toolExecutionNotifications": notifications,
+            }],
+            "results": results,
+        }],
+    }))
+}
+
+/// None for an image that is fine.
+fn of_image(found: &Found, image: &Image, here: Option<&Path>) -> Vec<Value> {
+    let mut results = Vec::new();
+    if let Some(message) = &image.message {
+        let (rule, level) = match image.action {
+            Action::Deny => (image.rule, "error"),
+            Action::Warn => (image.rule, "warning"),
+            Action::Audit => (image.rule, "note"),
+            Action::Allow => ("ends-soon", "note"),
+        };
+        results.push(result(found, image, rule, level, message, here));
+    }
+    if let Some(spelling) = &image.spelling {
+        results.push(result(found, image, "spelling", "note", spelling, here));
+    }
+    results
+}
+
+fn result(
+    found: &Found,
+    image: &Image,
+    rule: &str,
+    level: &str,
+    message: &str,
+    here: Option<&Path>,
+) -> Value {
+    let index = RULES.iter().position(|(id, _)| *id == rule);
+    let uri = uri(&found.file, here);
+    let object = found.object().unwrap_or_default();
+    let fingerprint = fingerprint(&[rule, &uri, &object, &image.field, &image.text]);
+    json!({
+        "ruleId": rule,
+        "ruleIndex": index,
+        "level": level,
+        "message": {"text": format!("{object}: {message}")},
+        "locations": [{
+            "physicalLocation": location(found, &uri),
+            "logicalLocations": [{
+                "fullyQualifiedName": format!("{object}: {}", image.field),
+                "kind": "element",
+            }],
+        }],
+        "partialFingerprints": {"pullpass/v1": fingerprint},
+        "properties": Properties {
+            entry: image.entry.as_deref().map(visible),
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct Properties {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Region {
+    start_line: usize,
+    start_column: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_column: Option<usize>,
+}
+
+fn notification(found: &Found, level: &str, why: &str, here: Option<&Path>) -> Value {
+    let object = found.object().map(|object| format!("{object}: "));
+    let object = object.unwrap_or_default();
+    json!({
+        "level": level,
+        "message": {"text": format!("{object}{}", visible(why))},
+        "locations": [{"physicalLocation": location(found, &uri(&found.file, here))}],
+    })
+}
+
+fn location(found: &Found, uri: &str) -> Value {
+    let region = Region {
+        start_line: found.at.line,
+        start_column: found.at.column,
+        end_column: found.at.end_column,
+    };
+    json!({"artifactLocation": {"uri": uri}, "region": region})
+}
+
+/// The file as a URI reference, relative to the working directory where it lies in it:
+/// that is the root of the repository for whoever reads the result.
+fn uri(file: &str, here: Option<&Path>) -> String {
+    let path = Path::new(file);
+    let path = here
+        .and_then(|here| path.strip_prefix(here).ok())
+        .unwrap_or(path);
+    let mut uri = String::new();
+    if path.is_absolute() {
+        uri.push_str("file://");
+    }
+    let steps = path.components().filter_map(|step| match step {
+        Component::RootDir => Some(""),
+        Component::CurDir | Component::Prefix(_) => None,
+        Component::ParentDir => Some(".."),
+        Component::Normal(name) => name.to_str(),
+    });
+    for (i, step) in steps.enumerate() {
+        if i > 0 {
+            uri.push('/');
+        }
+        for byte in step.bytes() {
+            // RFC 3986, 2.3: what is never escaped.
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                uri.push(char::from(byte));
+            } else {
+                // Writing to a String cannot fail.
+                let _ = write!(uri, "%{byte:02X}");
+            }
+        }
+    }
+    uri
+}
+
+/// The same for the same finding wherever it moves within its file (FNV-1a, 64 bits:
+/// the same in every build, and nobody gains by a collision).
+fn fingerprint(parts: &[&str]) -> String {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_uris_relative_to_where_the_command_runs() {
+        let here = Some(Path::new("/repo"));
+        for (file, expected) in [
+            ("deploy/web.yaml", "deploy/web.yaml"),
+            ("./deploy/web.yaml", "deploy/web.yaml"),
+            ("../web.yaml", "../web.yaml"),
+            ("/repo/deploy/web.yaml", "deploy/web.yaml"),
+            ("/other/web.yaml", "file:///other/web.yaml"),
+            ("a b/ä%:#?.yaml", "a%20b/%C3%A4%25%3A%23%3F.yaml"),
+            ("-", "-"),
+        ] {
+            assert_eq!(uri(file, here), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_stay_and_differ() {
+        assert_eq!(fingerprint(&[]), "cbf29ce484222325");
+        // The published value of FNV-1a for `a`, with the separator behind it.
+        assert_eq!(fingerprint(&["a"]), "089be207b544f1e4");
+        assert_ne!(fingerprint(&["ab", "c"]), fingerprint(&["a", "bc"]));
+    }
+}

@@ -1,0 +1,115 @@
+//! `pullpass generate`: the map in the words of others.
+//!
+//! Reads the map, prints what [`crate::intree`] makes of it.
+
+use super::map::MapArgs;
+use super::output;
+use super::{Failure, Status};
+use crate::intree::{self, Target, yaml};
+use serde_json::json;
+use std::fmt::Write as _;
+
+/// Print the registry map as objects that do without the webhook
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Print the registry map as admission policies that the API server evaluates itself
+    ///
+    /// What they cannot express stands above them as comments; see docs/in-tree.md.
+    Policy(Args),
+}
+
+/// The flags of `generate policy`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which map, and which time
+    #[command(flatten)]
+    map: MapArgs,
+    /// The oldest Kubernetes it is for: verdicts from 1.30 on, pull secrets from 1.36 on
+    #[arg(
+        long = "for",
+        value_name = "VERSION",
+        default_value = "1.36",
+        value_enum
+    )]
+    target: Version,
+    /// What the names of the objects begin with
+    #[arg(long, value_name = "PREFIX", default_value = "pullpass", value_parser = prefix)]
+    name: String,
+    /// How to print; with JSON, what cannot be expressed goes to standard error
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Notation,
+    /// Print only what the policies cannot express
+    #[arg(long)]
+    list_gaps: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Version {
+    #[value(name = "1.30")]
+    V1_30,
+    #[value(name = "1.36")]
+    V1_36,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+enum Notation {
+    /// Documents, with comments above them
+    #[default]
+    Yaml,
+    /// One List
+    Json,
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let is_label = !text.is_empty()
+        && text.len() <= 50
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if is_label {
+        Ok(text.to_owned())
+    } else {
+        Err("write up to 50 lower-case letters, digits and `-` between them".to_owned())
+    }
+}
+
+/// Runs a command of `generate`.
+pub fn run(command: &Command) -> Result<Status, Failure> {
+    let Command::Policy(args) = command;
+    let policy = args.map.load_or_defaults()?.policy;
+    if policy.uses_selectors() {
+        return Err(Failure::input(
+            "the map has a namespaceSelector, which the policies cannot express yet: \
+             write `namespaces`, or use the webhook",
+        ));
+    }
+    let now = args.map.now();
+    let target = match args.target {
+        Version::V1_30 => Target::V1_30,
+        Version::V1_36 => Target::V1_36,
+    };
+    let gaps = intree::gaps(&policy, now, target);
+    if args.list_gaps {
+        return output::write(format!("{}\n", gaps.join("\n")).as_bytes());
+    }
+    let objects = intree::objects(&policy, now, target, &args.name).map_err(Failure::input)?;
+    let mut text = String::new();
+    if args.output == Notation::Json {
+        for gap in &gaps {
+            output::say(&format_args!("not expressed: {gap}"));
+        }
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+        let _ = writeln!(text, "{list:#}");
+    } else {
+        text.push_str("# Made by `pullpass generate policy`. What it cannot express:\n");
+        for gap in &gaps {
+            let _ = writeln!(text, "# - {gap}");
+        }
+        for object in &objects {
+            let _ = write!(text, "---\n{}", yaml::document(object));
+        }
+    }
+    output::write(text.as_bytes())
+}

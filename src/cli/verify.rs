@@ -1,0 +1,398 @@
+//! `pullpass verify`: is it on?
+//!
+//! Sends what [`verification`] makes of the map to the API server, as a dry run, and
+//! prints what came back beside what must come back. Has no opinion of its own.
+
+use super::cluster::{self, ClusterArgs, Found};
+use super::map::MapArgs;
+use super::output::{Format, Printer};
+use super::{Failure, Status};
+use crate::api_server::{ApiError, ApiServer};
+use crate::policy::{LabelMap, Namespace, Policy};
+use crate::text::{cut, visible};
+use crate::verification::{self, Answer, Kind, Outcome, Probe, Sent};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Namespaces that are tried at the same time: few enough for a busy API server.
+const AT_ONCE: usize = 8;
+/// Pods that are looked at for one that can take an ephemeral container.
+const PODS: usize = 50;
+
+/// Try whether pullpass decides in a cluster
+///
+/// Sends pods to the API server that must be refused or patched, as a dry run: nothing is
+/// created. Prints what was expected and what came back, namespace by namespace, with the date,
+/// the cluster and the map. Exits with 1 where something was not as expected, or where nothing
+/// shows that pullpass is asked. You need the rights to create pods and patch
+/// pods/ephemeralcontainers, and to list namespaces and pods.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    map: MapArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// A namespace to try; may be repeated. All of them where none is named
+    #[arg(long = "namespace", short, value_name = "NAME", value_parser = cluster::namespace)]
+    namespaces: Vec<String>,
+    /// Also try a pod with this image, such as docker.io/nginx; may be repeated
+    #[arg(long = "image", value_name = "IMAGE")]
+    images: Vec<String>,
+    /// How to print
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Status, Failure> {
+    if args.map.at.is_some() {
+        return Err(Failure::input(
+            "the server that is asked goes by its own clock: leave out --at",
+        ));
+    }
+    let report = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::unreachable)?
+        .block_on(args.verify())?;
+    let mut printer = Printer::default();
+    match args.output {
+        Format::Json => printer.json(&report)?,
+        Format::Text => report.tell(&mut printer)?,
+    }
+    let Summary {
+        findings,
+        unproven_namespaces: unproven,
+        ..
+    } = &report.summary;
+    // Nothing shown is nothing to vouch for.
+    printer.finish(if *findings > 0 || !unproven.is_empty() {
+        Status::Findings
+    } else {
+        Status::Fine
+    })
+}
+
+/// What is printed. The keys are a promise to scripts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    time: Timestamp,
+    pullpass: &'static str,
+    cluster: Identity,
+    map: Map,
+    probes: Vec<Row>,
+    summary: Summary,
+}
+
+/// Which cluster it was.
+#[derive(Serialize)]
+struct Identity {
+    server: String,
+    context: Option<String>,
+    version: String,
+    /// That of the namespace `kube-system`, which lives as long as the cluster.
+    uid: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Map {
+    source: String,
+    digest: String,
+}
+
+#[derive(Serialize)]
+struct Row {
+    namespace: String,
+    probe: Kind,
+    image: String,
+    expected: &'static str,
+    got: &'static str,
+    result: Outcome,
+    detail: String,
+}
+
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Summary {
+    as_expected: usize,
+    findings: usize,
+    not_tried: usize,
+    no_proof: usize,
+    exempt: usize,
+    /// Namespaces that are not exempt and in which nothing shows that pullpass is asked.
+    unproven_namespaces: Vec<String>,
+}
+
+impl Args {
+    async fn verify(&self) -> Result<Report, Failure> {
+        let api = self.cluster.connect().await?;
+        let cluster = identity(&api).await?;
+        let Found { loaded, source } = self.cluster.map(&self.map, &api).await?;
+        let now = self.map.now();
+        let namespaces = self.namespaces(&api, &loaded.policy).await?;
+        let (api, policy) = (&api, &loaded.policy);
+        let tried = stream::iter(&namespaces).map(async |(name, labels)| {
+            let namespace = Namespace::labelled(name, labels);
+            let mut rows = Vec::new();
+            for probe in verification::probes(policy, namespace, now, &self.images)? {
+                rows.push(attempt(api, name, &probe).await?);
+            }
+            Ok::<_, Failure>(rows)
+        });
+        let rows: Vec<Vec<Row>> = tried.buffered(AT_ONCE).try_collect().await?;
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        Ok(Report {
+            time: now,
+            pullpass: env!("CARGO_PKG_VERSION"),
+            cluster,
+            map: Map {
+                source,
+                digest: policy.digest().to_owned(),
+            },
+            summary: Summary::of(namespaces.keys(), &rows),
+            probes: rows,
+        })
+    }
+
+    /// The namespaces to try, with their labels where the map asks for those.
+    async fn namespaces(
+        &self,
+        api: &ApiServer,
+        policy: &Policy,
+    ) -> Result<BTreeMap<String, LabelMap>, Failure> {
+        if !self.namespaces.is_empty() {
+            let mut found = BTreeMap::new();
+            for name in &self.namespaces {
+                let labels = if policy.uses_selectors() {
+                    let object = api.get(&format!("/api/v1/namespaces/{name}")).await;
+                    labels(&object.map_err(|error| cluster::failure(&error))?)
+                } else {
+                    LabelMap::new()
+                };
+                found.insert(name.clone(), labels);
+            }
+            return Ok(found);
+        }
+        let list = api.list("/api/v1/namespaces", "").await;
+        let list = list.map_err(|error| match error {
+            ApiError::Refused { .. } => Failure::unreachable(format_args!(
+                "namespaces cannot be listed, name them by --namespace: {}",
+                visible(&error.to_string())
+            )),
+            error => cluster::failure(&error),
+        })?;
+        let names = list.iter().filter_map(|object| {
+            let name = object.pointer("/metadata/name")?.as_str()?;
+            // As for those that people write: it is to stand in a path.
+            Some((cluster::namespace(name).ok()?, labels(object)))
+        });
+        Ok(names.collect())
+    }
+}
+
+fn labels(object: &Value) -> LabelMap {
+    let labels = object
+        .pointer("/metadata/labels")
+        .and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    labels.into_iter().flatten().filter_map(text).collect()
+}
+
+async fn identity(api: &ApiServer) -> Result<Identity, Failure> {
+    let text = |value: &Value, pointer: &str| {
+        let text = value.pointer(pointer).and_then(Value::as_str);
+        text.map(visible)
+    };
+    let version = api
+        .get("/version")
+        .await
+        .map_err(|error| cluster::failure(&error))?;
+    // Not everybody may read it.
+    let system = api.get("/api/v1/namespaces/kube-system").await.ok();
+    Ok(Identity {
+        server: visible(&api.url),
+        context: api.context.as_deref().map(visible),
+        version: text(&version, "/gitVersion").unwrap_or_default(),
+        uid: system.and_then(|object| text(&object, "/metadata/uid")),
+    })
+}
+
+/// Sends a probe and takes down what came of it.
+async fn attempt(api: &ApiServer, namespace: &str, probe: &Probe) -> Result<Row, Failure> {
+    let result = match send(api, namespace, &probe.sent).await {
+        Ok(Ok(answer)) => verification::read(probe, &answer),
+        Ok(Err(why)) => verification::Result {
+            got: "nothing",
+            outcome: Outcome::NotTried,
+            detail: why,
+        },
+        Err(error) => return Err(cluster::failure(&error)),
+    };
+    Ok(Row {
+        namespace: namespace.to_owned(),
+        probe: probe.kind,
+        image: probe.image.clone(),
+        expected: if probe.image.is_empty() {
+            "nothing"
+        } else {
+            probe.expected.as_str()
+        },
+        got: result.got,
+        result: result.outcome,
+        detail: result.detail,
+    })
+}
+
+/// The answer, or why there is none that says something.
+async fn send(
+    api: &ApiServer,
+    namespace: &str,
+    sent: &Sent,
+) -> Result<Result<Answer, String>, ApiError> {
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    match sent {
+        Sent::Nothing(why) => Ok(Err((*why).to_owned())),
+        Sent::Pod(pod) => api.try_to_create(&pods, pod).await.map(Ok),
+        Sent::Ephemeral(change) => {
+            let list = match api.get(&format!("{pods}?limit={PODS}")).await {
+                Err(error @ ApiError::Refused { .. }) => {
+                    return Ok(Err(visible(&error.to_string())));
+                }
+                list => list?,
+            };
+            let list = list.get("items").and_then(Value::as_array);
+            let Some(name) = list.into_iter().flatten().find_map(running) else {
+                return Ok(Err("no running pod".to_owned()));
+            };
+            let path = format!("{pods}/{name}/ephemeralcontainers");
+            api.try_to_patch(&path, change).await.map(Ok)
+        }
+    }
+}
+
+/// The name of the pod, where it can take an ephemeral container.
+fn running(pod: &Value) -> Option<&str> {
+    let is_over = matches!(
+        pod.pointer("/status/phase").and_then(Value::as_str),
+        Some("Succeeded" | "Failed")
+    );
+    let is_going = pod.pointer("/metadata/deletionTimestamp").is_some();
+    // `kubernetes.io/config.mirror`: the API server refuses them for static pods.
+    let is_static = pod
+        .pointer("/metadata/annotations/kubernetes.io~1config.mirror")
+        .is_some();
+    let name = pod.pointer("/metadata/name")?.as_str()?;
+    let is_plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    (!is_over && !is_going && !is_static && is_plain).then_some(name)
+}
+
+impl Summary {
+    fn of<'n>(namespaces: impl Iterator<Item = &'n String>, rows: &[Row]) -> Self {
+        let count = |wanted: Outcome| rows.iter().filter(|row| row.result == wanted).count();
+        let shows = |row: &&Row| matches!(row.result, Outcome::AsExpected | Outcome::Exempt);
+        let proven: std::collections::HashSet<&str> = rows
+            .iter()
+            .filter(shows)
+            .map(|row| row.namespace.as_str())
+            .collect();
+        let unproven = namespaces.filter(|name| !proven.contains(name.as_str()));
+        Self {
+            as_expected: count(Outcome::AsExpected),
+            findings: count(Outcome::Finding),
+            not_tried: count(Outcome::NotTried),
+            no_proof: count(Outcome::NoProof),
+            exempt: count(Outcome::Exempt),
+            unproven_namespaces: unproven.cloned().collect(),
+        }
+    }
+}
+
+/// How much of an image a table shows, in characters.
+const IMAGE: usize = 48;
+
+impl Report {
+    fn tell(&self, printer: &mut Printer) -> Result<(), Failure> {
+        let Identity {
+            server,
+            context,
+            version,
+            uid,
+        } = &self.cluster;
+        let context = context.as_deref().unwrap_or("none");
+        let uid = uid.as_deref().unwrap_or("unknown");
+        printer.line(format_args!("time      {}", self.time))?;
+        printer.line(format_args!("pullpass  {}", self.pullpass))?;
+        printer.line(format_args!(
+            "cluster   {server}, Kubernetes {version}, context {context}, uid {uid}"
+        ))?;
+        printer.line(format_args!(
+            "map       {}, {}",
+            self.map.source, self.map.digest
+        ))?;
+        printer.line("")?;
+        self.table(printer)?;
+        printer.line("")?;
+        let Summary {
+            as_expected,
+            findings,
+            not_tried,
+            no_proof,
+            exempt,
+            unproven_namespaces: unproven,
+        } = &self.summary;
+        printer.line(format_args!(
+            "findings: {findings}, as expected: {as_expected}, no proof: {no_proof}, \
+             not tried: {not_tried}, exempt: {exempt}"
+        ))?;
+        if !unproven.is_empty() {
+            printer.line(format_args!(
+                "nothing shows that pullpass is asked in: {}",
+                unproven.join(", ")
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn table(&self, printer: &mut Printer) -> Result<(), Failure> {
+        let head = ["NAMESPACE", "PROBE", "IMAGE", "EXPECTED", "GOT", "RESULT"];
+        let mut lines = vec![head.map(str::to_owned)];
+        for row in &self.probes {
+            let image = match row.image.as_str() {
+                "" => "-".to_owned(),
+                image => cut(visible(image), IMAGE),
+            };
+            lines.push([
+                row.namespace.clone(),
+                row.probe.as_str().to_owned(),
+                image,
+                row.expected.to_owned(),
+                row.got.to_owned(),
+                row.result.as_str().to_owned(),
+            ]);
+        }
+        let mut widths = [0; 6];
+        for line in &lines {
+            for (width, cell) in widths.iter_mut().zip(line) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let details = std::iter::once("").chain(self.probes.iter().map(|row| row.detail.as_str()));
+        for (line, detail) in lines.iter().zip(details) {
+            let cells = line.iter().zip(widths);
+            let cells: Vec<String> = cells
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
+            printer.line(cells.join("  ").trim_end())?;
+            if !detail.is_empty() {
+                printer.line(format_args!("    {detail}"))?;
+            }
+        }
+        Ok(())
+    }
+}

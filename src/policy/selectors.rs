@@ -1,0 +1,100 @@
+//! Things that hold where a selector selects the namespace, laid out by the labels
+//! that a selected namespace must have.
+//!
+//! What is looked at depends on the labels of the namespace and on the selectors that
+//! ask for one of them, not on how many others there are.
+
+use std::collections::HashMap;
+
+use super::namespace::{Labels, LabelsUnknown, Namespace, NamespaceSelector};
+
+/// Values by selector, of which the first that holds is taken.
+#[derive(Debug)]
+pub(super) struct Selectors<T> {
+    all: Vec<(NamespaceSelector, T)>,
+    by_label: HashMap<Box<str>, HashMap<Box<str>, Vec<usize>>>,
+    by_key: HashMap<Box<str>, Vec<usize>>,
+    // Those that a namespace without labels may meet.
+    others: Vec<usize>,
+}
+
+impl<T> Default for Selectors<T> {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            by_label: HashMap::new(),
+            by_key: HashMap::new(),
+            others: Vec::new(),
+        }
+    }
+}
+
+impl<T> Selectors<T> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn push(&mut self, selector: NamespaceSelector, value: T) {
+        let at = self.all.len();
+        if let Some((key, values)) = selector.one_of() {
+            let by_value = self.by_label.entry(key.into()).or_default();
+            for value in values {
+                by_value.entry(value.as_str().into()).or_default().push(at);
+            }
+        } else if let Some(key) = selector.needs() {
+            self.by_key.entry(key.into()).or_default().push(at);
+        } else {
+            self.others.push(at);
+        }
+        self.all.push((selector, value));
+    }
+
+    /// The first value, in the order of [`Self::push`], that counts and whose selector
+    /// selects the namespace. Each that is looked at is put to `counts` first.
+    pub(super) fn first(
+        &self,
+        namespace: &Namespace<'_>,
+        mut counts: impl FnMut(&T) -> bool,
+    ) -> Result<Option<&T>, Hangs<'_, T>> {
+        let Labels::Known(_) = namespace.labels else {
+            return first_of(self.all.iter(), namespace, counts);
+        };
+        let mut candidates: Vec<usize> = self.others.clone();
+        for (key, value) in namespace.labels() {
+            let by_value = self.by_label.get(key).and_then(|values| values.get(value));
+            candidates.extend(by_value.into_iter().flatten());
+            candidates.extend(self.by_key.get(key).into_iter().flatten());
+        }
+        candidates.sort_unstable();
+        let candidates = candidates.into_iter().filter_map(|at| self.all.get(at));
+        first_of(candidates, namespace, &mut counts)
+    }
+}
+
+/// The first value that may hold, where its labels are not known.
+#[derive(Debug)]
+pub(super) struct Hangs<'s, T>(pub(super) &'s T);
+
+impl<T> From<Hangs<'_, T>> for LabelsUnknown {
+    fn from(_: Hangs<'_, T>) -> Self {
+        Self
+    }
+}
+
+fn first_of<'s, T>(
+    candidates: impl Iterator<Item = &'s (NamespaceSelector, T)>,
+    namespace: &Namespace<'_>,
+    mut counts: impl FnMut(&T) -> bool,
+) -> Result<Option<&'s T>, Hangs<'s, T>> {
+    for (selector, value) in candidates {
+        if !counts(value) {
+            continue;
+        }
+        match (selector.selects(namespace), namespace.labels) {
+            (Some(true), _) => return Ok(Some(value)),
+            (None, Labels::Unknown) => return Err(Hangs(value)),
+            (Some(false) | None, _) => {}
+        }
+    }
+    Ok(None)
+}
