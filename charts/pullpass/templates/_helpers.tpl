@@ -103,6 +103,9 @@ imagePullSecrets:
 {{- define "pullpass.certificateSecretName" -}}
 {{- if eq (include "pullpass.certificateMode" .) "provided" -}}
 {{- required "certificates.provided.secretName: name the Secret of type kubernetes.io/tls" ((.Values.certificates | default dict).provided | default dict).secretName -}}
+{{- else if eq (include "pullpass.certificateMode" .) "certManager" -}}
+{{/* Not the name of the other mode: that Secret is the release's, and goes with the mode. */}}
+{{- include "pullpass.fullname" . }}-cert
 {{- else -}}
 {{- include "pullpass.fullname" . }}-tls
 {{- end -}}
