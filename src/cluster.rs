@@ -27,6 +27,10 @@ use tokio::time::timeout;
 const BUNDLE_MANAGER: &str = "pullpass-ca-bundle";
 /// Who the Secret's data belong to.
 const SECRET_MANAGER: &str = "pullpass";
+/// On a webhook configuration whose `caBundle` is somebody else's, whatever its value: the
+/// chart writes it where the certificate is not kept by pullpass. A replica of the time
+/// before, which is still there during an upgrade, must not take the field back.
+const BUNDLE_OF_OTHERS: &str = "pullpass.dev/ca-bundle";
 /// For one request; only a server that is not well takes so long.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 
@@ -247,7 +251,8 @@ impl Cluster {
         })
     }
 
-    /// `None` when there is no such object: then nobody is called through it.
+    /// `None` when there is no such object, or its `caBundle` is somebody else's: then
+    /// nobody is called through it who trusts our CA.
     async fn configuration(
         &self,
         resource: ApiResource,
@@ -260,6 +265,10 @@ impl Cluster {
             Err(ClusterError::Missing(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
+        let annotations = object.metadata.annotations.as_ref();
+        if annotations.is_some_and(|all| all.contains_key(BUNDLE_OF_OTHERS)) {
+            return Ok(None);
+        }
         let hooks = object.data.get("webhooks").and_then(Value::as_array);
         let hooks = hooks.into_iter().flatten().filter_map(hook).collect();
         Ok(Some(Configuration {

@@ -424,6 +424,48 @@ async fn replicas_agree_on_one_ca_and_put_it_back_when_it_is_taken_away() {
 }
 
 #[tokio::test]
+async fn a_bundle_that_is_said_to_be_of_others_is_left_alone() {
+    let Some(scene) = Scene::new("others", &["--self-signed-settle-time=2s"]).await else {
+        return;
+    };
+    scene.ready().await;
+    scene.helm().await;
+    let bundle = scene.agreed().await;
+
+    // What an upgrade to the mode `provided` writes, while replicas of before still run.
+    let theirs = STANDARD.encode("the CA of others\n");
+    let mut map = scene.manifest(2);
+    map["metadata"]["annotations"] = json!({"pullpass.dev/ca-bundle": "provided"});
+    map["webhooks"][0]["clientConfig"]["caBundle"] = json!(theirs);
+    let path = format!("{}?fieldManager=helm&force=true", scene.path(2));
+    scene.api.apply(&path, &map).await.succeeded();
+    let bundle_at = async |at: usize| {
+        let object = scene.api.send(Method::GET, &scene.path(at), None).await;
+        bundle_of(&object.succeeded())
+    };
+    // Each time that the others are mended it was looked at as well.
+    for _ in 0..2 {
+        let mut hook = scene.manifest(0)["webhooks"].clone();
+        hook[0]["clientConfig"]["caBundle"] = json!(theirs);
+        let body = json!({"webhooks": hook});
+        let answer = scene
+            .api
+            .send(Method::PATCH, &scene.path(0), Some(&body))
+            .await;
+        answer.succeeded();
+        eventually("the caBundle is put back", async || {
+            (bundle_at(0).await.as_deref() == Some(bundle.as_str())).then_some(())
+        })
+        .await;
+        assert_eq!(bundle_at(2).await.as_deref(), Some("the CA of others\n"));
+    }
+
+    // Back to self-signed: ours again.
+    scene.helm().await;
+    assert_eq!(scene.agreed().await, bundle);
+}
+
+#[tokio::test]
 async fn a_secret_that_is_emptied_or_deleted_is_made_anew_while_pods_are_created() {
     let Some(scene) = Scene::new("secret-lost", &["--self-signed-settle-time=2s"]).await else {
         return;

@@ -211,6 +211,10 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- if eq (include "pullpass.certificateMode" .root) "certManager" -}}
 {{- $_ := set $ours "cert-manager.io/inject-ca-from" (printf "%s/%s" (include "pullpass.namespace" .root) (include "pullpass.fullname" .root)) -}}
 {{- end -}}
+{{- /* Old replicas of the mode selfSigned, which an upgrade ends last, leave such objects alone. */ -}}
+{{- if ne (include "pullpass.certificateMode" .root) "selfSigned" -}}
+{{- $_ := set $ours "pullpass.dev/ca-bundle" (include "pullpass.certificateMode" .root) -}}
+{{- end -}}
 {{- merge dict (.hook.annotations | default dict) ((.root.Values.webhooks | default dict).annotations | default dict) $ours | toYaml -}}
 {{- end -}}
 
