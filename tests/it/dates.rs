@@ -6,14 +6,17 @@
 
 use pullpass::admission::record::Recording;
 use pullpass::admission::{self, Basis, Endpoint, Mode, Severity};
+use pullpass::metrics::{Format, Metrics};
 use pullpass::policy::config::{self, Options, SourceFile};
 use pullpass::policy::{Namespace, Policy};
+use pullpass::policy_file::MapStore;
 use pullpass::verification::{self, Expected, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 const MAP: &str = r#"
 apiVersion: pullpass.dev/v1
@@ -242,6 +245,33 @@ fn the_warning_names_the_date_and_the_other_place_and_the_refusal_the_other_plac
     let after = response(Endpoint::Validate, INSTANT, IMAGES[0]);
     let refusal = after["status"]["message"].as_str().unwrap();
     assert!(refusal.contains("denies it; use new.example"), "{refusal}");
+}
+
+#[test]
+fn the_dates_are_series_and_go_with_the_map() {
+    let metrics = Arc::new(Metrics::default());
+    let store = MapStore::new(Arc::clone(&metrics));
+    let now = INSTANT.parse().unwrap();
+    let load = |text: &str| {
+        let file = SourceFile {
+            name: "map".to_owned(),
+            text: text.to_owned(),
+        };
+        store.replace(Ok(config::load(&[file], &Options::default()).unwrap()), now);
+        metrics.render(Format::OpenMetrics)
+    };
+    let text = load(MAP);
+    let seconds = 1_798_761_600;
+    for line in [
+        format!("pullpass_entry_from_timestamp_seconds{{entry=\"old\"}} {seconds}\n"),
+        format!("pullpass_entry_until_timestamp_seconds{{entry=\"guest\"}} {seconds}\n"),
+    ] {
+        assert!(text.contains(&line), "{line} in {text}");
+    }
+    let undated = MAP.replace(&format!(", until: \"{INSTANT}\""), "");
+    let text = load(&undated);
+    assert!(text.contains("pullpass_entry_from_timestamp"));
+    assert!(!text.contains("pullpass_entry_until_timestamp"));
 }
 
 fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
