@@ -242,6 +242,7 @@ impl Metrics {
 
     /// A map that is in force from now on: the counters of its entries. Entries that
     /// the map before it had too go on counting, all others' series end.
+    #[must_use]
     pub fn map_in_force(
         &self,
         entries: &[Entry],
