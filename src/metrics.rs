@@ -6,6 +6,7 @@
 //! port reads what is counted.
 
 use crate::admission::{Endpoint, Mode, Outcome, Severity};
+use crate::policy::Entry;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 mod durations;
 mod entries;
+mod entry_dates;
 mod exposition;
 mod families;
 mod keeper;
@@ -29,6 +31,7 @@ mod traces;
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
+use entry_dates::EntryDates;
 pub use exposition::Format;
 use families::{Labels, PortFamilies, ReviewFamilies, gauge};
 pub use keeper::KeeperAction;
@@ -113,6 +116,7 @@ pub struct Metrics {
     certificate_not_after: Gauge,
     keeper: KeeperMetrics,
     map_info: MapInfo,
+    entry_dates: EntryDates,
     traces: TraceMetrics,
     observing: Gauge,
 }
@@ -238,13 +242,16 @@ impl Metrics {
 
     /// A map that is in force from now on: the counters of its entries. Entries that
     /// the map before it had too go on counting, all others' series end.
-    pub fn map_in_force<'n>(
+    #[must_use]
+    pub fn map_in_force(
         &self,
-        names: impl Iterator<Item = &'n str>,
+        entries: &[Entry],
         digest: &str,
         now: Timestamp,
     ) -> Arc<EntryCounters> {
         self.map_info.set(digest);
+        self.entry_dates.set(entries);
+        let names = entries.iter().map(|entry| entry.name.as_str());
         let counters = self.entries.replace(names);
         self.map_entries
             .set(i64::try_from(counters.len()).unwrap_or(i64::MAX));
@@ -353,6 +360,7 @@ impl Default for Metrics {
             certificate_not_after: not_after,
             keeper,
             map_info: MapInfo::register(ours),
+            entry_dates: EntryDates::register(ours),
             traces: TraceMetrics::register(ours),
             observing,
             map,

@@ -119,10 +119,6 @@ fn map_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn names(policy: &Policy) -> impl Iterator<Item = &str> {
-    policy.entries().iter().map(|entry| entry.name.as_str())
-}
-
 /// A map in force.
 #[derive(Debug)]
 pub struct LiveMap {
@@ -190,7 +186,7 @@ impl MapStore {
                 }
                 let entries = self
                     .metrics
-                    .map_in_force(names(&policy), policy.digest(), now);
+                    .map_in_force(policy.entries(), policy.digest(), now);
                 tracing::info!(
                     entries = policy.entries().len(),
                     digest = policy.digest(),

@@ -14,6 +14,7 @@ mod architecture;
 mod chart;
 mod check;
 mod cli;
+mod dates;
 mod docs;
 #[path = "../golden.rs"]
 mod golden;
