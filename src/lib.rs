@@ -18,7 +18,7 @@
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
 //! [`manifest`], [`rotation`], [`verification`], [`text`] and `yaml`. The edges are thin
 //! and decide nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
-//! [`api_server`], [`metrics`], [`telemetry`], [`decision_log`], [`events`],
+//! [`api_server`], [`metrics`], [`telemetry`], [`decision_log`], [`events`], [`namespaces`],
 //! [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
@@ -36,6 +36,7 @@ pub mod image;
 pub mod intree;
 pub mod manifest;
 pub mod metrics;
+pub mod namespaces;
 pub mod policy;
 pub mod policy_file;
 pub mod pull_secret;

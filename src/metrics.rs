@@ -119,6 +119,7 @@ pub struct Metrics {
     entry_dates: EntryDates,
     traces: TraceMetrics,
     observing: Gauge,
+    namespaces: Gauge,
 }
 
 /// Counts and times what happens at one endpoint.
@@ -285,6 +286,12 @@ impl Metrics {
         self.observing.set(i64::from(mode == Mode::Observe));
     }
 
+    /// Of how many namespaces the labels are known.
+    pub fn namespaces_known(&self, count: usize) {
+        self.namespaces
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// What became of a decision record.
     pub fn recorded(&self, fate: RecordFate) {
         self.traces.record(fate);
@@ -345,8 +352,7 @@ impl Default for Metrics {
             Some(Unit::Seconds),
         );
         let keeper = KeeperMetrics::register(ours);
-        let help = "1 where refusals are not meant: nothing is refused, and the outcome would_be_refused counts what would have been";
-        let observing = gauge(ours, "observing", help, None);
+        let [observing, namespaces] = states(ours);
         let help = "Memory that request bodies hold";
         let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
         let help = "Memory that request bodies may hold together";
@@ -363,6 +369,7 @@ impl Default for Metrics {
             entry_dates: EntryDates::register(ours),
             traces: TraceMetrics::register(ours),
             observing,
+            namespaces,
             map,
             certificate,
             panics,
@@ -378,4 +385,13 @@ impl Default for Metrics {
             registry,
         }
     }
+}
+
+/// What the server is doing: whether it observes, and of how many namespaces it knows.
+fn states(ours: &mut Registry) -> [Gauge; 2] {
+    let help = "1 where refusals are not meant: nothing is refused, and the outcome would_be_refused counts what would have been";
+    let observing = gauge(ours, "observing", help, None);
+    let help = "Namespaces whose labels are known; none are asked for without a namespaceSelector in the map";
+    let namespaces = gauge(ours, "namespaces", help, None);
+    [observing, namespaces]
 }

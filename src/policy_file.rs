@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
+use tokio::sync::watch;
 
 /// Where the map stands: a file, or a directory of files.
 #[derive(Debug, Clone)]
@@ -62,17 +63,8 @@ impl MapFile {
 
     /// Compiles what was read.
     pub fn compile(&self, files: &[SourceFile]) -> Result<Loaded, MapError> {
-        let loaded = config::load(files, &self.options)
-            .map_err(|errors| MapError::Wrong(config::render(&errors, files, false)))?;
-        // Nothing here watches namespaces yet, so each decision that hangs on their
-        // labels would be put off for ever.
-        if loaded.policy.uses_selectors() {
-            return Err(MapError::Wrong(
-                "this build cannot serve a map with `namespaceSelector` yet: write `namespaces`"
-                    .to_owned(),
-            ));
-        }
-        Ok(loaded)
+        config::load(files, &self.options)
+            .map_err(|errors| MapError::Wrong(config::render(&errors, files, false)))
     }
 }
 
@@ -136,6 +128,8 @@ pub struct MapStore {
     live: ArcSwapOption<LiveMap>,
     // Why the newest version is not the one in force.
     refused: ArcSwapOption<Refused>,
+    // Whether the one in force asks for labels of namespaces.
+    asks_for_labels: watch::Sender<bool>,
     metrics: Arc<Metrics>,
 }
 
@@ -155,6 +149,7 @@ impl MapStore {
         Self {
             live: ArcSwapOption::empty(),
             refused: ArcSwapOption::empty(),
+            asks_for_labels: watch::Sender::new(false),
             metrics,
         }
     }
@@ -162,6 +157,12 @@ impl MapStore {
     /// The map in force; a caller that keeps it is not touched by a reload.
     pub fn current(&self) -> Guard<Option<Arc<LiveMap>>> {
         self.live.load()
+    }
+
+    /// Whether the map in force asks for labels of namespaces, now and from now on.
+    #[must_use]
+    pub fn asks_for_labels(&self) -> watch::Receiver<bool> {
+        self.asks_for_labels.subscribe()
     }
 
     /// Whether there is a map.
@@ -192,6 +193,7 @@ impl MapStore {
                     digest = policy.digest(),
                     "registry map in force"
                 );
+                self.asks_for_labels.send_replace(policy.uses_selectors());
                 self.live.store(Some(Arc::new(LiveMap {
                     policy,
                     entries,

@@ -9,6 +9,7 @@ use crate::admission::record::Recording;
 use crate::decision_log::{DecisionLog, Destination};
 use crate::events::{self, EventQueue, EventSource};
 use crate::metrics::{Metrics, Port};
+use crate::namespaces::{self, Namespaces};
 use crate::policy_file::{MapFile, MapStore};
 use crate::watch::Watch;
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -70,7 +72,7 @@ pub struct Config {
 pub struct Keep(Box<StartKeeping>);
 
 type StartKeeping = dyn FnOnce(Arc<Certificate>, Arc<Metrics>) -> Keeping + Send;
-type Keeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Keeping = Task;
 
 impl Keep {
     /// Such as [`Keeper::run`](crate::certificate_keeper::Keeper::run).
@@ -188,7 +190,8 @@ pub struct Bound {
     limits: Limits,
     reloads: Vec<Reload>,
     keeping: Keeping,
-    making_events: Making,
+    // What is done besides answering.
+    besides: Vec<Task>,
     decisions: Option<DecisionLog>,
 }
 
@@ -205,13 +208,14 @@ impl Config {
             keeping,
         } = load_certificate(self.certificate, &metrics)?;
         let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
-        let limits = self.limits;
-        let mode = self.mode;
+        let Self { limits, mode, .. } = self;
         metrics.in_mode(mode);
         let (traces, making_events) = start_traces(self.decisions, self.events, &metrics)?;
         let decisions = traces.decisions.as_ref().map(|(log, _)| log.clone());
+        let (namespaces, following) = follow_namespaces(&maps, &metrics);
         let webhook = Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits)
             .with_review(self.review)
+            .with_namespaces(Arc::clone(&namespaces))
             .with_map_options(self.map.options().clone())
             .with_traces(mode, traces);
         let map_reload = load_map(self.map, Arc::clone(&maps));
@@ -219,6 +223,7 @@ impl Config {
         let admin = Admin {
             mode,
             maps,
+            namespaces,
             certificate: Arc::clone(&certificate),
             metrics: Arc::clone(&metrics),
             budget: webhook.budget(),
@@ -252,19 +257,19 @@ impl Config {
             limits,
             reloads: vec![certificate_reload, map_reload],
             keeping,
-            making_events,
+            besides: vec![making_events, following],
             decisions,
         })
     }
 }
 
-type Making = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn start_traces(
     decisions: Option<(Destination, Recording)>,
     events: Option<EventSource>,
     metrics: &Arc<Metrics>,
-) -> Result<(Traces, Making), StartError> {
+) -> Result<(Traces, Task), StartError> {
     let mut traces = Traces::default();
     if let Some((destination, recording)) = decisions {
         destination
@@ -276,7 +281,7 @@ fn start_traces(
         let log = DecisionLog::start(destination, Arc::clone(metrics));
         traces.decisions = Some((log, recording));
     }
-    let making: Making = match events {
+    let making: Task = match events {
         None => Box::pin(pending()),
         Some(source) => {
             let (queue, waiting) = EventQueue::new(Arc::clone(metrics));
@@ -285,6 +290,13 @@ fn start_traces(
         }
     };
     Ok((traces, making))
+}
+
+/// What is known of namespaces, and what keeps it so.
+fn follow_namespaces(maps: &MapStore, metrics: &Arc<Metrics>) -> (Arc<Namespaces>, Task) {
+    let namespaces = Arc::new(Namespaces::new(Arc::clone(metrics)));
+    let following = namespaces::keep(Arc::clone(&namespaces), maps.asks_for_labels());
+    (namespaces, Box::pin(following))
 }
 
 /// The default address is `[::]`, which means IPv4 too; where the kernel has no IPv6
@@ -407,7 +419,7 @@ impl Bound {
         let (socket, listener) = self.webhook;
         let webhook = tokio::spawn(listener.accept(socket, stop.clone()));
 
-        let making_events = tokio::spawn(self.making_events);
+        let besides: Vec<_> = self.besides.into_iter().map(tokio::spawn).collect();
         let mut keeping = tokio::spawn(self.keeping);
         tokio::select! {
             () = shutdown => {}
@@ -438,7 +450,7 @@ impl Bound {
         }
         admin.abort();
         reloading.abort();
-        making_events.abort();
+        besides.iter().for_each(JoinHandle::abort);
         if let Some(decisions) = self.decisions {
             // Waits on a channel: not for a thread of the runtime.
             let _ = tokio::task::spawn_blocking(move || decisions.flush()).await;

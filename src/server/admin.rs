@@ -7,7 +7,9 @@ use super::body::Budget;
 use super::tls::Certificate;
 use crate::admission::Mode;
 use crate::metrics::{Format, Metrics};
+use crate::namespaces::Namespaces;
 use crate::policy_file::{MapError, MapStore};
+use crate::text::visible;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -26,6 +28,8 @@ pub struct Admin {
     pub mode: Mode,
     /// The map in force.
     pub maps: Arc<MapStore>,
+    /// What is known of namespaces.
+    pub namespaces: Arc<Namespaces>,
     /// The certificate in force.
     pub certificate: Arc<Certificate>,
     /// What is counted.
@@ -48,13 +52,35 @@ impl Admin {
     }
 
     /// Every condition under which a review gets an answer, in words.
-    fn checks(&self, now: Timestamp) -> [Check; 4] {
-        [
+    fn checks(&self, now: Timestamp) -> Vec<Check> {
+        let mut checks = vec![
             self.check_mode(),
             self.check_map(),
             self.check_certificate(now),
             self.check_shutdown(),
-        ]
+        ];
+        checks.extend(self.check_namespaces());
+        checks
+    }
+
+    /// Never fails: only what hangs on labels waits for them, and nobody is helped by a
+    /// server that answers nothing else either. Not spoken of where nobody asks.
+    fn check_namespaces(&self) -> Option<Check> {
+        if !*self.maps.asks_for_labels().borrow() {
+            return None;
+        }
+        let mut words = match &*self.namespaces.current() {
+            Some(known) => format!("the labels of {} are known", known.len()),
+            None => "labels are not known yet; what hangs on them is answered with 503".to_owned(),
+        };
+        if let Some(trouble) = self.namespaces.trouble() {
+            let _ = write!(words, "; the watch is interrupted: {}", visible(&trouble));
+        }
+        Some(Check {
+            name: "namespaces",
+            ok: true,
+            words,
+        })
     }
 
     /// Never fails; it is what people look for here.

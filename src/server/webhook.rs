@@ -17,6 +17,7 @@ use crate::admission::{self, Answer, Basis, Endpoint, Mode, Report, Severity, ma
 use crate::decision_log::DecisionLog;
 use crate::events::EventQueue;
 use crate::metrics::{HttpRoute, Metrics};
+use crate::namespaces::Namespaces;
 use crate::policy::config::Options;
 use crate::policy_file::MapStore;
 use crate::{telemetry, text};
@@ -66,6 +67,7 @@ pub struct Webhook {
     map_turn: Arc<Semaphore>,
     review: Review,
     map_options: Options,
+    namespaces: Option<Arc<Namespaces>>,
     mode: Mode,
     traces: Traces,
 }
@@ -115,6 +117,7 @@ impl Webhook {
             map_turn: Arc::new(Semaphore::new(1)),
             review: admission::review,
             map_options: Options::default(),
+            namespaces: None,
             mode: Mode::default(),
             traces: Traces::default(),
         }
@@ -124,6 +127,13 @@ impl Webhook {
     #[must_use]
     pub fn with_map_options(mut self, options: Options) -> Self {
         self.map_options = options;
+        self
+    }
+
+    /// Knows the labels of namespaces from there; from nowhere otherwise.
+    #[must_use]
+    pub fn with_namespaces(mut self, namespaces: Arc<Namespaces>) -> Self {
+        self.namespaces = Some(namespaces);
         self
     }
 
@@ -241,15 +251,16 @@ impl Webhook {
         })
     }
 
-    /// One snapshot of the map, one reading of the clock, one review, one count.
+    /// One snapshot of the map and of what is known of namespaces, one reading of the clock, one review, one count.
     fn decide(&self, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, Fault> {
         let map = self.maps.current();
         let map = map.as_ref().ok_or(Fault::NotReady)?;
+        let labels = self.namespaces.as_ref().map(|known| known.current());
         let started = Instant::now();
         let basis = Basis {
             policy: &map.policy,
             now: Timestamp::now(),
-            namespaces: None,
+            namespaces: labels.as_ref().and_then(|labels| labels.as_deref()),
             mode: self.mode,
             recording: self.traces.recording(),
         };

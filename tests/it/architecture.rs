@@ -46,7 +46,7 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 21] = [
+const MODULES: [&str; 22] = [
     "admission",
     "api_server",
     "certificate_keeper",
@@ -59,6 +59,7 @@ const MODULES: [&str; 21] = [
     "intree",
     "manifest",
     "metrics",
+    "namespaces",
     "policy",
     "policy_file",
     "pull_secret",
