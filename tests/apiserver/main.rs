@@ -38,6 +38,7 @@ mod odd_pods;
 mod other_webhooks;
 mod record_reviews;
 mod refusals;
+mod selectors;
 mod self_signed;
 mod suites;
 mod traces;
