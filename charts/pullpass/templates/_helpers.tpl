@@ -113,7 +113,17 @@ imagePullSecrets:
 
 {{/* Whether pullpass calls the API server at all: "true" or "false". */}}
 {{- define "pullpass.callsTheApi" -}}
-{{- or (eq (include "pullpass.certificateMode" .) "selfSigned") ((.Values.events | default dict).enabled | default false) -}}
+{{- or (eq (include "pullpass.certificateMode" .) "selfSigned") ((.Values.events | default dict).enabled | default false) (eq (include "pullpass.watchesNamespaces" .) "true") -}}
+{{- end -}}
+
+{{/* Whether the map asks for labels of namespaces: "true" or "false". A key can be found in
+     JSON as text, since a quote inside a string has a backslash before it. */}}
+{{- define "pullpass.watchesNamespaces" -}}
+{{- or ((.Values.rbac | default dict).watchNamespaces | default false) (and (not .Values.existingMap) (contains "\"namespaceSelector\":" (toJson .Values.map))) -}}
+{{- end -}}
+
+{{- define "pullpass.namespacesName" -}}
+{{- printf "%s-namespaces" (include "pullpass.fullname" .) -}}
 {{- end -}}
 
 {{/* The one name that the certificate must hold; the API server asks for no other. */}}
