@@ -18,7 +18,7 @@
 //! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
 //! [`manifest`], [`rotation`], [`verification`], [`text`] and `yaml`. The edges are thin
 //! and decide nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
-//! [`api_server`], [`metrics`], [`telemetry`], [`decision_log`], [`events`], [`namespaces`],
+//! [`api_server`], [`metrics`], [`telemetry`], [`decision_log`], [`events`], [`namespaces`], [`calendar`],
 //! [`certificates`] and [`cli`].
 //!
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
@@ -26,6 +26,7 @@
 
 pub mod admission;
 pub mod api_server;
+pub mod calendar;
 pub mod certificate_keeper;
 pub mod certificates;
 pub mod cli;

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::image::{Reference, ReferenceError};
 use crate::yaml;
 
+mod calendar;
 mod canonical;
 pub mod config;
 pub mod decision;
@@ -26,6 +27,7 @@ mod order;
 pub mod pattern;
 mod selectors;
 
+pub use calendar::{Turn, Turned};
 pub use canonical::DOCKER_HUB_ALIASES;
 pub use decision::{Decision, Field, PodField, Verdict};
 pub use explain::{Considered, WhyNot};

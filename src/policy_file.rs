@@ -128,6 +128,8 @@ pub struct MapStore {
     live: ArcSwapOption<LiveMap>,
     // Why the newest version is not the one in force.
     refused: ArcSwapOption<Refused>,
+    // Told of each that is put in force.
+    replaced: watch::Sender<()>,
     // Whether the one in force asks for labels of namespaces.
     asks_for_labels: watch::Sender<bool>,
     metrics: Arc<Metrics>,
@@ -149,6 +151,7 @@ impl MapStore {
         Self {
             live: ArcSwapOption::empty(),
             refused: ArcSwapOption::empty(),
+            replaced: watch::Sender::new(()),
             asks_for_labels: watch::Sender::new(false),
             metrics,
         }
@@ -157,6 +160,12 @@ impl MapStore {
     /// The map in force; a caller that keeps it is not touched by a reload.
     pub fn current(&self) -> Guard<Option<Arc<LiveMap>>> {
         self.live.load()
+    }
+
+    /// Hears of each map that is put in force from now on.
+    #[must_use]
+    pub fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
     }
 
     /// Whether the map in force asks for labels of namespaces, now and from now on.
@@ -200,6 +209,7 @@ impl MapStore {
                     loaded: now,
                 })));
                 self.refused.store(None);
+                self.replaced.send_replace(());
             }
             Err(error) => {
                 if self.is_ready() {

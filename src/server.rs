@@ -6,6 +6,7 @@
 
 use crate::admission::Mode;
 use crate::admission::record::Recording;
+use crate::calendar;
 use crate::decision_log::{DecisionLog, Destination};
 use crate::events::{self, EventQueue, EventSource};
 use crate::metrics::{Metrics, Port};
@@ -222,7 +223,7 @@ impl Config {
         let ending = Ending::default();
         let admin = Admin {
             mode,
-            maps,
+            maps: Arc::clone(&maps),
             namespaces,
             certificate: Arc::clone(&certificate),
             metrics: Arc::clone(&metrics),
@@ -257,7 +258,7 @@ impl Config {
             limits,
             reloads: vec![certificate_reload, map_reload],
             keeping,
-            besides: vec![making_events, following],
+            besides: vec![making_events, following, Box::pin(calendar::tell(maps))],
             decisions,
         })
     }

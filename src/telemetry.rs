@@ -7,6 +7,7 @@
 use crate::admission::verdict::Words;
 use crate::admission::{Endpoint, Outcome, Report, map_review};
 use crate::metrics::HttpRoute;
+use crate::policy::{Turn, Turned};
 use crate::text::visible;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -113,6 +114,22 @@ pub(crate) fn map_decision(report: &map_review::Report, took: Duration) {
         errors = report.errors,
         microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "reviewed a registry map"
+    );
+}
+
+/// The line of a date that has come, or is near.
+pub(crate) fn turned(turned: &Turned<'_>) {
+    let words = match turned.turn {
+        Turn::EndsSoon => "an entry of the registry map ends soon",
+        Turn::Ended => "an entry of the registry map has ended: it is as if absent",
+        Turn::DeniesSoon => "an entry of the registry map will soon refuse what it warns of",
+        Turn::Denies => "an entry of the registry map refuses from now on what it warned of",
+    };
+    tracing::warn!(
+        entry = turned.entry.name,
+        date = %turned.date,
+        location = turned.entry.location,
+        "{words}"
     );
 }
 

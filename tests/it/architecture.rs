@@ -46,9 +46,10 @@ const IMPURE: [&str; 20] = [
     "Zoned::now",
 ];
 
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 23] = [
     "admission",
     "api_server",
+    "calendar",
     "certificate_keeper",
     "certificates",
     "cli",

@@ -4,6 +4,7 @@
 //! The clock of a running server cannot be turned here. It is read at one place into
 //! `admission::Basis::now`, which is what these tests give.
 
+use jiff::{SignedDuration, Timestamp};
 use pullpass::admission::record::Recording;
 use pullpass::admission::{self, Basis, Endpoint, Mode, Severity};
 use pullpass::metrics::{Format, Metrics};
@@ -14,9 +15,11 @@ use pullpass::verification::{self, Expected, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 const MAP: &str = r#"
 apiVersion: pullpass.dev/v1
@@ -315,4 +318,48 @@ fn no_caller_of_the_decision_is_left_out() {
         .map(str::to_owned)
         .collect();
     assert_eq!(calling, known);
+}
+
+/// The clock of a running server cannot be turned, so the date is some seconds away.
+#[test]
+fn a_running_server_logs_the_date_once_when_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.yaml");
+    let end = Timestamp::now() + SignedDuration::from_secs(8);
+    let text = format!(
+        "apiVersion: pullpass.dev/v1\nkind: RegistryMap\nregistries:\n  - {{name: guest, match: guest.example, until: \"{end:.0}\"}}\n"
+    );
+    fs::write(&map, text).unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_pullpass"))
+        .args(["serve", "--self-signed", "--listen", "127.0.0.1:0"])
+        .args(["--admin-listen", "127.0.0.1:0", "--config"])
+        .arg(&map)
+        .env_remove("KUBECONFIG")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(server.stderr.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        for line in log.lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let mut told = Vec::new();
+    // Only a fault takes so long.
+    while let Ok(line) = lines.recv_timeout(Duration::from_mins(1)) {
+        if line.contains("an entry of the registry map") {
+            assert!(line.contains(r#"entry="guest""#), "{line}");
+            told.push(line);
+        }
+        if told.last().is_some_and(|line| line.contains("has ended")) {
+            break;
+        }
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    reading.join().unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("ends soon"), "{told:?}");
 }
