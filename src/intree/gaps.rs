@@ -22,8 +22,8 @@ pub fn gaps(policy: &Policy, now: Timestamp, target: Target) -> Vec<String> {
     gaps
 }
 
-const ALWAYS: [&str; 10] = [
-    "an IPv6 address counts in the spelling that the map's canonical form has; any other is unknown",
+const ALWAYS: [&str; 11] = [
+    "an IP address counts in its canonical spelling; any other (012.0.0.5, 0xa000005, ::ffff:a00:5) is unknown",
     "an image of more than 1,024 characters is unknown, whatever its host",
     "a pod with so many images that CEL's budget is used up is refused with the API server's words (failurePolicy: Fail)",
     "one message for each action and pod: the first image and how many more; no field, no nearest entry",
@@ -32,5 +32,6 @@ const ALWAYS: [&str; 10] = [
     "no warning that an entry ends soon, that a secret is missing, or that the kubelet will not find a spelling's credentials",
     "no metrics, no log, no record of the decision but the API server's own audit annotation",
     "no warning on workloads, only on pods",
+    "no `serve --observe`: write [Warn, Audit] for [Deny, Audit] into the binding instead",
     "pullpass's own namespace is exempt only where exemptNamespaces names it",
 ];
