@@ -81,7 +81,7 @@ pub struct Basis<'p> {
     pub namespaces: Option<&'p NamespaceLabels>,
     /// Whether refusals are meant. The decision is the same, the answer is not.
     pub mode: Mode,
-    /// Which reviews get a [`Record`].
+    /// Which reviews get a [`Record`](super::record::Record).
     pub recording: Recording,
 }
 
