@@ -50,7 +50,8 @@ impl Namespaces {
         self.known.load()
     }
 
-    /// Why the watch does not run, where it should.
+    /// What last interrupted the watch, until it tells something again: a watch that goes
+    /// on where it was says nothing of it.
     #[must_use]
     pub fn trouble(&self) -> Option<Arc<String>> {
         self.trouble.load_full()

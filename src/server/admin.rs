@@ -74,7 +74,11 @@ impl Admin {
             None => "labels are not known yet; what hangs on them is answered with 503".to_owned(),
         };
         if let Some(trouble) = self.namespaces.trouble() {
-            let _ = write!(words, "; the watch is interrupted: {}", visible(&trouble));
+            let _ = write!(
+                words,
+                "; the watch was interrupted, last by: {}",
+                visible(&trouble)
+            );
         }
         Some(Check {
             name: "namespaces",
