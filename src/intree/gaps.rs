@@ -23,7 +23,7 @@ pub fn gaps(policy: &Policy, now: Timestamp, target: Target) -> Vec<String> {
 }
 
 const ALWAYS: [&str; 11] = [
-    "an IP address counts in its canonical spelling; any other (012.0.0.5, 0xa000005, ::ffff:a00:5) is unknown",
+    "an IP address counts in its canonical spelling; any other (012.0.0.5, 0xa000005, ::ffff:a00:5) is unknown, or what a host with `*` says of that text",
     "an image of more than 1,024 characters is unknown, whatever its host",
     "a pod with so many images that CEL's budget is used up is refused with the API server's words (failurePolicy: Fail)",
     "one message for each action and pod: the first image and how many more; no field, no nearest entry",
