@@ -14,7 +14,7 @@ pub mod cluster;
 pub mod config;
 pub mod explain;
 pub mod generate;
-pub mod map;
+pub mod map_args;
 pub mod output;
 pub mod serve;
 pub mod verify;
@@ -42,8 +42,8 @@ pub struct Failure {
     pub message: String,
 }
 
-impl From<crate::policy::LabelsUnknown> for Failure {
-    fn from(error: crate::policy::LabelsUnknown) -> Self {
+impl From<pullpass_core::policy::LabelsUnknown> for Failure {
+    fn from(error: pullpass_core::policy::LabelsUnknown) -> Self {
         Self::input(error)
     }
 }

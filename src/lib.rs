@@ -24,27 +24,10 @@
 //! The arrows point one way, `cli → edges → admission, pull_secret → policy →
 //! image`; `tests/it/architecture.rs` fails when one is turned round.
 
-pub mod admission;
-pub mod api_server;
-pub mod calendar;
-pub mod certificate_keeper;
-pub mod certificates;
+pub mod audit;
+pub mod certs;
 pub mod cli;
-pub mod cluster;
-pub mod decision_log;
-pub mod events;
-pub mod image;
-pub mod intree;
-pub mod manifest;
-pub mod metrics;
-pub mod namespaces;
-pub mod policy;
-pub mod policy_file;
-pub mod pull_secret;
-pub mod rotation;
-pub mod server;
-pub mod telemetry;
-pub mod text;
-pub mod verification;
-pub mod watch;
-mod yaml;
+pub mod http;
+pub mod kube;
+pub mod observe;
+pub mod state;

@@ -1,7 +1,7 @@
 //! `pullpass certs dev`: certificates for development, as files.
 
 use super::{Failure, Status, output};
-use crate::certificates::{self, DEVELOPMENT_NAMES, DevelopmentCertificates};
+use crate::certs::issuer::{self, DEVELOPMENT_NAMES, DevelopmentCertificates};
 use anyhow::{Context as _, bail};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -50,7 +50,7 @@ impl DevArgs {
             .map(ToString::to_string)
             .chain(hosts)
             .collect();
-        let made = certificates::development(&names, SystemTime::now())?;
+        let made = issuer::development(&names, SystemTime::now())?;
         let DevelopmentCertificates {
             authority,
             certificate,

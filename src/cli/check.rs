@@ -1,18 +1,18 @@
 //! `pullpass check`: manifests against the registry map, before they reach a cluster.
 //!
 //! Asks [`Policy::decide`] about the pod of every document and prints what it and
-//! [`crate::policy::message`] say; it has no opinion of its own, so a pipeline and the
+//! [`pullpass_core::policy::message`] say; it has no opinion of its own, so a pipeline and the
 //! webhook cannot differ.
 
-use super::map::MapArgs;
+use super::map_args::MapArgs;
 use super::output::{self, Printer};
 use super::{Failure, Status};
-use crate::admission::verdict;
-use crate::manifest::{self, Content, Document};
-use crate::policy::message::{self, Circumstances};
-use crate::policy::{Action, LabelsUnknown, Namespace, Policy, Rule, Unknown, Verdict};
 use found::{Found, Image, Object, Outcome, Totals};
 use jiff::Timestamp;
+use pullpass_core::admission::verdict;
+use pullpass_core::manifest::{self, Content, Document};
+use pullpass_core::policy::message::{self, Circumstances};
+use pullpass_core::policy::{Action, LabelsUnknown, Namespace, Policy, Rule, Unknown, Verdict};
 use std::path::PathBuf;
 
 mod files;

@@ -1,11 +1,11 @@
 //! How a command reaches a cluster, and finds the registry map that is in it.
 
-use super::map::{self, MapArgs};
+use super::map_args::{self, MapArgs};
 use super::{Failure, output};
-use crate::api_server::{ApiError, ApiServer};
-use crate::policy::config::{self, Loaded, Options, SourceFile};
-use crate::policy_file;
-use crate::text::visible;
+use crate::kube::dry_run::{ApiError, ApiServer};
+use crate::state::map_store;
+use pullpass_core::map::{self, Loaded, Options, SourceFile};
+use pullpass_core::text::visible;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ impl ClusterArgs {
     pub async fn map(&self, args: &MapArgs, api: &ApiServer) -> Result<Found, Failure> {
         let in_cluster = self.map_objects(api).await;
         let (files, source, namespace) = if let Some(path) = &args.config {
-            let files = policy_file::read(path).map_err(Failure::input)?;
+            let files = map_store::read(path).map_err(Failure::input)?;
             let namespace = match in_cluster.as_deref() {
                 Ok([only]) => Some(only.namespace.clone()),
                 _ => None,
@@ -82,7 +82,7 @@ impl ClusterArgs {
                  expected to be like any other",
             );
         }
-        let loaded = map::load_with(&files, &Options { own_namespace })?;
+        let loaded = map_args::load_with(&files, &Options { own_namespace })?;
         Ok(Found { loaded, source })
     }
 
@@ -108,7 +108,7 @@ fn map_object(object: &Value) -> MapObject {
     let mut files: Vec<SourceFile> = data
         .into_iter()
         .flatten()
-        .filter(|(key, _)| config::is_map_file(key))
+        .filter(|(key, _)| map::is_map_file(key))
         .map(|(key, text)| SourceFile {
             name: format!("ConfigMap {namespace}/{name}: {}", visible(key)),
             text: text.as_str().unwrap_or_default().to_owned(),

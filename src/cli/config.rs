@@ -1,14 +1,14 @@
 //! `pullpass config`: the map itself.
 //!
-//! Reads files and prints what [`crate::policy::config`] says about them.
+//! Reads files and prints what [`pullpass_core::map`] says about them.
 
-use super::map::MapArgs;
+use super::map_args::MapArgs;
 use super::output::{self, Format, Printer};
 use super::{Failure, Status};
-use crate::policy::config::{self, Case, Diagnostic, ExpectedEntry, Options};
-use crate::policy::{Labels, LabelsUnknown, Namespace, Policy};
-use crate::policy_file;
-use crate::text::visible;
+use crate::state::map_store;
+use pullpass_core::map::{self, Case, Diagnostic, ExpectedEntry, Options};
+use pullpass_core::policy::{Labels, LabelsUnknown, Namespace, Policy};
+use pullpass_core::text::visible;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -63,7 +63,7 @@ pub struct Source {
 pub fn run(command: Command) -> Result<Status, Failure> {
     match command {
         Command::Validate { source, output } => validate(&source, output),
-        Command::Schema => output::write(config::SCHEMA.as_bytes()),
+        Command::Schema => output::write(map::SCHEMA.as_bytes()),
         Command::Test { map, tests, output } => test(&map, &tests, output),
     }
 }
@@ -71,8 +71,8 @@ pub fn run(command: Command) -> Result<Status, Failure> {
 fn validate(source: &Source, format: Format) -> Result<Status, Failure> {
     let path = source.path.as_ref().or(source.config.as_ref());
     let path = path.ok_or_else(|| Failure::input("name a registry map"))?;
-    let files = policy_file::read(path).map_err(Failure::input)?;
-    let (found, entries) = match config::load(&files, &Options::default()) {
+    let files = map_store::read(path).map_err(Failure::input)?;
+    let (found, entries) = match map::load(&files, &Options::default()) {
         Ok(loaded) => (loaded.warnings, Some(loaded.policy.entries().len())),
         Err(errors) => (errors, None),
     };
@@ -85,7 +85,7 @@ fn validate(source: &Source, format: Format) -> Result<Status, Failure> {
         }
         Format::Text => {
             if !found.is_empty() {
-                printer.line(config::render(&found, &files, output::stdout_coloured()))?;
+                printer.line(map::render(&found, &files, output::stdout_coloured()))?;
             }
             if let Some(entries) = entries {
                 printer.line(format_args!(
@@ -138,15 +138,15 @@ fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failu
     let path = map.config.as_ref().ok_or_else(|| {
         Failure::input("no registry map is named: use --config FILE or $PULLPASS_CONFIG")
     })?;
-    let mut files = policy_file::read(path).map_err(Failure::input)?;
-    let policy = super::map::load(&files)?.policy;
+    let mut files = map_store::read(path).map_err(Failure::input)?;
+    let policy = super::map_args::load(&files)?.policy;
     let known: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
     for path in more {
-        let named = policy_file::read(path).map_err(Failure::input)?;
+        let named = map_store::read(path).map_err(Failure::input)?;
         // A file of the map's own directory may be named again.
         files.extend(named.into_iter().filter(|file| !known.contains(&file.name)));
     }
-    let cases = config::tests(&files).map_err(|errors| super::map::broken(&errors, &files))?;
+    let cases = map::tests(&files).map_err(|errors| super::map_args::broken(&errors, &files))?;
     if cases.is_empty() {
         return Err(Failure::input(
             "there is no RegistryMapTest document: write one beside the map, or name its file",

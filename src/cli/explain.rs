@@ -3,16 +3,17 @@
 //! Prints what [`Policy::judge`] holds; it has no opinion of its own, so it cannot
 //! drift from what the server does.
 
-use super::map::MapArgs;
+use super::map_args::MapArgs;
 use super::output::{Format, Printer};
 use super::{Failure, Status, output};
-use crate::admission::verdict;
-use crate::image::Reference;
-use crate::policy::message::{self, Circumstances};
-use crate::policy::{Judgement, LabelMap, LabelsUnknown, Namespace, Policy, Rule};
-use crate::pull_secret::{self, Finding, Keyring, ManifestSecret, PullSecret};
-use crate::text::{SHOWN, quoted, visible};
+use image_reference::Reference;
 use jiff::Timestamp;
+use kubelet_keyring::{Keyring, PullSecret};
+use pullpass_core::admission::verdict;
+use pullpass_core::policy::message::{self, Circumstances};
+use pullpass_core::policy::{Judgement, LabelMap, LabelsUnknown, Namespace, Policy, Rule};
+use pullpass_core::secret_manifest::{self, Finding, ManifestSecret};
+use pullpass_core::text::{SHOWN, quoted, visible};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, BufRead};
@@ -132,7 +133,7 @@ impl Secrets {
         let at = path.display();
         let bytes = std::fs::read(path)
             .map_err(|error| Failure::input(format_args!("cannot read {at}: {error}")))?;
-        let found = pull_secret::parse_manifest(&bytes)
+        let found = secret_manifest::parse_manifest(&bytes)
             .map_err(|error| Failure::input(format_args!("{at}: {error}")))?;
         let mut secrets = Self::default();
         for ManifestSecret { name, finding, .. } in found {

@@ -1,11 +1,11 @@
 //! `pullpass generate`: the map in the words of others.
 //!
-//! Reads the map, prints what [`crate::intree`] makes of it.
+//! Reads the map, prints what [`pullpass_core::vap`] makes of it.
 
-use super::map::MapArgs;
+use super::map_args::MapArgs;
 use super::output;
 use super::{Failure, Status};
-use crate::intree::{self, Target, yaml};
+use pullpass_core::vap::{self, Target, yaml};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -90,11 +90,11 @@ pub fn run(command: &Command) -> Result<Status, Failure> {
         Version::V1_30 => Target::V1_30,
         Version::V1_36 => Target::V1_36,
     };
-    let gaps = intree::gaps(&policy, now, target);
+    let gaps = vap::gaps(&policy, now, target);
     if args.list_gaps {
         return output::write(format!("{}\n", gaps.join("\n")).as_bytes());
     }
-    let objects = intree::objects(&policy, now, target, &args.name).map_err(Failure::input)?;
+    let objects = vap::objects(&policy, now, target, &args.name).map_err(Failure::input)?;
     let mut text = String::new();
     if args.output == Notation::Json {
         for gap in &gaps {

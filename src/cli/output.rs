@@ -1,11 +1,11 @@
 //! The one door to standard output and standard error.
 //!
 //! A reader that goes away (`pullpass explain - | head`) is no error: the rest is
-//! not wanted. Texts from outside must have gone through [`crate::text`] before; in JSON
+//! not wanted. Texts from outside must have gone through [`pullpass_core::text`] before; in JSON
 //! they stand whole, with escapes for what is not plain to see.
 
 use super::{Failure, Status};
-use crate::text::is_hidden;
+use pullpass_core::text::is_hidden;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::fmt;

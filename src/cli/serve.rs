@@ -4,15 +4,15 @@
 //! decided here.
 
 use super::{Failure, Status};
-use crate::admission;
-use crate::certificates::{self, DEVELOPMENT_NAMES};
-use crate::policy::config::Options;
-use crate::policy_file::MapFile;
-use crate::server::deadline::parse_duration;
-use crate::server::tls::{Pair, PairFiles};
-use crate::server::{Bound, CertificateSource, Config, Limits, StartError};
-use crate::telemetry::{self, LogFilter, LogFormat};
+use crate::certs::issuer::{self, DEVELOPMENT_NAMES};
+use crate::http::deadline::parse_duration;
+use crate::http::tls::{Pair, PairFiles};
+use crate::http::{Bound, CertificateSource, Config, Limits, StartError};
+use crate::observe::log::{self, LogFilter, LogFormat};
+use crate::state::map_store::MapFile;
 use kept::KeptArgs;
+use pullpass_core::admission;
+use pullpass_core::map::Options;
 use std::fs::{self, DirBuilder};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
@@ -100,7 +100,7 @@ struct LimitArgs {
 
 /// Serves until SIGTERM or SIGINT.
 pub fn run(args: Args) -> Result<Status, Failure> {
-    let log = telemetry::start(args.log_format, &args.log_level);
+    let log = log::start(args.log_format, &args.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -222,7 +222,7 @@ impl TlsArgs {
         if !listen.ip().is_unspecified() && !names.contains(&address) {
             names.push(address);
         }
-        let made = certificates::development(&names, SystemTime::now()).map_err(Failure::input)?;
+        let made = issuer::development(&names, SystemTime::now()).map_err(Failure::input)?;
         let pair = Pair::from_pem(made.certificate.as_bytes(), made.key.as_bytes())
             .map_err(Failure::input)?;
         let authority = AuthorityFile::write(&made.authority).map_err(|error| {

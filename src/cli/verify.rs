@@ -4,15 +4,15 @@
 //! prints what came back beside what must come back. Has no opinion of its own.
 
 use super::cluster::{self, ClusterArgs, Found};
-use super::map::MapArgs;
+use super::map_args::MapArgs;
 use super::output::{Format, Printer};
 use super::{Failure, Status};
-use crate::api_server::{ApiError, ApiServer};
-use crate::policy::{LabelMap, Namespace, Policy};
-use crate::text::{cut, visible};
-use crate::verification::{self, Answer, Kind, Outcome, Probe, Sent};
+use crate::kube::dry_run::{ApiError, ApiServer};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
+use pullpass_core::policy::{LabelMap, Namespace, Policy};
+use pullpass_core::probe::{self, Answer, Kind, Outcome, Probe, Sent};
+use pullpass_core::text::{cut, visible};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -138,7 +138,7 @@ impl Args {
         let tried = stream::iter(&namespaces).map(async |(name, labels)| {
             let namespace = Namespace::labelled(name, labels);
             let mut rows = Vec::new();
-            for probe in verification::probes(policy, namespace, now, &self.images)? {
+            for probe in probe::probes(policy, namespace, now, &self.images)? {
                 rows.push(attempt(api, name, &probe).await?);
             }
             Ok::<_, Failure>(rows)
@@ -224,8 +224,8 @@ async fn identity(api: &ApiServer) -> Result<Identity, Failure> {
 /// Sends a probe and takes down what came of it.
 async fn attempt(api: &ApiServer, namespace: &str, probe: &Probe) -> Result<Row, Failure> {
     let result = match send(api, namespace, &probe.sent).await {
-        Ok(Ok(answer)) => verification::read(probe, &answer),
-        Ok(Err(why)) => verification::Result {
+        Ok(Ok(answer)) => probe::read(probe, &answer),
+        Ok(Err(why)) => probe::Result {
             got: "nothing",
             outcome: Outcome::NotTried,
             detail: why,

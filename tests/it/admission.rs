@@ -12,10 +12,10 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
-use pullpass::admission::record::Recording;
-use pullpass::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
-use pullpass::policy::config::{self, Options, SourceFile};
-use pullpass::policy::{Namespace, Policy};
+use pullpass_core::admission::record::Recording;
+use pullpass_core::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
+use pullpass_core::map::{self, Options, SourceFile};
+use pullpass_core::policy::{Namespace, Policy};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -28,8 +28,8 @@ pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     let options = Options {
         own_namespace: Some("pullpass".to_owned()),
     };
-    config::load(&files, &options)
-        .unwrap_or_else(|errors| panic!("{}", config::render(&errors, &files, false)))
+    map::load(&files, &options)
+        .unwrap_or_else(|errors| panic!("{}", map::render(&errors, &files, false)))
         .policy
 });
 
@@ -613,7 +613,7 @@ fn many_secrets_of_many_images_are_each_injected_and_missed_once() {
         name: "map".to_owned(),
         text,
     }];
-    let policy = config::load(&files, &Options::default()).unwrap().policy;
+    let policy = map::load(&files, &Options::default()).unwrap().policy;
     let images: Vec<_> = images.iter().map(String::as_str).collect();
     let body = review("CREATE", "shop", &pod(&images)).to_string();
     let basis = basis_of(&policy, now());
@@ -635,7 +635,7 @@ fn an_exempt_namespace_is_exempt_for_every_caller() {
             let judgement = POLICY
                 .judge(image, Some(Namespace::named(namespace)), now())
                 .unwrap();
-            assert_eq!(judgement.action, pullpass::policy::Action::Allow);
+            assert_eq!(judgement.action, pullpass_core::policy::Action::Allow);
             assert!(judgement.pull_secrets.is_empty());
         }
     }

@@ -1,7 +1,7 @@
 //! The chart's values and the registry map: one schema, not two. What Helm and an API
 //! server say to the chart is in `tests/chart`.
 
-use pullpass::policy::config::SCHEMA;
+use pullpass_core::map::SCHEMA;
 use serde_json::Value;
 
 const VALUES_SCHEMA: &str = include_str!("../../charts/pullpass/values.schema.json");

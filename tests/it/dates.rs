@@ -5,13 +5,13 @@
 //! `admission::Basis::now`, which is what these tests give.
 
 use jiff::{SignedDuration, Timestamp};
-use pullpass::admission::record::Recording;
-use pullpass::admission::{self, Basis, Endpoint, Mode, Severity};
-use pullpass::metrics::{Format, Metrics};
-use pullpass::policy::config::{self, Options, SourceFile};
-use pullpass::policy::{Namespace, Policy};
-use pullpass::policy_file::MapStore;
-use pullpass::verification::{self, Expected, Kind};
+use pullpass::observe::metrics::{Format, Metrics};
+use pullpass::state::map_store::MapStore;
+use pullpass_core::admission::record::Recording;
+use pullpass_core::admission::{self, Basis, Endpoint, Mode, Severity};
+use pullpass_core::map::{self, Options, SourceFile};
+use pullpass_core::policy::{Namespace, Policy};
+use pullpass_core::probe::{self, Expected, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -54,7 +54,7 @@ fn policy() -> Policy {
         name: "map".to_owned(),
         text: MAP.to_owned(),
     };
-    config::load(&[file], &Options::default()).unwrap().policy
+    map::load(&[file], &Options::default()).unwrap().policy
 }
 
 fn response(endpoint: Endpoint, at: &str, image: &str) -> Value {
@@ -193,7 +193,7 @@ fn probes(at: &str, image: &str) -> Said {
     let policy = policy();
     let now = at.parse().unwrap();
     let images = [image.to_owned()];
-    let probes = verification::probes(&policy, Namespace::named("shop"), now, &images).unwrap();
+    let probes = probe::probes(&policy, Namespace::named("shop"), now, &images).unwrap();
     let asked = probes.iter().rfind(|probe| probe.image == image).unwrap();
     let secret = probes
         .iter()
@@ -260,7 +260,7 @@ fn the_dates_are_series_and_go_with_the_map() {
             name: "map".to_owned(),
             text: text.to_owned(),
         };
-        store.replace(Ok(config::load(&[file], &Options::default()).unwrap()), now);
+        store.replace(Ok(map::load(&[file], &Options::default()).unwrap()), now);
         metrics.render(Format::OpenMetrics)
     };
     let text = load(MAP);

@@ -18,11 +18,9 @@ mod dates;
 mod docs;
 #[path = "../golden.rs"]
 mod golden;
-mod image;
-mod oracle;
 mod policy;
-mod pull_secret;
 mod rotation;
+mod secret_manifest;
 mod server;
 mod suites;
 mod traces;

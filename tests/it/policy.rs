@@ -13,10 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::golden;
-use pullpass::policy::config::{
+use pullpass_core::map::{
     Case, Diagnostic, ExpectedEntry, Options, SourceFile, load, render, tests,
 };
-use pullpass::policy::{Action, Namespace, Policy};
+use pullpass_core::policy::{Action, Namespace, Policy};
 
 /// A moment at which nothing in the tests' maps has begun or ended by accident.
 const NOW: &str = "2026-11-20T12:00:00Z";

@@ -8,8 +8,8 @@
 mod simulation;
 
 use jiff::{SignedDuration, Timestamp};
-use pullpass::certificates::CertificateMaker;
-use pullpass::rotation::{
+use pullpass::certs::issuer::CertificateMaker;
+use pullpass_core::rotation::{
     Anchor, CERTIFICATE, Content, KEY, LeafOrder, Maker, Memory, Observed, Plan, Reason, Settings,
     TRUSTED, Validity,
 };
@@ -240,7 +240,7 @@ fn memory_adoption_at(
     secret: &Content,
     bundle: &[u8],
     now: Timestamp,
-) -> pullpass::rotation::Adoption {
+) -> pullpass_core::rotation::Adoption {
     plan(secret, &[bundle], now).adopt.unwrap()
 }
 
@@ -330,7 +330,7 @@ fn keys_are_in_nothing_that_can_be_printed() {
     assert!(printed.contains("redacted") && printed.contains(CERTIFICATE));
 }
 
-fn memory_adoption(secret: &Content, now: Timestamp) -> pullpass::rotation::Adoption {
+fn memory_adoption(secret: &Content, now: Timestamp) -> pullpass_core::rotation::Adoption {
     let bundle = secret.expose(TRUSTED).to_vec();
     plan(secret, &[&bundle], now).adopt.unwrap()
 }

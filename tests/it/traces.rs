@@ -3,11 +3,11 @@
 //! `tests/apiserver/traces.rs` and below, in `writing`.
 
 use jiff::Timestamp;
-use pullpass::admission::event::Event;
-use pullpass::admission::record::Recording;
-use pullpass::admission::{self, Answer, Basis, Endpoint, Mode, Outcome, Severity};
-use pullpass::policy::Policy;
-use pullpass::policy::config::{self, Options, SourceFile};
+use pullpass_core::admission::event::Event;
+use pullpass_core::admission::record::Recording;
+use pullpass_core::admission::{self, Answer, Basis, Endpoint, Mode, Outcome, Severity};
+use pullpass_core::map::{self, Options, SourceFile};
+use pullpass_core::policy::Policy;
 use serde_json::{Value, json};
 use std::fs;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ const SCHEMA: &str = include_str!("../../docs/decision-record.schema.json");
 static POLICY: LazyLock<Policy> = LazyLock::new(|| {
     let name = "tests/fixtures/admission/map.yaml".to_owned();
     let text = fs::read_to_string(&name).unwrap();
-    config::load(&[SourceFile { name, text }], &Options::default())
+    map::load(&[SourceFile { name, text }], &Options::default())
         .unwrap()
         .policy
 });
@@ -366,7 +366,7 @@ mod records {
         };
         let head = "apiVersion: pullpass.dev/v1\nkind: RegistryMap\n";
         let load = |files: &[SourceFile]| {
-            let loaded = config::load(files, &Options::default()).unwrap();
+            let loaded = map::load(files, &Options::default()).unwrap();
             loaded.policy.digest().to_owned()
         };
         let one = format!("{head}registries: []\n");
@@ -519,9 +519,9 @@ mod events {
 
 mod writing {
     use super::*;
-    use pullpass::decision_log::{DecisionLog, Destination};
-    use pullpass::events::EventQueue;
-    use pullpass::metrics::{Format, Metrics};
+    use pullpass::audit::decision_log::{DecisionLog, Destination};
+    use pullpass::audit::events::EventQueue;
+    use pullpass::observe::metrics::{Format, Metrics};
     use std::sync::{Arc, Mutex, mpsc};
 
     fn made() -> Box<admission::record::Record> {

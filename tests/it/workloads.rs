@@ -2,8 +2,8 @@
 //! bytes. What the real API server sends is in `tests/apiserver/workloads.rs`.
 
 use crate::admission::basis;
-use pullpass::admission::workload::Kind;
-use pullpass::admission::{self, Basis, Endpoint, Mode, Outcome, Severity};
+use pullpass_core::admission::workload::Kind;
+use pullpass_core::admission::{self, Basis, Endpoint, Mode, Outcome, Severity};
 use serde_json::{Value, json};
 
 /// The kinds that make pods, with the pointer to the pod in them and their resource.

@@ -1,9 +1,9 @@
 //! What a check found: values that every form of the output is made from.
 
 use crate::cli::Status;
-use crate::manifest::{Place, Skip};
-use crate::policy::Action;
-use crate::text::{SHOWN, cut, visible};
+use pullpass_core::manifest::{Place, Skip};
+use pullpass_core::policy::Action;
+use pullpass_core::text::{SHOWN, cut, visible};
 use serde::Serialize;
 
 /// Something to be said about a file.

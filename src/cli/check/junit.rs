@@ -4,8 +4,8 @@
 use super::found::{Found, Outcome, Totals};
 use crate::cli::Failure;
 use crate::cli::output::Printer;
-use crate::policy::Action;
-use crate::text::{SHOWN, cut, visible};
+use pullpass_core::policy::Action;
+use pullpass_core::text::{SHOWN, cut, visible};
 use std::fmt::{self, Display, Formatter, Write as _};
 
 pub(super) fn print(

@@ -5,8 +5,8 @@
 
 use super::found::{Found, Image, Outcome, Totals};
 use crate::cli::{Failure, Status, output::Printer};
-use crate::policy::Action;
-use crate::text::visible;
+use pullpass_core::policy::Action;
+use pullpass_core::text::visible;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;

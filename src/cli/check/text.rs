@@ -3,7 +3,7 @@
 use super::found::{Found, Outcome, Totals};
 use crate::cli::Failure;
 use crate::cli::output::{self, Printer};
-use crate::text::visible;
+use pullpass_core::text::visible;
 
 /// What was not looked at, and what could not be read, goes to standard error; then
 /// findings and the sum to standard output.

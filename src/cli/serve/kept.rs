@@ -1,10 +1,10 @@
 //! The flags of the self-signed certificate that is kept in the cluster.
 
-use crate::certificate_keeper::Keeper;
+use crate::certs::rotator::Keeper;
 use crate::cli::Failure;
-use crate::cluster::{Cluster, Names};
-use crate::rotation::Settings;
-use crate::server::{CertificateSource, Keep};
+use crate::http::{CertificateSource, Keep};
+use crate::kube::cert_store::{Cluster, Names};
+use pullpass_core::rotation::Settings;
 use std::time::Duration;
 
 /// Said with each flag: clap takes no requirement seriously that a flag which is there

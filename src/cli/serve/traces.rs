@@ -1,11 +1,11 @@
 //! The flags that say whether refusals are meant and who is told of decisions.
 
-use crate::admission::Mode;
-use crate::admission::record::Recording;
+use crate::audit::decision_log::Destination;
+use crate::audit::events::EventSource;
 use crate::cli::Failure;
-use crate::cluster;
-use crate::decision_log::Destination;
-use crate::events::EventSource;
+use crate::kube::cert_store;
+use pullpass_core::admission::Mode;
+use pullpass_core::admission::record::Recording;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct TraceArgs {
@@ -61,7 +61,7 @@ impl TraceArgs {
         if !self.events {
             return Ok(None);
         }
-        let client = cluster::connect().await.map_err(Failure::unreachable)?;
+        let client = cert_store::connect().await.map_err(Failure::unreachable)?;
         // In a pod its name.
         let instance = std::env::var("HOSTNAME").unwrap_or_default();
         let instance = if instance.is_empty() || instance.len() > 128 {

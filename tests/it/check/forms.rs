@@ -3,7 +3,7 @@
 
 use super::{DEPLOYMENT, check};
 use crate::admission::basis;
-use pullpass::admission::{self, Endpoint};
+use pullpass_core::admission::{self, Endpoint};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Which rule decides: the sentences of the map's reference, one row each.
 
-use pullpass::policy::{Action, Labels, Namespace, Pattern, Policy, Rule, Unknown};
+use pullpass_core::policy::{Action, Labels, Namespace, Pattern, Policy, Rule, Unknown};
 
 use super::{NOW, map};
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use image_reference::Reference;
 use proptest::prelude::*;
-use pullpass::image::Reference;
-use pullpass::policy::config::{Diagnostic, Options, SourceFile, load};
-use pullpass::policy::{Entry, LabelMap, Labels, Namespace, Pattern, Policy, Rule};
+use pullpass_core::map::{Diagnostic, Options, SourceFile, load};
+use pullpass_core::policy::{Entry, LabelMap, Labels, Namespace, Pattern, Policy, Rule};
 
 use super::NOW;
 
@@ -425,7 +425,7 @@ proptest! {
         for text in [text, format!("apiVersion: pullpass.dev/v1\nkind: RegistryMap\n{map}")] {
             let files = [SourceFile { name: "map.yaml".to_owned(), text }];
             if let Err(problems) = load(&files, &Options::default()) {
-                _ = pullpass::policy::config::render(&problems, &files, true);
+                _ = pullpass_core::map::render(&problems, &files, true);
             }
         }
     }

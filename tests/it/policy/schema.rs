@@ -1,7 +1,7 @@
 //! The published schema takes what the code takes and refuses what it refuses, as far
 //! as a schema can.
 
-use pullpass::policy::config::{Options, SCHEMA, SourceFile, load, tests};
+use pullpass_core::map::{Options, SCHEMA, SourceFile, load, tests};
 use serde_json::{Value, json};
 
 use super::{fixtures, sources};

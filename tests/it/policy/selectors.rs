@@ -1,9 +1,9 @@
 //! Scopes by label: what they select, what comes first, and what hangs on labels that
 //! are not known.
 
-use pullpass::admission::record::Recording;
-use pullpass::admission::{self, Basis, Endpoint, Fault, Mode};
-use pullpass::policy::{Action, LabelMap, Labels, LabelsUnknown, Namespace, Policy};
+use pullpass_core::admission::record::Recording;
+use pullpass_core::admission::{self, Basis, Endpoint, Fault, Mode};
+use pullpass_core::policy::{Action, LabelMap, Labels, LabelsUnknown, Namespace, Policy};
 use serde_json::json;
 
 use super::{NOW, map};

@@ -2,8 +2,8 @@
 //! at a time, and clients whose API server learns late of what is published.
 
 use jiff::{SignedDuration, Timestamp};
-use pullpass::certificates::CertificateMaker;
-use pullpass::rotation::{
+use pullpass::certs::issuer::CertificateMaker;
+use pullpass_core::rotation::{
     Adoption, Anchor, CERTIFICATE, Change, Content, KEY, Leaf, Maker, Memory, Observed, Reason,
     Recipe, Settings, TRUSTED, Validity,
 };

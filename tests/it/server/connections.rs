@@ -1,7 +1,7 @@
 //! What clients do to connections, on purpose or not, and what becomes of it.
 
 use super::support::{Server, in_time, post, review};
-use pullpass::admission::Endpoint;
+use pullpass_core::admission::Endpoint;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;

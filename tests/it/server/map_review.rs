@@ -4,11 +4,11 @@ use super::support::MAP;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use pullpass::metrics::{Format, Metrics};
-use pullpass::policy::config::{self, Options, SourceFile};
-use pullpass::policy_file::MapStore;
-use pullpass::server::Limits;
-use pullpass::server::webhook::Webhook;
+use pullpass::http::Limits;
+use pullpass::http::webhook::Webhook;
+use pullpass::observe::metrics::{Format, Metrics};
+use pullpass::state::map_store::MapStore;
+use pullpass_core::map::{self, Options, SourceFile};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -115,8 +115,8 @@ async fn a_broken_map_is_refused_in_the_words_of_config_validate() {
         name: "map.yaml".to_owned(),
         text: BROKEN.to_owned(),
     }];
-    let errors = config::load(&files, &Options::default()).unwrap_err();
-    let rendered = config::render(&errors, &files, false);
+    let errors = map::load(&files, &Options::default()).unwrap_err();
+    let rendered = map::render(&errors, &files, false);
     assert!(rendered.contains("map.yaml:5:5") && rendered.contains("2 errors"));
     let message = format!(
         "the registry map in it cannot be used\n{}",
@@ -153,7 +153,7 @@ async fn the_files_are_those_of_the_mounted_directory_in_the_order_of_their_name
 #[test]
 fn one_rule_says_which_names_are_files_of_the_map() {
     for name in ["map.yaml", "map.yml", "map.json", "a.b.yaml", "-.yaml"] {
-        assert!(config::is_map_file(name), "{name}");
+        assert!(map::is_map_file(name), "{name}");
     }
     for name in [
         "",
@@ -165,7 +165,7 @@ fn one_rule_says_which_names_are_files_of_the_map() {
         "map.yaml.bak",
         "README.md",
     ] {
-        assert!(!config::is_map_file(name), "{name}");
+        assert!(!map::is_map_file(name), "{name}");
     }
 }
 
@@ -348,7 +348,7 @@ async fn a_map_that_is_all_errors_takes_no_more_memory_than_others() {
         name: "map.yaml".to_owned(),
         text: map.clone(),
     }];
-    let errors = config::load(&files, &Options::default()).unwrap_err();
+    let errors = map::load(&files, &Options::default()).unwrap_err();
     assert_eq!(errors.len(), 10_001);
     let last = errors.last().unwrap().to_string();
     assert!(last.contains("more than 10000 errors"), "{last}");

@@ -1,7 +1,7 @@
 //! The real program: its flags, its lines, its signals, its exit codes.
 
 use super::support::{Client, MAP, PATIENCE, post, review, trusting};
-use pullpass::admission::Endpoint;
+use pullpass_core::admission::Endpoint;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::SocketAddr;
@@ -327,7 +327,7 @@ fn development_certificates_are_written_once_and_are_private() {
     assert_eq!(code, 0);
     assert!(words.contains("webhook.example"), "{words}");
     let (certificate, key) = pair(Path::new(inner));
-    let files = pullpass::server::tls::PairFiles {
+    let files = pullpass::http::tls::PairFiles {
         certificate: certificate.into(),
         key: (&key).into(),
     };

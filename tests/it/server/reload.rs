@@ -1,9 +1,9 @@
 //! The registry map changing under a running server.
 
 use super::support::{MAP, Server, post, review};
-use pullpass::admission::Endpoint;
-use pullpass::policy::config::Options;
-use pullpass::policy_file::{MapError, MapFile};
+use pullpass::state::map_store::{MapError, MapFile};
+use pullpass_core::admission::Endpoint;
+use pullpass_core::map::Options;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -7,14 +7,14 @@ use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 use jiff::Timestamp;
-use pullpass::admission::Endpoint;
-use pullpass::admission::{Source, Tally};
-use pullpass::metrics::{Format, Metrics};
-use pullpass::policy::Action;
-use pullpass::policy::config::{Options, SourceFile};
-use pullpass::policy_file::{MapFile, MapStore};
-use pullpass::server::Limits;
-use pullpass::server::webhook::Webhook;
+use pullpass::http::Limits;
+use pullpass::http::webhook::Webhook;
+use pullpass::observe::metrics::{Format, Metrics};
+use pullpass::state::map_store::{MapFile, MapStore};
+use pullpass_core::admission::Endpoint;
+use pullpass_core::admission::{Source, Tally};
+use pullpass_core::map::{Options, SourceFile};
+use pullpass_core::policy::Action;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -313,7 +313,7 @@ async fn large_reviews_do_not_stand_in_the_way_of_small_ones() {
             assert!(began.elapsed() < PATIENCE);
             std::thread::sleep(Duration::from_millis(1));
         }
-        pullpass::admission::review(basis, endpoint, body)
+        pullpass_core::admission::review(basis, endpoint, body)
     });
     let mut large_body = review("u");
     large_body.push_str(&" ".repeat(1 << 20));

@@ -1,11 +1,11 @@
 //! A server on free ports, a client that says exactly what it is told to, and reviews.
 
-use pullpass::admission::{self, Endpoint, Mode};
-use pullpass::certificates::{self, DevelopmentCertificates};
-use pullpass::policy::config::Options;
-use pullpass::policy_file::MapFile;
-use pullpass::server::tls::PairFiles;
-use pullpass::server::{CertificateSource, Config, Limits};
+use pullpass::certs::issuer::{self, DevelopmentCertificates};
+use pullpass::http::tls::PairFiles;
+use pullpass::http::{CertificateSource, Config, Limits};
+use pullpass::state::map_store::MapFile;
+use pullpass_core::admission::{self, Endpoint, Mode};
+use pullpass_core::map::Options;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -74,7 +74,7 @@ pub(crate) fn post(endpoint: Endpoint, body: &str) -> String {
 }
 
 pub(crate) fn make_certificates() -> DevelopmentCertificates {
-    certificates::development(&["localhost".to_owned()], SystemTime::now()).unwrap()
+    issuer::development(&["localhost".to_owned()], SystemTime::now()).unwrap()
 }
 
 /// Writes the pair as `tls.crt` and `tls.key`.

@@ -5,10 +5,10 @@ use super::support::{
 };
 use base64::Engine as _;
 use jiff::Timestamp;
-use pullpass::admission::Endpoint;
-use pullpass::certificates::{self, DevelopmentCertificates};
-use pullpass::server::tls::{Certificate, Pair, PairError, PairFiles};
-use pullpass::server::{CertificateSource, Keep};
+use pullpass::certs::issuer::{self, DevelopmentCertificates};
+use pullpass::http::tls::{Certificate, Pair, PairError, PairFiles};
+use pullpass::http::{CertificateSource, Keep};
+use pullpass_core::admission::Endpoint;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use std::fs;
@@ -380,7 +380,7 @@ fn pair_of(made: &DevelopmentCertificates) -> Result<Pair, PairError> {
 
 fn ended_pair() -> DevelopmentCertificates {
     let two_years_ago = SystemTime::now() - Duration::from_hours(2 * 366 * 24);
-    certificates::development(&["localhost".to_owned()], two_years_ago).unwrap()
+    issuer::development(&["localhost".to_owned()], two_years_ago).unwrap()
 }
 
 #[tokio::test]

@@ -1,0 +1,346 @@
+//! The way of a review of the registry map itself: the `ConfigMap` that holds it, before
+//! it is stored.
+//!
+//! The files in it are those that the kubelet would put into the directory that
+//! pullpass reads, and what is wrong with them is what
+//! [`map::load`] says, the server's own and that of
+//! `pullpass config validate`. Pure, like the way of a pod: the same input gives the same
+//! bytes. Knows no map but the one in the review, so that a broken one in force can be
+//! mended.
+
+use super::json::{Object, Text};
+use super::request::{self, BadReview, Operation, Resource};
+use super::verdict::Words;
+use super::{Fault, Outcome, response};
+use crate::map::{self, Diagnostic, Loaded, Options, Severity, SourceFile};
+use crate::policy::message;
+use crate::text::visible;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// The label of the `ConfigMap` that holds the registry map; the webhook asks for it.
+pub const LABEL: &str = "pullpass.dev/map";
+
+/// What the values of a `ConfigMap` hold at most, in bytes, all together
+/// (`ValidateConfigMap` in `pkg/apis/core/validation`). Without the bound a review of
+/// 16 MiB would become ten times as much memory.
+const MOST_BYTES: usize = 1 << 20;
+
+/// How much of what is wrong a refusal shows, in bytes: about twenty errors, which
+/// people still read on a terminal.
+const SHOWN: usize = 4096;
+
+/// An answer, and what is to be said about it elsewhere.
+#[derive(Debug)]
+pub struct Answer {
+    /// An AdmissionReview with a response, as JSON.
+    pub body: Vec<u8>,
+    /// For logs and metrics.
+    pub report: Report,
+}
+
+/// What is to be counted and logged: nothing that stands in the `ConfigMap` but its name.
+#[derive(Debug)]
+pub struct Report {
+    /// The request's uid.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The `ConfigMap`'s name.
+    pub name: String,
+    /// The operation.
+    pub operation: Operation,
+    /// Whether the result is thrown away.
+    pub dry_run: bool,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// How many errors its map has.
+    pub errors: usize,
+}
+
+/// Answers a review of a `ConfigMap`, with what the server compiles its map with.
+///
+/// What is not the registry map (another resource, no label, `DELETE`, an object that is
+/// being deleted) is allowed.
+pub fn review(options: &Options, body: &[u8]) -> Result<Answer, Fault> {
+    let Object(request) = request::envelope(body)?;
+    let request: Request<'_> = request.ok_or(BadReview::Missing("request"))?;
+    let operation = request.check()?;
+    let is_asked = matches!(operation, Operation::Create | Operation::Update);
+    let objects = if is_asked && request.is_config_map() {
+        Some(Objects::of(&request)?)
+    } else {
+        None
+    };
+    let found = match &objects {
+        Some(objects) => judge(options, objects)?,
+        None => Found::default(),
+    };
+    let name = objects.as_ref().map_or("", |objects| objects.name());
+    let name = if name.is_empty() {
+        &request.name.0
+    } else {
+        name
+    };
+    Ok(Answer {
+        body: response::map_judged(&request.uid.0, name, &found.words)?,
+        report: Report {
+            uid: request.uid.0.clone().into_owned(),
+            namespace: request.namespace.0.clone().into_owned(),
+            name: name.to_owned(),
+            operation,
+            dry_run: request.dry_run == Some(true),
+            outcome: Outcome::of(&found.words),
+            errors: found.errors,
+        },
+    })
+}
+
+#[derive(Default)]
+struct Found {
+    words: Words,
+    errors: usize,
+}
+
+impl Found {
+    fn refused(errors: usize, refusal: String) -> Self {
+        Self {
+            words: Words {
+                refusal: Some(refusal),
+                ..Words::default()
+            },
+            errors,
+        }
+    }
+
+    fn warned(errors: usize, warnings: Vec<String>) -> Self {
+        Self {
+            words: Words {
+                warnings,
+                ..Words::default()
+            },
+            errors,
+        }
+    }
+}
+
+fn judge(options: &Options, objects: &Objects<'_>) -> Result<Found, BadReview> {
+    let Objects { new, old } = objects;
+    if new.is_being_deleted() {
+        return Ok(Found::default());
+    }
+    let was_the_map = old.as_ref().is_some_and(ConfigMap::is_map);
+    if !new.is_map() {
+        let warning = format!(
+            "without the label {LABEL} nobody checks this registry map any more before it is in force"
+        );
+        let warnings = was_the_map.then_some(warning).into_iter().collect();
+        return Ok(Found::warned(0, warnings));
+    }
+    let files = match new.files()? {
+        Ok(files) => files,
+        Err(words) => return Ok(Found::refused(1, words)),
+    };
+    // What is stored already must stay changeable in everything else: labels, owners.
+    let is_new = !was_the_map || old.as_ref().is_none_or(|old| !old.same_files(new));
+    Ok(match map::load(&files, options) {
+        Ok(Loaded { warnings, .. }) if is_new => {
+            let line = |warning: &Diagnostic| visible(&warning.to_string());
+            Found::warned(0, message::limited(&warnings, line))
+        }
+        Ok(_) => Found::default(),
+        Err(found) if is_new => Found::refused(errors(&found).count(), complaint(&found, &files)),
+        Err(found) => {
+            let line = |error: &&Diagnostic| visible(&format!("as before, {error}"));
+            let errors: Vec<_> = errors(&found).collect();
+            Found::warned(errors.len(), message::limited(&errors, line))
+        }
+    })
+}
+
+fn errors(found: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {
+    found
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+/// As `pullpass config validate` shows it; where that is too long, the errors alone, as
+/// many as there is room for.
+fn complaint(found: &[Diagnostic], files: &[SourceFile]) -> String {
+    let all = map::render(found, files, false);
+    let shown = if all.len() <= SHOWN {
+        all
+    } else {
+        let errors: Vec<_> = errors(found).cloned().collect();
+        map::render_within(SHOWN, &errors, files)
+    };
+    format!(
+        "the registry map in it cannot be used\n{}",
+        shown.trim_end()
+    )
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    uid: Text<'a>,
+    #[serde(borrow)]
+    resource: Object<Resource<'a>>,
+    #[serde(borrow)]
+    sub_resource: Text<'a>,
+    #[serde(borrow)]
+    namespace: Text<'a>,
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    operation: Text<'a>,
+    dry_run: Option<bool>,
+    // Text, until it is known that it is a ConfigMap.
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(borrow)]
+    old_object: Option<&'a RawValue>,
+}
+
+impl Request<'_> {
+    fn check(&self) -> Result<Operation, BadReview> {
+        let resource = self.resource.0.as_ref();
+        if self.uid.0.is_empty() {
+            return Err(BadReview::Missing("request.uid"));
+        }
+        if resource.is_none_or(|resource| resource.resource.0.is_empty()) {
+            return Err(BadReview::Missing("request.resource"));
+        }
+        match request::operation(&self.operation) {
+            Operation::Unsaid => Err(BadReview::Missing("request.operation")),
+            operation => Ok(operation),
+        }
+    }
+
+    fn is_config_map(&self) -> bool {
+        let resource = self.resource.0.as_ref();
+        resource.is_some_and(|at| at.group.0.is_empty() && at.resource.0 == "configmaps")
+            && self.sub_resource.0.is_empty()
+    }
+}
+
+/// The `ConfigMap` as it would be, and as it is.
+struct Objects<'a> {
+    new: ConfigMap<'a>,
+    old: Option<ConfigMap<'a>>,
+}
+
+impl<'a> Objects<'a> {
+    fn of(request: &Request<'a>) -> Result<Self, BadReview> {
+        let read = |object: Option<&'a RawValue>| {
+            let Some(text) = object else { return Ok(None) };
+            let read: serde_json::Result<Object<_>> = serde_json::from_str(text.get());
+            match read {
+                Ok(Object(object)) => Ok(object),
+                Err(error) => Err(BadReview::Json(error.to_string())),
+            }
+        };
+        Ok(Self {
+            new: read(request.object)?.ok_or(BadReview::Missing("request.object"))?,
+            old: read(request.old_object)?,
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.new.metadata().map_or("", |metadata| &metadata.name.0)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct ConfigMap<'a> {
+    #[serde(borrow)]
+    metadata: Object<Metadata<'a>>,
+    #[serde(borrow)]
+    data: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    #[serde(borrow)]
+    binary_data: Option<BTreeMap<Text<'a>, Text<'a>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    labels: Option<BTreeMap<Text<'a>, Text<'a>>>,
+    #[serde(borrow)]
+    deletion_timestamp: Text<'a>,
+}
+
+impl<'a> ConfigMap<'a> {
+    fn metadata(&self) -> Option<&Metadata<'a>> {
+        self.metadata.0.as_ref()
+    }
+
+    /// Whether it has the label, with whatever value.
+    fn is_map(&self) -> bool {
+        let labels = self
+            .metadata()
+            .and_then(|metadata| metadata.labels.as_ref());
+        labels.is_some_and(|labels| labels.keys().any(|label| label.0 == LABEL))
+    }
+
+    fn is_being_deleted(&self) -> bool {
+        self.metadata()
+            .is_some_and(|metadata| !metadata.deletion_timestamp.0.is_empty())
+    }
+
+    /// The keys that are files of the map, with their values as they were sent; whether
+    /// in `binaryData` comes second.
+    fn values(&self) -> BTreeMap<&str, (&str, bool)> {
+        let mut values = BTreeMap::new();
+        for (held, is_binary) in [(&self.data, false), (&self.binary_data, true)] {
+            for (key, value) in held.iter().flatten() {
+                if map::is_map_file(&key.0) {
+                    values.insert(&*key.0, (&*value.0, is_binary));
+                }
+            }
+        }
+        values
+    }
+
+    fn same_files(&self, other: &Self) -> bool {
+        self.values() == other.values()
+    }
+
+    /// The files that the kubelet makes of it and pullpass reads, in the order of their
+    /// names; or why pullpass could not read them.
+    fn files(&self) -> Result<Result<Vec<SourceFile>, String>, BadReview> {
+        let mut left = MOST_BYTES;
+        let mut files = Vec::new();
+        for (key, (value, is_binary)) in self.values() {
+            let name = visible(key);
+            let bytes = if is_binary {
+                // What kubectl makes of a file that is no UTF-8.
+                let decoded = STANDARD.decode(value);
+                decoded.map_err(|_| BadReview::NoConfigMap("binaryData is not base64"))?
+            } else {
+                value.as_bytes().to_vec()
+            };
+            left = left
+                .checked_sub(bytes.len())
+                .ok_or(BadReview::NoConfigMap("it holds more than 1 MiB"))?;
+            match String::from_utf8(bytes) {
+                Ok(text) => files.push(SourceFile { name, text }),
+                Err(_) => return Ok(Err(format!("{name} is not UTF-8 text"))),
+            }
+        }
+        if files.is_empty() {
+            return Ok(Err(format!(
+                "it has the label {LABEL} and no key that ends in .yaml, .yml or .json: \
+                 put the registry map in one, such as map.yaml"
+            )));
+        }
+        Ok(Ok(files))
+    }
+}

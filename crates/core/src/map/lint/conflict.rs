@@ -1,0 +1,375 @@
+//! Entries between which nothing decides: refused, so that no order is a rule.
+//!
+//! Two patterns are equal when the precedence of the map ends with neither before the
+//! other. The work grows with the map and with the number of equals found, which is
+//! capped, not with the square of its length.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+use crate::map::diagnostic::{Diagnostic, Place, Severity};
+use crate::map::draft::{Draft, DraftEntry};
+use crate::map::reader::Problems;
+use crate::policy::glob;
+use crate::policy::{Entry, NamespaceSelector, Pattern};
+
+/// Who makes so many of the same mistake has made one.
+const MOST_REPORTED: usize = 50;
+
+/// Pairs of glob hosts that are looked at; a map that has more is refused.
+const MOST_COMPARED: usize = 2_000_000;
+
+/// One pattern of one entry.
+#[derive(Clone, Copy)]
+struct Member<'d, 's> {
+    entry: usize,
+    which: usize,
+    draft: &'d DraftEntry<'s>,
+}
+
+impl<'d, 's> Member<'d, 's> {
+    fn pattern(&self) -> Option<&'d Pattern> {
+        self.draft.entry.patterns.get(self.which)
+    }
+
+    fn place(&self) -> Option<&'d Place<'s>> {
+        self.draft.patterns.get(self.which)
+    }
+
+    fn scope(&self) -> Scope<'d> {
+        Scope::of(&self.draft.entry)
+    }
+}
+
+/// Where an entry exists.
+#[derive(Clone, Copy)]
+pub(in crate::map) enum Scope<'d> {
+    Everywhere,
+    Named(&'d [String]),
+    Selected(&'d NamespaceSelector),
+}
+
+impl<'d> Scope<'d> {
+    pub(in crate::map) fn of(entry: &'d Entry) -> Self {
+        match (&entry.namespaces, &entry.namespace_selector) {
+            (Some(namespaces), _) => Self::Named(namespaces),
+            (None, Some(selector)) => Self::Selected(selector),
+            (None, None) => Self::Everywhere,
+        }
+    }
+
+    /// Whether some namespace can be in both.
+    pub(in crate::map) fn meets(self, other: Self) -> Meeting {
+        let certain = match (self, other) {
+            (Self::Everywhere, _) | (_, Self::Everywhere) => true,
+            (Self::Named(a), Self::Named(b)) => {
+                a.iter().any(|a| b.iter().any(|b| glob::overlap(a, b)))
+            }
+            (Self::Selected(a), Self::Selected(b)) if a == b => true,
+            (Self::Selected(a), Self::Selected(b)) if a.may_meet(b) => return Meeting::Perhaps,
+            (Self::Selected(_), Self::Selected(_)) => false,
+            _ => return Meeting::Perhaps,
+        };
+        if certain {
+            Meeting::Certain
+        } else {
+            Meeting::Never
+        }
+    }
+}
+
+/// Whether two scopes have a namespace in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::map) enum Meeting {
+    Never,
+    /// It hangs on labels, which the map does not know.
+    Perhaps,
+    /// The map shows it.
+    Certain,
+}
+
+/// What makes two patterns the same.
+type Same<'d> = (bool, &'d str, u16, &'d str);
+
+struct Reports<'p> {
+    problems: &'p mut Problems,
+    reported: usize,
+    compared: usize,
+    // The same of ties, which are warned of only.
+    ties: usize,
+    ties_compared: usize,
+}
+
+pub(in crate::map) fn check(draft: &Draft<'_>, problems: &mut Problems) {
+    let mut reports = Reports {
+        problems,
+        reported: 0,
+        compared: 0,
+        ties: 0,
+        ties_compared: 0,
+    };
+    let groups = same_patterns(draft);
+    for members in &groups {
+        if reports.within_one_pattern(members).is_break() {
+            return;
+        }
+    }
+    _ = reports.between_globs(&groups);
+}
+
+/// The patterns of the map, those that are the same together, in the map's order.
+fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Vec<Vec<Member<'d, 's>>> {
+    let mut groups: Vec<Vec<Member<'d, 's>>> = Vec::new();
+    let mut known: HashMap<Same<'d>, usize> = HashMap::new();
+    for (entry, draft) in draft.entries.iter().enumerate() {
+        for (which, pattern) in draft.entry.patterns.iter().enumerate() {
+            let same = (
+                pattern.is_deep(),
+                pattern.host(),
+                pattern.port(),
+                pattern.path(),
+            );
+            let at = *known.entry(same).or_insert(groups.len());
+            if at == groups.len() {
+                groups.push(Vec::new());
+            }
+            if let Some(group) = groups.get_mut(at) {
+                group.push(Member {
+                    entry,
+                    which,
+                    draft,
+                });
+            }
+        }
+    }
+    groups
+}
+
+impl Reports<'_> {
+    /// On one pattern, a scope by name goes before one by glob, that before one by
+    /// selector, and that before none; two of one kind must not meet.
+    fn within_one_pattern(&mut self, members: &[Member<'_, '_>]) -> ControlFlow<()> {
+        let mut everywhere = None;
+        let mut names: HashMap<&str, Member<'_, '_>> = HashMap::new();
+        let mut globs = Vec::new();
+        let mut selected = Vec::new();
+        for member in members {
+            let namespaces = match member.scope() {
+                Scope::Named(namespaces) => namespaces,
+                Scope::Selected(selector) => {
+                    selected.push((selector, *member));
+                    continue;
+                }
+                Scope::Everywhere => {
+                    match everywhere {
+                        None => everywhere = Some(*member),
+                        Some(first) => self.report(first, *member, "everywhere")?,
+                    }
+                    continue;
+                }
+            };
+            for namespace in namespaces {
+                if glob::is_glob(namespace) {
+                    globs.push((namespace.as_str(), *member));
+                    continue;
+                }
+                let first = *names.entry(namespace).or_insert(*member);
+                if first.entry != member.entry {
+                    self.report(first, *member, &format!("in `{namespace}`"))?;
+                    break;
+                }
+            }
+        }
+        self.between_selectors(&selected)?;
+        let texts: Vec<&str> = globs.iter().map(|(text, _)| *text).collect();
+        glob::compatible_pairs(&texts, |a, b| {
+            if let (Some((left, first)), Some((right, second))) = (globs.get(a), globs.get(b)) {
+                let place = if left == right {
+                    format!("in `{left}`")
+                } else {
+                    format!("where `{left}` and `{right}` meet")
+                };
+                self.report(*first, *second, &place)?;
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same selector twice is no order; of others, the earlier goes first.
+    fn between_selectors(
+        &mut self,
+        selected: &[(&NamespaceSelector, Member<'_, '_>)],
+    ) -> ControlFlow<()> {
+        let mut known = HashMap::with_capacity(selected.len());
+        for (at, (selector, member)) in selected.iter().enumerate() {
+            if let Some(first) = known.insert(*selector, *member) {
+                self.report(first, *member, "in the namespaces that both select")?;
+            }
+            for (_, later) in selected.get(at + 1..).unwrap_or_default() {
+                if self.ties >= MOST_REPORTED || self.ties_compared >= MOST_COMPARED {
+                    break;
+                }
+                self.ties_compared += 1;
+                if member.scope().meets(later.scope()) == Meeting::Perhaps {
+                    self.tie(*member, *later);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Warns that the order of two entries is what decides.
+    fn tie(&mut self, a: Member<'_, '_>, b: Member<'_, '_>) {
+        if a.entry == b.entry || self.ties >= MOST_REPORTED {
+            return;
+        }
+        let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
+        let (Some(first_place), Some(second_place)) = (first.place(), second.place()) else {
+            return;
+        };
+        let message = format!(
+            "where the scopes of `{}` and `{}` meet, the first holds, because it stands earlier",
+            first.draft.entry.name, second.draft.entry.name
+        );
+        self.problems.add(
+            Diagnostic::new(Severity::Warning, second_place, message)
+                .also(first_place, "the one that holds")
+                .help("leave it so if it is meant, or write selectors that exclude each other"),
+        );
+        self.ties += 1;
+    }
+
+    /// Different globs with as many literal characters and the same path.
+    fn between_globs(&mut self, groups: &[Vec<Member<'_, '_>>]) -> ControlFlow<()> {
+        let mut ranks: BTreeMap<(u16, &str, usize), Vec<&[Member<'_, '_>]>> = BTreeMap::new();
+        for members in groups {
+            if let Some(pattern) = members.first().and_then(Member::pattern)
+                && pattern.is_glob()
+            {
+                let rank = (pattern.port(), pattern.path(), pattern.literal_characters());
+                ranks.entry(rank).or_default().push(members);
+            }
+        }
+        for equals in ranks.into_values().flat_map(by_common_labels) {
+            let texts: Vec<String> = equals
+                .iter()
+                .filter_map(|members| Some(members.first()?.pattern()?.loose_host()))
+                .collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            glob::compatible_pairs(&texts, |a, b| match (equals.get(a), equals.get(b)) {
+                (Some(left), Some(right)) => self.between_two(left, right),
+                _ => ControlFlow::Continue(()),
+            })?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn between_two(
+        &mut self,
+        left: &[Member<'_, '_>],
+        right: &[Member<'_, '_>],
+    ) -> ControlFlow<()> {
+        self.compare(left)?;
+        let patterns = (
+            left.first().and_then(Member::pattern),
+            right.first().and_then(Member::pattern),
+        );
+        let (Some(a), Some(b)) = patterns else {
+            return ControlFlow::Continue(());
+        };
+        if !a.shares_hosts_with(b) {
+            return ControlFlow::Continue(());
+        }
+        for first in left {
+            for second in right {
+                self.compare(left)?;
+                match first.scope().meets(second.scope()) {
+                    Meeting::Never => {}
+                    Meeting::Perhaps => self.tie(*first, *second),
+                    Meeting::Certain => {
+                        let place = format!("on the hosts that both `{a}` and `{b}` cover");
+                        self.report(*first, *second, &place)?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn compare(&mut self, at: &[Member<'_, '_>]) -> ControlFlow<()> {
+        self.compared += 1;
+        if self.compared <= MOST_COMPARED {
+            return ControlFlow::Continue(());
+        }
+        if let Some(place) = at
+            .first()
+            .and_then(|member| member.draft.patterns.get(member.which))
+        {
+            self.problems.error(
+                place,
+                "the map has too many globs of the same form to tell whether two of them cover the \
+                 same host: write hosts without `*`",
+            );
+        }
+        ControlFlow::Break(())
+    }
+
+    fn report(&mut self, a: Member<'_, '_>, b: Member<'_, '_>, place: &str) -> ControlFlow<()> {
+        if a.entry == b.entry {
+            return ControlFlow::Continue(());
+        }
+        let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
+        let (Some(first_place), Some(second_place)) = (first.place(), second.place()) else {
+            return ControlFlow::Continue(());
+        };
+        let message = format!(
+            "nothing decides between the entries `{}` and `{}` {place}",
+            first.draft.entry.name, second.draft.entry.name
+        );
+        self.problems.add(
+            Diagnostic::new(Severity::Error, second_place, message)
+                .also(first_place, "the other one")
+                .help(
+                    "write a longer path or fewer `*` in one of them, give them different \
+                     `namespaces`, or make one entry of them",
+                ),
+        );
+        self.reported += 1;
+        if self.reported < MOST_REPORTED {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    }
+}
+
+/// Parted by the labels that are literal in all of them: hosts that differ in one of
+/// those cannot meet.
+fn by_common_labels<'m, 'd, 's>(
+    equals: Vec<&'m [Member<'d, 's>]>,
+) -> impl Iterator<Item = Vec<&'m [Member<'d, 's>]>> {
+    let labels = |members: &[Member<'d, 's>]| {
+        let host = members.first().and_then(Member::pattern).map(Pattern::host);
+        host.unwrap_or_default()
+            .rsplit('.')
+            .collect::<Vec<&'d str>>()
+    };
+    let mut literal: Option<Vec<bool>> = None;
+    for members in &equals {
+        let here = labels(members)
+            .into_iter()
+            .map(|label| !glob::is_glob(label));
+        literal = Some(match literal {
+            None => here.collect(),
+            Some(before) => before.into_iter().zip(here).map(|(a, b)| a && b).collect(),
+        });
+    }
+    let literal = literal.unwrap_or_default();
+    let mut parts: BTreeMap<Vec<&'d str>, Vec<&'m [Member<'d, 's>]>> = BTreeMap::new();
+    for members in equals {
+        let common = labels(members).into_iter().zip(&literal);
+        let common = common.filter_map(|(label, literal)| literal.then_some(label));
+        parts.entry(common.collect()).or_default().push(members);
+    }
+    parts.into_values()
+}

@@ -1,0 +1,254 @@
+//! Where an allow goes before part of a deny: valid, and perhaps not meant.
+//!
+//! Only warnings come from here, so the work may be cut short.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use super::conflict::{Meeting, Scope};
+use crate::map::default_public_registries;
+use crate::map::diagnostic::{Diagnostic, Place, Severity};
+use crate::map::draft::{Draft, DraftEntry};
+use crate::map::reader::Problems;
+use crate::policy::Pattern;
+use crate::policy::glob::GlobMap;
+use crate::policy::pattern::is_path_prefix;
+use crate::policy::{Action, glob};
+
+const MOST_REPORTED: usize = 50;
+
+/// Pairs of globs that are looked at.
+const MOST_COMPARED: usize = 1_000_000;
+
+/// Denies that are looked at for one allow, of each kind.
+const MOST_ON_ONE: usize = 100;
+
+/// One pattern that denies.
+#[derive(Clone, Copy)]
+struct Deny<'d, 's> {
+    pattern: &'d Pattern,
+    place: &'d Place<'s>,
+    draft: &'d DraftEntry<'s>,
+}
+
+/// One pattern that allows: of an entry, of `publicRegistries` or of its default.
+#[derive(Clone, Copy)]
+struct Allow<'d> {
+    pattern: &'d Pattern,
+    scope: Scope<'d>,
+    is_entry: bool,
+}
+
+/// One that is written, and where.
+struct Placed<'d, 's> {
+    allow: Allow<'d>,
+    place: &'d Place<'s>,
+}
+
+#[derive(Default)]
+struct Denies<'d, 's> {
+    literal: HashMap<(&'d str, u16), HashMap<&'d str, Vec<Deny<'d, 's>>>>,
+    globs: Vec<Deny<'d, 's>>,
+    // The same by their hosts, as far as one `*` for any characters tells them apart.
+    by_host: GlobMap<Vec<Deny<'d, 's>>>,
+}
+
+pub(in crate::map) fn check(draft: &Draft<'_>, problems: &mut Problems) {
+    let denies = Denies::of(draft);
+    if denies.literal.is_empty() && denies.globs.is_empty() {
+        return;
+    }
+    let (globs, literal): (Vec<_>, Vec<_>) =
+        allows(draft).partition(|placed| placed.allow.pattern.is_glob());
+    let of_literal = literal.iter().filter_map(|placed| {
+        let deny = denies.outranked_by_literal(placed.allow)?;
+        Some((placed.place, deny))
+    });
+    let mut found: Vec<_> = of_literal.take(MOST_REPORTED).collect();
+    outranked_by_globs(&globs, &denies.globs, &mut found);
+    for (place, deny) in found {
+        let message = format!(
+            "this out-ranks part of the deny `{}`",
+            deny.draft.entry.name
+        );
+        problems.add(
+            Diagnostic::new(Severity::Warning, place, message)
+                .also(deny.place, "the deny")
+                .help("leave it so if the exception is meant"),
+        );
+    }
+    if draft.public.is_none() {
+        check_default(&denies, problems);
+    }
+}
+
+/// Globs against globs: a literal host is never out-ranked by one with `*`.
+fn outranked_by_globs<'d, 's>(
+    allows: &[Placed<'d, 's>],
+    denies: &[Deny<'d, 's>],
+    found: &mut Vec<(&'d Place<'s>, Deny<'d, 's>)>,
+) {
+    let first = allows.iter().map(|placed| placed.allow.pattern);
+    let second = denies.iter().map(|deny| deny.pattern);
+    let hosts: Vec<String> = first.chain(second).map(Pattern::loose_host).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let mut reported = HashSet::new();
+    let mut compared = 0;
+    _ = glob::compatible_pairs(&hosts, |a, b| {
+        compared += 1;
+        if compared > MOST_COMPARED || found.len() >= MOST_REPORTED {
+            return ControlFlow::Break(());
+        }
+        let deny = b.checked_sub(allows.len()).and_then(|at| denies.get(at));
+        if let (Some(placed), Some(deny)) = (allows.get(a), deny)
+            && outranks_part(placed.allow, *deny)
+            && reported.insert(a)
+        {
+            found.push((placed.place, *deny));
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// The list that stands in for `publicRegistries` has no place of its own.
+fn check_default(denies: &Denies<'_, '_>, problems: &mut Problems) {
+    let default = default_public_registries();
+    let literal = denies
+        .literal
+        .values()
+        .flat_map(|paths| paths.values().flatten());
+    for deny in denies.globs.iter().chain(literal).take(MOST_REPORTED) {
+        let outranking = default.iter().filter(|pattern| {
+            let allow = Allow {
+                pattern,
+                scope: Scope::Everywhere,
+                is_entry: false,
+            };
+            outranks_part(allow, *deny)
+        });
+        let names: Vec<&str> = outranking.map(|pattern| pattern.text.as_str()).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let message = format!(
+            "public registries by default out-rank part of this deny: {}",
+            names.join(", ")
+        );
+        problems.add(
+            Diagnostic::new(Severity::Warning, deny.place, message)
+                .help("write `publicRegistries` without them"),
+        );
+    }
+}
+
+fn allows<'d, 's>(draft: &'d Draft<'s>) -> impl Iterator<Item = Placed<'d, 's>> {
+    let entries = draft.entries.iter();
+    let entries =
+        entries.filter(|draft| matches!(draft.entry.action, Action::Allow | Action::Audit));
+    let entries = entries.flat_map(|draft| {
+        let patterns = draft.entry.patterns.iter().zip(&draft.patterns);
+        let scope = Scope::of(&draft.entry);
+        patterns.map(move |(pattern, place)| (pattern, place, scope, true))
+    });
+    let public = draft.public.iter().flat_map(|given| &given.value);
+    let public = public.map(|(pattern, place)| (pattern, place, Scope::Everywhere, false));
+    let placed = |(pattern, place, scope, is_entry)| Placed {
+        allow: Allow {
+            pattern,
+            scope,
+            is_entry,
+        },
+        place,
+    };
+    entries.chain(public).map(placed)
+}
+
+impl<'d, 's> Denies<'d, 's> {
+    fn of(draft: &'d Draft<'s>) -> Self {
+        let mut denies = Self::default();
+        for draft in &draft.entries {
+            if draft.entry.action != Action::Deny {
+                continue;
+            }
+            for (pattern, place) in draft.entry.patterns.iter().zip(&draft.patterns) {
+                let deny = Deny {
+                    pattern,
+                    place,
+                    draft,
+                };
+                if pattern.is_glob() {
+                    denies.globs.push(deny);
+                    let hosts = denies.by_host.entry(&pattern.loose_host(), Vec::new);
+                    hosts.push(deny);
+                } else {
+                    let host = denies.literal.entry((pattern.host(), pattern.port()));
+                    host.or_default()
+                        .entry(pattern.path())
+                        .or_default()
+                        .push(deny);
+                }
+            }
+        }
+        denies
+    }
+
+    fn outranked_by_literal(&self, allow: Allow<'d>) -> Option<Deny<'d, 's>> {
+        let outranked = |deny: &&Deny<'d, 's>| outranks_part(allow, **deny);
+        let host = (allow.pattern.host(), allow.pattern.port());
+        if let Some(paths) = self.literal.get(&host) {
+            let mut path = allow.pattern.path();
+            loop {
+                let denies = paths.get(path).map_or(&[][..], Vec::as_slice);
+                if let Some(deny) = denies.iter().take(MOST_ON_ONE).find(outranked) {
+                    return Some(*deny);
+                }
+                if path.is_empty() {
+                    break;
+                }
+                path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+            }
+        }
+        let globs = self.by_host.globs(allow.pattern.host()).flatten();
+        globs.take(MOST_ON_ONE).find(outranked).copied()
+    }
+}
+
+fn outranks_part(allow: Allow<'_>, deny: Deny<'_, '_>) -> bool {
+    let rank = |pattern: &Pattern| {
+        (
+            !pattern.is_glob(),
+            pattern.literal_characters(),
+            pattern.path().len(),
+        )
+    };
+    let (a, d) = (allow.pattern, deny.pattern);
+    let scope = Scope::of(&deny.draft.entry);
+    let before = || match rank(a).cmp(&rank(d)) {
+        Ordering::Less => false,
+        Ordering::Greater => true,
+        Ordering::Equal => allow.is_entry && closer(allow.scope, scope),
+    };
+    a.port() == d.port()
+        && (is_path_prefix(a.path(), d.path()) || is_path_prefix(d.path(), a.path()))
+        && before()
+        && a.shares_hosts_with(d)
+        && allow.scope.meets(scope) != Meeting::Never
+}
+
+/// Whether the first scope goes before the second in some namespace, as far as one is
+/// by a closer kind than the other. Between two selectors the order is warned of elsewhere.
+fn closer(first: Scope<'_>, second: Scope<'_>) -> bool {
+    match (first, second) {
+        (Scope::Everywhere, _) | (Scope::Selected(_), Scope::Named(_) | Scope::Selected(_)) => {
+            false
+        }
+        (_, Scope::Everywhere) | (Scope::Named(_), Scope::Selected(_)) => true,
+        (Scope::Named(first), Scope::Named(second)) => first
+            .iter()
+            .filter(|name| !glob::is_glob(name))
+            .any(|name| {
+                !second.contains(name) && second.iter().any(|glob| glob::matches(glob, name))
+            }),
+    }
+}

@@ -1,0 +1,186 @@
+//! One spelling for each registry, so that spelling cannot dodge a verdict.
+//!
+//! For the policy only. Which credential the kubelet would use is another question
+//! and depends on the exact text; nothing here may be used to answer it.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use image_reference::{DOCKER_HUB, Reference};
+
+/// The port that an image without one is pulled from.
+pub(crate) const HTTPS: u16 = 443;
+
+/// Other names under which Docker Hub answers.
+pub const DOCKER_HUB_ALIASES: [&str; 3] = [
+    "index.docker.io",
+    "registry-1.docker.io",
+    "registry.hub.docker.com",
+];
+
+/// Where an image comes from, in the spelling that patterns are compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    /// Lower case; an IPv4 address as four decimal numbers, an IPv6 address in brackets
+    /// and in its shortest form.
+    pub(crate) host: Cow<'a, str>,
+    /// 443 where none is written.
+    pub(crate) port: u16,
+    /// The repository's path; never empty for an image.
+    pub(crate) path: Cow<'a, str>,
+}
+
+impl<'a> Place<'a> {
+    /// Where a reference points; `None` when no server can have its port.
+    pub(crate) fn of(reference: &Reference<'a>) -> Option<Self> {
+        let host = host(reference.host());
+        let port = match reference.port() {
+            None => HTTPS,
+            Some(digits) => port(digits)?,
+        };
+        let mut path = reference.repository();
+        // `registry-1.docker.io/nginx` is an official image too, not one beside them.
+        if host == DOCKER_HUB && port == HTTPS && !path.contains('/') {
+            path = Cow::Owned(format!("library/{path}"));
+        }
+        Some(Self { host, port, path })
+    }
+}
+
+/// A host as patterns are compared with it.
+pub(crate) fn host(written: &str) -> Cow<'_, str> {
+    if let Some(address) = ipv6(written) {
+        // `[::ffff:a00:5]` is where a connection to 10.0.0.5 goes (RFC 4291, 2.5.5.2).
+        return Cow::Owned(match address.to_ipv4_mapped() {
+            Some(address) => address.to_string(),
+            None => format!("[{address}]"),
+        });
+    }
+    if let Some(address) = ipv4(written) {
+        return Cow::Owned(address.to_string());
+    }
+    let lower = if written.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(written.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(written)
+    };
+    if DOCKER_HUB_ALIASES.contains(&lower.as_ref()) {
+        return Cow::Borrowed(DOCKER_HUB);
+    }
+    lower
+}
+
+/// The address between the brackets, where there is one.
+pub(crate) fn ipv6(written: &str) -> Option<Ipv6Addr> {
+    let inner = written.strip_prefix('[')?.strip_suffix(']')?;
+    inner.parse().ok()
+}
+
+/// The address that C libraries take a host for: one to four numbers, decimal, octal
+/// or hexadecimal, of which the last fills what is left (`inet_aton(3)`). A runtime
+/// that resolves names by the C library would contact it.
+fn ipv4(written: &str) -> Option<Ipv4Addr> {
+    if !written.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (before, last) = written.rsplit_once('.').unwrap_or(("", written));
+    let mut address = 0;
+    let mut left = 32;
+    for part in before.split('.').filter(|_| !before.is_empty()) {
+        left = u32::checked_sub(left, 8).filter(|left| *left > 0)?;
+        address |= u32::from(u8::try_from(number(part)?).ok()?) << left;
+    }
+    let last = number(last)?;
+    let fits = left == 32 || last >> left == 0;
+    fits.then(|| Ipv4Addr::from_bits(address | last))
+}
+
+/// A number as C writes it.
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.starts_with('0') => (text, 8),
+        None => (text, 10),
+    };
+    // `from_str_radix` takes a sign.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    u32::from_str_radix(digits, radix)
+        .ok()
+        .filter(|_| is_number)
+}
+
+/// A port as a number: `0443` is 443. `None` above 65535 and for what is no number.
+pub(crate) fn port(digits: &str) -> Option<u16> {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.trim_start_matches('0');
+    if number.is_empty() {
+        return Some(0);
+    }
+    number.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(image: &str) -> Option<String> {
+        let reference = Reference::parse(image).unwrap();
+        Place::of(&reference).map(|place| format!("{} {} {}", place.host, place.port, place.path))
+    }
+
+    #[test]
+    fn every_spelling_of_a_registry_is_one_place() {
+        for (image, expected) in [
+            ("nginx", "docker.io 443 library/nginx"),
+            ("docker.io/nginx", "docker.io 443 library/nginx"),
+            ("DOCKER.IO/nginx", "docker.io 443 library/nginx"),
+            ("docker.io:443/nginx", "docker.io 443 library/nginx"),
+            ("index.docker.io:0443/nginx", "docker.io 443 library/nginx"),
+            ("registry-1.docker.io/nginx", "docker.io 443 library/nginx"),
+            ("registry.hub.docker.com/team/app", "docker.io 443 team/app"),
+            ("Reg.Example.com/app", "reg.example.com 443 app"),
+            ("reg.example.com:00005000/app", "reg.example.com 5000 app"),
+            ("docker.io:5000/nginx", "docker.io 5000 nginx"),
+            ("[::1]/app", "[::1] 443 app"),
+            ("[0:0:0:0:0:0:0:1]:443/app", "[::1] 443 app"),
+            ("[2001:DB8::A]:5000/app", "[2001:db8::a] 5000 app"),
+            ("reg_ex.com/app", "reg_ex.com 443 app"),
+            ("10.0.0.5/app", "10.0.0.5 443 app"),
+            ("[::ffff:a00:5]:5000/app", "10.0.0.5 5000 app"),
+            ("012.0.0.05/app", "10.0.0.5 443 app"),
+            ("0xA.0x0.0.0x5/app", "10.0.0.5 443 app"),
+            ("10.5/app", "10.0.0.5 443 app"),
+            ("10.0.1285/app", "10.0.5.5 443 app"),
+            ("167772165:5000/app", "10.0.0.5 5000 app"),
+            ("4294967295:5000/app", "255.255.255.255 5000 app"),
+            ("10.256/app", "10.0.1.0 443 app"),
+            // No addresses, in nobody's reading.
+            ("10.0.0.256/app", "10.0.0.256 443 app"),
+            ("256.1/app", "256.1 443 app"),
+            ("10.0.0.0.5/app", "10.0.0.0.5 443 app"),
+            ("10.0.0.08/app", "10.0.0.08 443 app"),
+            ("0x/app", "docker.io 443 0x/app"),
+            ("0x:5000/app", "0x 5000 app"),
+            ("4294967296:5000/app", "4294967296 5000 app"),
+            ("10.16777216/app", "10.16777216 443 app"),
+            ("1.example/app", "1.example 443 app"),
+        ] {
+            assert_eq!(place(image).as_deref(), Some(expected), "{image}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_no_server_can_have_is_no_place() {
+        assert_eq!(place("reg.example.com:65536/app"), None);
+        assert_eq!(
+            place(&format!("reg.example.com:{}/app", "9".repeat(500))),
+            None
+        );
+        assert_eq!(
+            place("reg.example.com:65535/app").as_deref(),
+            Some("reg.example.com 65535 app")
+        );
+    }
+}

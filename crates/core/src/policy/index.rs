@@ -1,0 +1,503 @@
+//! The map's patterns, laid out so that one image costs the same with ten entries
+//! and with a hundred thousand.
+//!
+//! What is looked at for an image depends on the image (parts of its path, labels of
+//! its host) and on the patterns that do match its host, never on those that do not.
+//! Keys come from users, so every map is the standard one, whose hashing cannot be
+//! foreseen. It must not decide what an entry means: it finds the rule, no more.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::canonical::Place;
+use super::glob::{self, GlobMap};
+use super::precedence::Rank;
+use super::selectors::{Hangs, Selectors};
+use super::{Entry, LabelsUnknown, Namespace, Pattern};
+
+/// Where a rule stands: an entry and one of its patterns, or a public registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    Entry { entry: usize, pattern: usize },
+    Public(usize),
+}
+
+/// The rule for an image, and how much was looked at to find it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) target: Result<Option<Target>, LabelsUnknown>,
+    /// Places of the index that were looked into; for tests of its cost.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "counted for the tests of the cost")
+    )]
+    pub(super) looked_at: usize,
+}
+
+/// The image's side of a question to the index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) place: &'a Place<'a>,
+    /// Without one, entries that exist in some namespaces only are left out.
+    pub(super) namespace: Option<Namespace<'a>>,
+    pub(super) now: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    hosts: HashMap<u16, Hosts>,
+}
+
+/// The hosts of one port.
+#[derive(Debug, Default)]
+struct Hosts {
+    literal: HashMap<Box<str>, Paths>,
+    // Globs, label by label from the right.
+    globs: Node,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    labels: GlobMap<Node>,
+    here: Option<Paths>,
+    // `**.` in front of the labels up to here.
+    deep: Option<Paths>,
+}
+
+/// The paths of one host.
+#[derive(Debug, Default)]
+struct Paths {
+    literal_characters: usize,
+    most_slashes: usize,
+    scopes: HashMap<Box<str>, Scopes>,
+}
+
+/// What stands on one pattern, by namespace.
+#[derive(Debug, Default)]
+struct Scopes {
+    scoped: Option<Box<Scoped>>,
+    everywhere: Vec<Target>,
+    public: Option<Target>,
+}
+
+#[derive(Debug, Default)]
+struct Scoped {
+    namespaces: GlobMap<Vec<Target>>,
+    selectors: Selectors<Target>,
+}
+
+/// A rule that comes first on a host or pattern, if it holds.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    target: Target,
+    // Whether it holds hangs on labels that are not known.
+    hangs: bool,
+}
+
+impl Candidate {
+    fn sure(target: Target) -> Self {
+        Self {
+            target,
+            hangs: false,
+        }
+    }
+
+    fn settled(self) -> Result<Target, LabelsUnknown> {
+        if self.hangs {
+            Err(LabelsUnknown)
+        } else {
+            Ok(self.target)
+        }
+    }
+}
+
+impl Index {
+    pub(super) fn build(entries: &[Entry], public: &[Pattern]) -> Self {
+        let mut index = Self::default();
+        for (at, entry) in entries.iter().enumerate() {
+            for (which, pattern) in entry.patterns.iter().enumerate() {
+                let target = Target::Entry {
+                    entry: at,
+                    pattern: which,
+                };
+                let scopes = index.scopes(pattern);
+                if entry.namespaces.is_none() && entry.namespace_selector.is_none() {
+                    scopes.everywhere.push(target);
+                    continue;
+                }
+                let limited = scopes.scoped.get_or_insert_default();
+                for namespace in entry.namespaces.iter().flatten() {
+                    limited.namespaces.entry(namespace, Vec::new).push(target);
+                }
+                if let Some(selector) = &entry.namespace_selector {
+                    limited.selectors.push(selector.clone(), target);
+                }
+            }
+        }
+        for (at, pattern) in public.iter().enumerate() {
+            index
+                .scopes(pattern)
+                .public
+                .get_or_insert(Target::Public(at));
+        }
+        index
+    }
+
+    fn scopes(&mut self, pattern: &Pattern) -> &mut Scopes {
+        let hosts = self.hosts.entry(pattern.port()).or_default();
+        let paths = if pattern.is_glob() {
+            let mut node = &mut hosts.globs;
+            for label in pattern.host().rsplit('.') {
+                node = node.labels.entry(label, Node::default);
+            }
+            let paths = if pattern.is_deep() {
+                &mut node.deep
+            } else {
+                &mut node.here
+            };
+            paths.get_or_insert_default()
+        } else {
+            hosts.literal.entry(pattern.host().into()).or_default()
+        };
+        paths.literal_characters = pattern.literal_characters();
+        paths.most_slashes = paths.most_slashes.max(pattern.path().matches('/').count());
+        paths.scopes.entry(pattern.path().into()).or_default()
+    }
+
+    /// The rule that holds for an image, by the map's precedence.
+    pub(super) fn find(&self, entries: &[Entry], question: Question<'_>) -> Found {
+        let mut looked_at = 0;
+        let first = self.search(entries, question, &mut looked_at);
+        Found {
+            target: first.map(Candidate::settled).transpose(),
+            looked_at,
+        }
+    }
+
+    fn search(
+        &self,
+        entries: &[Entry],
+        question: Question<'_>,
+        looked_at: &mut usize,
+    ) -> Option<Candidate> {
+        let hosts = self.hosts.get(&question.place.port)?;
+        let host = question.place.host.as_ref();
+        if let Some(paths) = hosts.literal.get(host)
+            && let Some((.., first)) = paths.closest(entries, question, looked_at)
+        {
+            return Some(first);
+        }
+        if host.starts_with('[') {
+            return None;
+        }
+        let mut matching = Vec::new();
+        hosts.globs.collect(Some(host), &mut matching, looked_at);
+        let mut best = None;
+        for paths in matching {
+            let Some((length, first)) = paths.closest(entries, question, looked_at) else {
+                continue;
+            };
+            // Two entries of one rank are only where one is for namespaces by label: then
+            // the map's order decides.
+            let (is_entry, order) = match first.target {
+                Target::Entry { entry, .. } => (true, Reverse(entry)),
+                Target::Public(at) => (false, Reverse(at)),
+            };
+            let rank = Rank {
+                is_literal: false,
+                literal_characters: paths.literal_characters,
+                path: length,
+                is_entry,
+            };
+            let rank = (rank, order);
+            if best.is_none_or(|(best, _)| rank > best) {
+                best = Some((rank, first));
+            }
+        }
+        best.map(|(_, first)| first)
+    }
+}
+
+impl Node {
+    /// All hosts of the map that cover what is left of a host, which is `None` when
+    /// all its labels are used up.
+    fn collect<'a>(
+        &'a self,
+        left: Option<&'a str>,
+        found: &mut Vec<&'a Paths>,
+        looked_at: &mut usize,
+    ) {
+        *looked_at += 1;
+        let Some(left) = left else {
+            found.extend(&self.here);
+            return;
+        };
+        found.extend(&self.deep);
+        let (left, label) = match left.rsplit_once('.') {
+            Some((left, label)) => (Some(left), label),
+            None => (None, left),
+        };
+        if let Some(node) = self.labels.literal(label) {
+            node.collect(left, found, looked_at);
+        }
+        for node in self.labels.globs(label) {
+            node.collect(left, found, looked_at);
+        }
+    }
+}
+
+impl Paths {
+    /// The longest path that covers the image's and holds, with its length.
+    fn closest(
+        &self,
+        entries: &[Entry],
+        question: Question<'_>,
+        looked_at: &mut usize,
+    ) -> Option<(usize, Candidate)> {
+        let whole = question.place.path.as_ref();
+        // Nothing on this host is deeper than its deepest path.
+        let mut path = match whole.match_indices('/').nth(self.most_slashes) {
+            Some((at, _)) => whole.get(..at)?,
+            None => whole,
+        };
+        loop {
+            *looked_at += 1;
+            if let Some(scopes) = self.scopes.get(path)
+                && let Some(first) = scopes.closest(entries, question, looked_at)
+            {
+                return Some((path.len(), first));
+            }
+            if path.is_empty() {
+                return None;
+            }
+            path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        }
+    }
+}
+
+impl Scopes {
+    /// A scope by name before one by glob, before one by selector, before none, before a
+    /// public registry.
+    fn closest(
+        &self,
+        entries: &[Entry],
+        question: Question<'_>,
+        looked_at: &mut usize,
+    ) -> Option<Candidate> {
+        let mut holds = |target: &Target| {
+            *looked_at += 1;
+            has_not_ended(entries, *target, question.now)
+        };
+        if let (Some(scoped), Some(namespace)) = (&self.scoped, question.namespace) {
+            let named = scoped.namespaces.literal(namespace.name).into_iter();
+            let mut by_name = named
+                .chain(scoped.namespaces.globs(namespace.name))
+                .flatten();
+            if let Some(target) = by_name.find(|target| holds(target)) {
+                return Some(Candidate::sure(*target));
+            }
+            match scoped.selectors.first(&namespace, &mut holds) {
+                Ok(Some(target)) => return Some(Candidate::sure(*target)),
+                Err(Hangs(target)) => {
+                    return Some(Candidate {
+                        target: *target,
+                        hangs: true,
+                    });
+                }
+                Ok(None) => {}
+            }
+        }
+        let everywhere = self.everywhere.iter().find(|target| holds(target));
+        everywhere.copied().or(self.public).map(Candidate::sure)
+    }
+}
+
+fn has_not_ended(entries: &[Entry], target: Target, now: Timestamp) -> bool {
+    match target {
+        Target::Public(_) => true,
+        Target::Entry { entry, .. } => entries
+            .get(entry)
+            .is_some_and(|entry| !entry.has_ended(now)),
+    }
+}
+
+/// Whether a namespace is in a list of globs.
+pub(super) fn in_scope(namespaces: &[String], namespace: &str) -> bool {
+    namespaces.iter().any(|glob| glob::matches(glob, namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::policy::namespace::{Labels, NamespaceSelector, Operator, Requirement};
+    use image_reference::Reference;
+
+    fn entry(patterns: &[&str], namespaces: Option<&[&str]>) -> Entry {
+        let namespaces =
+            namespaces.map(|globs| globs.iter().map(|glob| (*glob).to_owned()).collect());
+        Entry {
+            name: String::new(),
+            patterns: patterns
+                .iter()
+                .map(|text| Pattern::parse(text).unwrap())
+                .collect(),
+            pull_secrets: Vec::new(),
+            action: crate::policy::Action::Allow,
+            reason: None,
+            from: None,
+            until: None,
+            replace_with: None,
+            namespaces,
+            namespace_selector: None,
+            location: String::new(),
+        }
+    }
+
+    /// A map of so many entries, each made from its number.
+    struct Map {
+        entries: Vec<Entry>,
+        index: Index,
+    }
+
+    impl Map {
+        fn new(size: usize, entry: impl Fn(usize) -> Entry) -> Self {
+            let entries: Vec<Entry> = (0..size).map(entry).collect();
+            let index = Index::build(&entries, &[]);
+            Self { entries, index }
+        }
+
+        /// The number of the entry that decides, and how much is looked at for it.
+        fn look(&self, image: &str, namespace: &str) -> (Option<usize>, usize) {
+            let (entry, looked_at) = self.find(image, Namespace::named(namespace));
+            (entry.unwrap(), looked_at)
+        }
+
+        fn find(
+            &self,
+            image: &str,
+            namespace: Namespace<'_>,
+        ) -> (Result<Option<usize>, LabelsUnknown>, usize) {
+            let reference = Reference::parse(image).unwrap();
+            let question = Question {
+                place: &Place::of(&reference).unwrap(),
+                namespace: Some(namespace),
+                now: Timestamp::UNIX_EPOCH,
+            };
+            let found = self.index.find(&self.entries, question);
+            let number = |target| match target {
+                Target::Entry { entry, .. } => entry,
+                Target::Public(_) => panic!("{image}"),
+            };
+            let entry = found.target.map(|target| target.map(number));
+            (entry, found.looked_at)
+        }
+    }
+
+    fn costs_the_same(entry: impl Fn(usize) -> Entry + Copy, image: &str, namespace: &str) {
+        costs_the_same_with(100_000, entry, image, namespace);
+    }
+
+    fn costs_the_same_with(
+        size: usize,
+        entry: impl Fn(usize) -> Entry + Copy,
+        image: &str,
+        namespace: &str,
+    ) {
+        let (small, large) = (Map::new(10, entry), Map::new(size, entry));
+        assert_eq!(large.look(image, namespace), small.look(image, namespace));
+        assert_eq!(large.look(image, namespace).0, Some(7), "{image}");
+        // Nothing found is what an unknown registry costs.
+        let unknown = "elsewhere.test/a/b/c";
+        assert_eq!(
+            large.look(unknown, "elsewhere"),
+            small.look(unknown, "elsewhere")
+        );
+        assert_eq!(large.look(unknown, "elsewhere").0, None);
+    }
+
+    #[test]
+    fn many_hosts_cost_no_more() {
+        let entry = |at: usize| entry(&[&format!("r{at}.example")], None);
+        costs_the_same(entry, "r7.example/team/app", "default");
+    }
+
+    #[test]
+    fn many_paths_on_one_host_cost_no_more() {
+        let path = |at: usize| entry(&[&format!("registry.example/team/p{at}")], None);
+        costs_the_same(path, "registry.example/team/p7/a/b/c/d", "default");
+        // Deeper images than the map is deep are cut before they are looked up.
+        let deep = format!("registry.example/team/p7{}", "/a".repeat(100));
+        let (found, looked_at) = Map::new(10, path).look(&deep, "default");
+        assert_eq!(found, Some(7));
+        assert!(looked_at <= 5, "{looked_at}");
+    }
+
+    #[test]
+    fn many_namespaces_on_one_pattern_cost_no_more() {
+        let named = |at: usize| entry(&["registry.example"], Some(&[&format!("team-{at}")]));
+        costs_the_same(named, "registry.example/app", "team-7");
+        let globs = |at: usize| entry(&["registry.example"], Some(&[&format!("team-{at}-*")]));
+        costs_the_same(globs, "registry.example/app", "team-7-dev");
+        let tails = |at: usize| entry(&["registry.example"], Some(&[&format!("*-team-{at}")]));
+        costs_the_same(tails, "registry.example/app", "dev-team-7");
+    }
+
+    #[test]
+    fn many_selectors_on_one_pattern_cost_no_more() {
+        let selected = |at: usize| {
+            let requirement = Requirement {
+                key: "team".to_owned(),
+                operator: Operator::In(BTreeSet::from([at.to_string()])),
+            };
+            let mut entry = entry(&["registry.example"], None);
+            entry.namespace_selector = NamespaceSelector::new(BTreeSet::from([requirement]));
+            entry
+        };
+        let labels = BTreeMap::from([("team".to_owned(), "7".to_owned())]);
+        let look = |size, labels| {
+            let map = Map::new(size, selected);
+            let name = "default";
+            map.find("registry.example/app", Namespace { name, labels })
+        };
+        let (small, large) = (10, 100_000);
+        let found = look(large, Labels::Known(&labels));
+        assert_eq!(found, look(small, Labels::Known(&labels)));
+        assert_eq!(found, (Ok(Some(7)), found.1));
+        let hangs = look(large, Labels::Unknown);
+        assert_eq!(hangs, look(small, Labels::Unknown));
+        assert_eq!(hangs, (Err(LabelsUnknown), hangs.1));
+    }
+
+    #[test]
+    fn many_glob_hosts_cost_no_more() {
+        let entry = |at: usize| entry(&[&format!("*.r{at}.example")], None);
+        costs_the_same(entry, "a.r7.example/app", "default");
+    }
+
+    #[test]
+    fn many_globs_of_other_shapes_cost_no_more() {
+        for (glob, image) in [
+            ("**.r{}.example", "a.b.r7.example/app"),
+            ("r{}-*.example", "r7-eu.example/app"),
+            ("*-r{}.example", "eu-r7.example/app"),
+            ("*.r{}.*.example", "a.r7.b.example/app"),
+            ("*.example/p{}", "a.example/p7/app"),
+        ] {
+            let entry = |at: usize| entry(&[&glob.replace("{}", &at.to_string())], None);
+            costs_the_same_with(10_000, entry, image, "default");
+        }
+    }
+
+    #[test]
+    fn a_long_image_costs_what_the_map_is_deep() {
+        let entry = |at: usize| entry(&[&format!("*.r{at}.example/p")], None);
+        let host = format!("{}r7.example", "a.".repeat(20_000));
+        let (found, looked_at) = Map::new(10, entry).look(&format!("{host}/p"), "default");
+        assert_eq!(found, None);
+        assert!(looked_at <= 5, "{looked_at}");
+    }
+}

@@ -1,0 +1,302 @@
+//! Patterns of the map, `host[:port][/path]`, and what is wrong with a text that is
+//! none.
+//!
+//! A pattern always names a host. For the policy only: what a kubelet does with the
+//! keys of a pull secret is looser in one place and stricter in others.
+
+mod error;
+
+use std::fmt;
+
+pub use error::PatternError;
+use error::Problem;
+pub(crate) use error::shown;
+
+use super::canonical::{self, HTTPS};
+use super::glob;
+
+/// The longest host name there is (RFC 1035 §2.3.4, without the final dot).
+const LONGEST_HOST: usize = 253;
+
+/// A pattern of the map: `host[:port][/path]`.
+///
+/// Labels of the host may hold `*`, which does not cross dots; a leading `**.`
+/// stands for one or more labels. The path is a prefix that ends at a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern {
+    /// As written.
+    pub text: String,
+    // In the spelling of `canonical`, without a leading `**.`.
+    host: String,
+    deep: bool,
+    port: u16,
+    path: String,
+    literal_characters: usize,
+}
+
+impl Pattern {
+    /// Reads a pattern. The error says what to write instead where that can be told.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        take_apart(text).map_err(|problem| PatternError::new(problem, text))
+    }
+
+    /// The host in lower case, Docker Hub by one name, without port and leading `**.`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; 443 where none is written.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The path without its leading slash; empty where none is written.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the host may be more than one.
+    #[must_use]
+    pub fn is_glob(&self) -> bool {
+        self.deep || glob::is_glob(&self.host)
+    }
+
+    /// Whether the host begins with `**.`, any number of labels.
+    #[must_use]
+    pub fn is_deep(&self) -> bool {
+        self.deep
+    }
+
+    /// Characters of the host that are no wildcard: the more, the closer the match.
+    ///
+    /// The dot of a leading `**.` does not count, so that `*.example` goes before
+    /// `**.example` where both match.
+    pub(crate) fn literal_characters(&self) -> usize {
+        self.literal_characters
+    }
+
+    /// The host as one glob, whose `*` crosses dots: it covers more than the pattern.
+    pub(crate) fn loose_host(&self) -> String {
+        let deep = if self.deep { "**." } else { "" };
+        format!("{deep}{}", self.host)
+    }
+
+    pub(crate) fn covers_host(&self, host: &str) -> bool {
+        if !self.is_glob() {
+            return self.host == host;
+        }
+        // An address is no name: its colons and dots are no labels.
+        !host.starts_with('[') && labels_match(&self.host, self.deep, host, glob::matches)
+    }
+
+    /// Whether some host is covered by both; ports and paths are not looked at.
+    pub(crate) fn shares_hosts_with(&self, other: &Self) -> bool {
+        match (self.is_glob(), other.is_glob()) {
+            (_, false) => self.covers_host(&other.host),
+            (false, true) => other.covers_host(&self.host),
+            (true, true) => labels_overlap(self, other),
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether `prefix` is `path` or ends where one of its slashes stands.
+pub(crate) fn is_path_prefix(prefix: &str, path: &str) -> bool {
+    prefix.is_empty()
+        || path
+            .strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn labels_match(glob: &str, deep: bool, host: &str, same: fn(&str, &str) -> bool) -> bool {
+    let mut labels = host.rsplit('.');
+    for wanted in glob.rsplit('.') {
+        match labels.next() {
+            Some(label) if same(wanted, label) => {}
+            _ => return false,
+        }
+    }
+    // `**.` asks for one label more, and takes as many as there are.
+    labels.next().is_some() == deep
+}
+
+fn labels_overlap(a: &Pattern, b: &Pattern) -> bool {
+    let (count_a, count_b) = (a.host.split('.').count(), b.host.split('.').count());
+    let counts_agree = match (a.deep, b.deep) {
+        (true, true) => true,
+        (true, false) => count_b > count_a,
+        (false, true) => count_a > count_b,
+        (false, false) => count_a == count_b,
+    };
+    counts_agree
+        && a.host
+            .rsplit('.')
+            .zip(b.host.rsplit('.'))
+            .all(|(a, b)| glob::overlap(a, b))
+}
+
+fn take_apart(text: &str) -> Result<Pattern, Problem> {
+    if text.is_empty() {
+        return Err(Problem::Empty);
+    }
+    if let Some(scheme) = scheme(text) {
+        return Err(Problem::Scheme(scheme.to_owned()));
+    }
+    let (first, path) = match text.split_once('/') {
+        Some((first, path)) => (first, Some(path)),
+        None => (text, None),
+    };
+    if let Some((_, after)) = text.split_once('@') {
+        let digest = after.starts_with("sha") || !first.contains('@');
+        return Err(if digest {
+            Problem::Digest
+        } else {
+            Problem::UserName
+        });
+    }
+    if first.bytes().all(|byte| byte == b'*') && !first.is_empty() {
+        return Err(Problem::Everything(text.to_owned()));
+    }
+    if !names_host(first) {
+        return Err(Problem::NoHost(first.to_owned()));
+    }
+    let (written, port) = host_and_port(first)?;
+    let (host, deep) = host(written)?;
+    let path = path.unwrap_or_default();
+    if text.ends_with('/') {
+        return Err(Problem::TrailingSlash);
+    }
+    check_path(path)?;
+    Ok(Pattern {
+        text: text.to_owned(),
+        literal_characters: host.chars().filter(|letter| *letter != '*').count(),
+        host,
+        deep,
+        port,
+        path: path.to_owned(),
+    })
+}
+
+fn scheme(text: &str) -> Option<&str> {
+    text.find("://").and_then(|at| text.get(..at + 3))
+}
+
+/// Whether an image would take this first part for a registry.
+fn names_host(first: &str) -> bool {
+    first == "localhost"
+        || first
+            .bytes()
+            .any(|byte| matches!(byte, b'.' | b':' | b'[') || byte.is_ascii_uppercase())
+}
+
+fn host_and_port(first: &str) -> Result<(&str, u16), Problem> {
+    let bracket = first.rfind(']').filter(|_| first.starts_with('['));
+    let (host, digits) = match bracket {
+        Some(end) => {
+            let (host, rest) = first.split_at(end + 1);
+            match rest.strip_prefix(':') {
+                Some(digits) => (host, Some(digits)),
+                None if rest.is_empty() => (host, None),
+                None => return Err(Problem::Ipv6(first.to_owned())),
+            }
+        }
+        None if first.matches(':').count() > 1 => return Err(Problem::Ipv6(first.to_owned())),
+        None => match first.split_once(':') {
+            Some((host, digits)) => (host, Some(digits)),
+            None => (first, None),
+        },
+    };
+    let port = match digits {
+        None => HTTPS,
+        Some("") => return Err(Problem::NoPort),
+        Some(digits) => canonical::port(digits)
+            .filter(|port| *port != 0)
+            .ok_or_else(|| Problem::Port(digits.to_owned()))?,
+    };
+    Ok((host, port))
+}
+
+fn host(written: &str) -> Result<(String, bool), Problem> {
+    if written.starts_with('[') {
+        return match canonical::ipv6(written) {
+            Some(_) => Ok((canonical::host(written).into_owned(), false)),
+            None => Err(Problem::Ipv6(written.to_owned())),
+        };
+    }
+    let (labels, deep) = match written.strip_prefix("**.") {
+        Some(rest) => (rest, true),
+        None => (written, false),
+    };
+    if written.len() > LONGEST_HOST {
+        return Err(Problem::LongHost);
+    }
+    for label in labels.split('.') {
+        check_label(label, written)?;
+    }
+    if !labels.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Problem::Everything(written.to_owned()));
+    }
+    let host = if deep || glob::is_glob(labels) {
+        labels.to_ascii_lowercase()
+    } else {
+        canonical::host(labels).into_owned()
+    };
+    Ok((host, deep))
+}
+
+fn check_label(label: &str, host: &str) -> Result<(), Problem> {
+    // `_` is in no host name, but the kubelet and the runtime take it in an image.
+    let strange = |letter: &char| !letter.is_ascii_alphanumeric() && !"-_*".contains(*letter);
+    if let Some(letter) = label.chars().find(strange) {
+        return Err(Problem::Character(letter));
+    }
+    if label.contains("**") {
+        return Err(Problem::DoubleStar);
+    }
+    if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
+        return Err(Problem::Label(host.to_owned()));
+    }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Result<(), Problem> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    if path.contains('*') {
+        return Err(Problem::WildPath);
+    }
+    if path.contains(':') {
+        return Err(Problem::Tag);
+    }
+    if path.len() > 255 {
+        return Err(Problem::LongPath);
+    }
+    if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(Problem::UpperPath);
+    }
+    if path.split('/').any(str::is_empty) {
+        return Err(Problem::EmptyPath);
+    }
+    match path.split('/').find(|part| !is_path_part(part)) {
+        Some(part) => Err(Problem::Path(part.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// `[a-z0-9]+` joined by `.`, `_`, `__` or any number of `-`
+/// (github.com/distribution/reference, `regexp.go`).
+fn is_path_part(part: &str) -> bool {
+    let word = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let separator =
+        |run: &str| matches!(run, "" | "." | "_" | "__") || run.bytes().all(|b| b == b'-');
+    part.starts_with(word) && part.ends_with(word) && part.split(word).all(separator)
+}

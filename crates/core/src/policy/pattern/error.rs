@@ -1,0 +1,143 @@
+//! What is wrong with a text that is no pattern, and which pattern was meant.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use super::{names_host, scheme, take_apart};
+use crate::policy::canonical;
+use crate::policy::glob;
+use crate::text;
+
+/// More of a text are not repeated to its writer.
+const LONGEST_SHOWN: usize = 80;
+
+/// Why a text is no pattern, and what to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatternError {
+    problem: Problem,
+    /// A valid pattern that is probably meant.
+    pub instead: Option<String>,
+}
+
+impl PatternError {
+    pub(crate) fn new(problem: Problem, text: &str) -> Self {
+        Self {
+            problem,
+            instead: suggest(text),
+        }
+    }
+}
+
+impl std::error::Error for PatternError {}
+
+impl fmt::Display for PatternError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("a pattern is empty: write a host, like `registry.example.com`")]
+    Empty,
+    #[error("a pattern has no scheme: leave `{}` out", shown(.0))]
+    Scheme(String),
+    #[error("a pattern has no user name: leave what stands before `@` out")]
+    UserName,
+    #[error("`{}` is no host: a pattern begins with the registry", shown(.0))]
+    NoHost(String),
+    #[error("a pattern has no tag: it covers all tags of a repository")]
+    Tag,
+    #[error("a pattern has no digest: it covers all digests of a repository")]
+    Digest,
+    #[error("a pattern does not end in a slash: its path covers what is below it as it is")]
+    TrailingSlash,
+    #[error(
+        "`{}` names no host: write the registries one by one, or say `unknownRegistries: allow`",
+        shown(.0)
+    )]
+    Everything(String),
+    #[error("`*` may not stand in a path: a path covers everything below it as it is")]
+    WildPath,
+    #[error("`**` may only be the whole first label of a host, as in `**.example.com`")]
+    DoubleStar,
+    #[error("`{}` may not stand in a pattern", shown(&.0.to_string()))]
+    Character(char),
+    #[error("no port stands after the colon: write a number from 1 to 65535")]
+    NoPort,
+    #[error("`{}` is no port: write a number from 1 to 65535", shown(.0))]
+    Port(String),
+    #[error(
+        "`{}` is no host name: a label is letters, digits and `-`, not empty, no `-` at its ends",
+        shown(.0)
+    )]
+    Label(String),
+    #[error("a host name is no longer than 253 characters")]
+    LongHost,
+    #[error("`{}` is no IPv6 address: write it in brackets, like `[2001:db8::1]:5000`", shown(.0))]
+    Ipv6(String),
+    #[error("repositories are written in lower case, so this can never match")]
+    UpperPath,
+    #[error(
+        "`{}` is no part of a repository's path: write lower case letters and digits, with `.`, `_`, `__` or `-` between them", shown(.0)
+    )]
+    Path(String),
+    #[error("two slashes stand together")]
+    EmptyPath,
+    #[error("a repository's path is no longer than 255 characters")]
+    LongPath,
+}
+
+/// A text of the map as it may stand in a message.
+pub(crate) fn shown(text: &str) -> String {
+    text::cut(text::visible(text), LONGEST_SHOWN)
+}
+
+/// A valid pattern that is probably meant by one that is none.
+fn suggest(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = scheme(text).map_or(text, |scheme| text.trim_start_matches(scheme));
+    let text = match text.split_once('@') {
+        Some((before, after)) if after.starts_with("sha") || before.contains('/') => before,
+        Some((_, after)) => after,
+        None => text,
+    };
+    let (first, path) = text.split_once('/').unwrap_or((text, ""));
+    let mut path = path.trim_matches('/');
+    // What Docker writes into its configuration: `https://index.docker.io/v1/`.
+    for version in ["v1", "v2"] {
+        if let Some(rest) = path.strip_prefix(version)
+            && (rest.is_empty() || rest.starts_with('/'))
+            && text.len() > first.len() + 1 + path.len()
+        {
+            path = rest.trim_start_matches('/');
+        }
+    }
+    let path = path.split(':').next().unwrap_or_default();
+    let path = path.split('*').next().unwrap_or_default();
+    let path = path.trim_end_matches('/').to_ascii_lowercase();
+    let host = suggest_host(first, &path);
+    let whole = if path.is_empty() {
+        host
+    } else {
+        format!("{host}/{path}")
+    };
+    take_apart(&whole).is_ok().then_some(whole)
+}
+
+fn suggest_host(first: &str, path: &str) -> String {
+    let (name, port) = first.split_once(':').unwrap_or((first, ""));
+    if first.parse::<Ipv6Addr>().is_ok() {
+        format!("[{first}]")
+    } else if names_host(name) && glob::is_glob(name) {
+        first.to_owned()
+    } else if names_host(name) && canonical::port(port).is_some() {
+        canonical::host(name).into_owned() + ":" + port
+    } else if names_host(name) {
+        canonical::host(name).into_owned()
+    } else if path.is_empty() {
+        format!("docker.io/library/{name}")
+    } else {
+        format!("docker.io/{name}")
+    }
+}

@@ -1,0 +1,162 @@
+//! Untrusted text made safe to show: the one place for it.
+//!
+//! An image string reaches us as any bytes up to 100 KiB, chosen by whoever may
+//! create a pod. Before it stands in a message, a warning, a log line or on a
+//! terminal it goes through here, so that it can neither break a line, nor move a
+//! cursor, nor turn the reading direction, nor fill a screen. Pure.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+/// How much of one image a message shows, in characters.
+///
+/// The longest valid reference with a digest has about 500; almost all have fewer
+/// than 120.
+pub const SHOWN: usize = 160;
+
+/// A text in double quotes, made visible as [`visible`] does and cut to `limit`
+/// characters of the result, so that a text that is all escapes cannot push what
+/// follows it out of a warning. What was cut is counted.
+#[must_use]
+pub fn quoted(text: &str, limit: usize) -> Quoted<'_> {
+    Quoted { text, limit }
+}
+
+/// What [`quoted`] returns.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a> {
+    text: &'a str,
+    limit: usize,
+}
+
+impl Display for Quoted<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        let mut left = self.limit;
+        let mut rest = self.text.chars();
+        let mut cut = 0;
+        while let Some(c) = rest.next() {
+            let escape = if matches!(c, '"' | '\\') { "\\" } else { "" };
+            let Some(after) = left.checked_sub(escape.len() + width(c)) else {
+                cut = 1 + rest.count();
+                break;
+            };
+            left = after;
+            f.write_str(escape)?;
+            write_visible(f, c)?;
+        }
+        if cut > 0 {
+            write!(f, "…\" (+{cut} characters)")
+        } else {
+            f.write_char('"')
+        }
+    }
+}
+
+/// The text with everything escaped that is not plain to see: control characters
+/// (C0, DEL, C1), line and paragraph separators, and the characters that turn the
+/// reading direction or are invisible ("Trojan Source", CVE-2021-42574).
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Writing to a String cannot fail.
+        let _ = write_visible(&mut out, c);
+    }
+    out
+}
+
+/// The text cut to `limit` characters, the last of them `…` where something was
+/// cut. The API server counts warnings in characters (runes), so this does too.
+#[must_use]
+pub fn cut(mut text: String, limit: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(limit) {
+        let keep = text
+            .char_indices()
+            .nth(limit.saturating_sub(1))
+            .map_or(at, |(index, _)| index);
+        text.truncate(keep);
+        text.push('…');
+    }
+    text
+}
+
+fn write_visible(out: &mut impl Write, c: char) -> fmt::Result {
+    match c {
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        _ if is_hidden(c) => write!(out, "\\u{{{:x}}}", u32::from(c)),
+        _ => out.write_char(c),
+    }
+}
+
+/// How many characters [`write_visible`] makes of one.
+fn width(c: char) -> usize {
+    match c {
+        '\n' | '\r' | '\t' => 2,
+        // `\u{}` and the hexadecimal digits.
+        _ if is_hidden(c) => 5 + u32::from(c).checked_ilog(16).unwrap_or(0) as usize,
+        _ => 1,
+    }
+}
+
+/// Characters that cannot be seen, or that change how others are seen.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}'                    // soft hyphen
+            | '\u{34f}'                 // combining grapheme joiner
+            | '\u{61c}'                 // Arabic letter mark
+            | '\u{115f}' | '\u{1160}'   // Hangul fillers
+            | '\u{180e}'                // Mongolian vowel separator
+            | '\u{200b}'..='\u{200f}'   // zero width, direction marks
+            | '\u{2028}'..='\u{202e}'   // separators, embeddings, overrides
+            | '\u{2060}'..='\u{206f}'   // joiners, isolates
+            | '\u{3164}' | '\u{ffa0}'   // Hangul fillers
+            | '\u{fe00}'..='\u{fe0f}'   // variation selectors
+            | '\u{feff}'                // byte order mark
+            | '\u{fff9}'..='\u{fffb}'   // interlinear annotation
+            | '\u{e0000}'..='\u{e0fff}' // tags, more variation selectors
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stays_a_line_and_the_direction_stays() {
+        let hostile = "a\nb\r\u{1b}[2J\u{202e}gpj\u{2066}\u{7f}\u{9b}\"\\";
+        let shown = quoted(hostile, SHOWN).to_string();
+        assert_eq!(
+            shown,
+            r#""a\nb\r\u{1b}[2J\u{202e}gpj\u{2066}\u{7f}\u{9b}\"\\""#
+        );
+        assert!(shown.chars().all(|c| !c.is_control()));
+    }
+
+    #[test]
+    fn what_is_cut_is_counted() {
+        assert_eq!(quoted("abcdef", 4).to_string(), "\"abcd…\" (+2 characters)");
+        assert_eq!(quoted("abcd", 4).to_string(), "\"abcd\"");
+        // What is shown counts, not what it stands for.
+        assert_eq!(quoted("\u{7}\u{7}", 10).to_string(), r#""\u{7}\u{7}""#);
+        assert_eq!(
+            quoted("\u{7}\u{7}", 9).to_string(),
+            r#""\u{7}…" (+1 characters)"#
+        );
+        assert_eq!(
+            quoted("\u{202e}\u{10}\0", 19).to_string(),
+            r#""\u{202e}\u{10}\u{0}""#
+        );
+        assert_eq!(quoted("\"\"", 3).to_string(), "\"\\\"…\" (+1 characters)");
+    }
+
+    #[test]
+    fn cutting_counts_characters_and_never_splits_one() {
+        assert_eq!(cut("äöüß".to_owned(), 3), "äö…");
+        assert_eq!(cut("äöü".to_owned(), 3), "äöü");
+        assert_eq!(cut(String::new(), 3), "");
+    }
+}

@@ -1,0 +1,4 @@
+//! What is counted and what is logged.
+
+pub mod log;
+pub mod metrics;

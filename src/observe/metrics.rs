@@ -1,0 +1,397 @@
+//! Every metric: its name, its help, its labels.
+//!
+//! Labels are closed sets: enums, and the names of the map's own entries; never a
+//! host, an image or a namespace from a request. Counting on the way of a review is
+//! an atomic addition: no series is looked up, made or locked there. Only the admin
+//! port reads what is counted.
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use pullpass_core::admission::{Endpoint, Mode, Outcome, Severity};
+use pullpass_core::policy::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod durations;
+mod entries;
+mod entry_dates;
+mod exposition;
+mod families;
+mod keeper;
+mod map_info;
+mod process;
+mod traces;
+
+use durations::Durations;
+pub use entries::EntryCounters;
+use entries::EntryFamily;
+use entry_dates::EntryDates;
+pub use exposition::Format;
+use families::{Labels, PortFamilies, ReviewFamilies, gauge};
+pub use keeper::KeeperAction;
+use keeper::KeeperMetrics;
+use map_info::MapInfo;
+use traces::TraceMetrics;
+pub use traces::{EventFate, RecordFate};
+
+/// Where a request went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpRoute {
+    /// Where reviews are answered.
+    Review(Endpoint),
+    /// `/validate-map`.
+    Map,
+    /// Any other path.
+    Other,
+}
+
+impl HttpRoute {
+    /// The word for it in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Review(endpoint) => endpoint.as_str(),
+            Self::Map => "validate-map",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl From<Endpoint> for HttpRoute {
+    fn from(endpoint: Endpoint) -> Self {
+        Self::Review(endpoint)
+    }
+}
+
+/// Which of the two ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// HTTPS, for the API server.
+    Webhook,
+    /// Plain HTTP, for probes and Prometheus.
+    Admin,
+}
+
+/// Why a TLS handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// It took too long.
+    Timeout,
+    /// The client did not like our certificate, or not our TLS.
+    Refused,
+    /// The connection ended, or what came was no TLS.
+    Broken,
+}
+
+/// All that pullpass counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    mutate: ReviewMetrics,
+    validate: ReviewMetrics,
+    workloads: ReviewMetrics,
+    validate_map: ReviewMetrics,
+    other_codes: Codes,
+    panics: Counter,
+    webhook: PortMetrics,
+    admin: PortMetrics,
+    handshake_failures: [Counter; 3],
+    body_memory: Gauge,
+    body_memory_limit: Gauge,
+    entries: EntryFamily,
+    /// The registry map's loads.
+    pub map: LoadMetrics,
+    /// How many entries the map in force has.
+    map_entries: Gauge,
+    /// When the map in force was loaded, seconds since 1970.
+    map_loaded: Gauge,
+    /// The certificate's loads.
+    pub certificate: LoadMetrics,
+    certificate_not_after: Gauge,
+    keeper: KeeperMetrics,
+    map_info: MapInfo,
+    entry_dates: EntryDates,
+    traces: TraceMetrics,
+    observing: Gauge,
+    namespaces: Gauge,
+}
+
+/// Counts and times what happens at one endpoint.
+#[derive(Debug)]
+struct ReviewMetrics {
+    outcomes: [(Outcome, Counter); Outcome::ALL.len()],
+    codes: Codes,
+    durations: Durations,
+    in_flight: Gauge,
+}
+
+/// Answers by class: `2xx`, `4xx`, `5xx`.
+#[derive(Debug)]
+struct Codes([Counter; 3]);
+
+#[derive(Debug)]
+struct PortMetrics {
+    open: Gauge,
+    accepted: Counter,
+}
+
+/// Loads of a file that is read again when it changes.
+#[derive(Debug)]
+pub struct LoadMetrics {
+    good: Counter,
+    failed: Counter,
+    last: Gauge,
+}
+
+impl LoadMetrics {
+    /// Counts one load, and remembers how the last one went.
+    pub fn loaded(&self, good: bool) {
+        if good { &self.good } else { &self.failed }.inc();
+        self.last.set(i64::from(good));
+    }
+}
+
+/// Lowers a gauge when what it counts has ended.
+#[derive(Debug)]
+pub struct Counted<'m>(&'m Gauge);
+
+impl<'m> Counted<'m> {
+    fn begin(gauge: &'m Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// A review that was answered: with what, and how long the decision took.
+    pub fn reviewed(&self, route: impl Into<HttpRoute>, outcome: Outcome, took: Duration) {
+        let Some(metrics) = self.reviews(route.into()) else {
+            return;
+        };
+        metrics.durations.observe(took);
+        if let Some((_, counter)) = metrics.outcomes.iter().find(|(of, _)| *of == outcome) {
+            counter.inc();
+        }
+    }
+
+    /// An HTTP answer.
+    pub fn answered(&self, route: HttpRoute, status: StatusCode) {
+        let Codes([success, client, server]) = self
+            .reviews(route)
+            .map_or(&self.other_codes, |metrics| &metrics.codes);
+        match status.as_u16() {
+            ..400 => success,
+            400..500 => client,
+            500.. => server,
+        }
+        .inc();
+    }
+
+    /// A review that panicked and was answered with 500.
+    pub fn panicked(&self, route: HttpRoute) {
+        self.panics.inc();
+        self.answered(route, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    /// A request that is being answered, until the value is dropped.
+    #[must_use]
+    pub fn in_flight(&self, route: HttpRoute) -> Option<Counted<'_>> {
+        self.reviews(route)
+            .map(|metrics| Counted::begin(&metrics.in_flight))
+    }
+
+    /// A connection that is open, until the value is dropped.
+    #[must_use]
+    pub fn connection(&self, port: Port) -> Counted<'_> {
+        let metrics = match port {
+            Port::Webhook => &self.webhook,
+            Port::Admin => &self.admin,
+        };
+        metrics.accepted.inc();
+        Counted::begin(&metrics.open)
+    }
+
+    /// A TLS handshake that came to nothing.
+    pub fn handshake_failed(&self, failure: HandshakeFailure) {
+        let [timeout, refused, broken] = &self.handshake_failures;
+        match failure {
+            HandshakeFailure::Timeout => timeout,
+            HandshakeFailure::Refused => refused,
+            HandshakeFailure::Broken => broken,
+        }
+        .inc();
+    }
+
+    /// How many bytes the bodies of all requests hold now, and may hold at most.
+    pub fn set_body_memory(&self, bytes: usize, limit: usize) {
+        for (gauge, bytes) in [(&self.body_memory, bytes), (&self.body_memory_limit, limit)] {
+            gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A map that is in force from now on: the counters of its entries. Entries that
+    /// the map before it had too go on counting, all others' series end.
+    #[must_use]
+    pub fn map_in_force(
+        &self,
+        entries: &[Entry],
+        digest: &str,
+        now: Timestamp,
+    ) -> Arc<EntryCounters> {
+        self.map_info.set(digest);
+        self.entry_dates.set(entries);
+        let names = entries.iter().map(|entry| entry.name.as_str());
+        let counters = self.entries.replace(names);
+        self.map_entries
+            .set(i64::try_from(counters.len()).unwrap_or(i64::MAX));
+        self.map_loaded.set(now.as_second());
+        counters
+    }
+
+    /// When the certificate in force ends.
+    pub fn certificate_in_force(&self, not_after: Timestamp) {
+        self.certificate_not_after.set(not_after.as_second());
+    }
+
+    /// The keeper of the self-signed certificate did something, or failed to.
+    pub fn kept(&self, action: KeeperAction, good: bool) {
+        self.keeper.count(action, good);
+    }
+
+    /// Whether the keeper can do its work.
+    pub fn keeping(&self, well: bool) {
+        self.keeper.well.set(i64::from(well));
+    }
+
+    /// When the CA ends that issues the self-signed certificates.
+    pub fn authority_in_force(&self, not_after: Option<Timestamp>) {
+        let seconds = not_after.map_or(0, Timestamp::as_second);
+        self.keeper.authority_not_after.set(seconds);
+    }
+
+    /// Whether refusals are meant.
+    pub fn in_mode(&self, mode: Mode) {
+        self.observing.set(i64::from(mode == Mode::Observe));
+    }
+
+    /// Of how many namespaces the labels are known.
+    pub fn namespaces_known(&self, count: usize) {
+        self.namespaces
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// What became of a decision record.
+    pub fn recorded(&self, fate: RecordFate) {
+        self.traces.record(fate);
+    }
+
+    /// What became of an Event.
+    pub fn event(&self, fate: EventFate) {
+        self.traces.event(fate);
+    }
+
+    /// Everything, in this format.
+    #[must_use]
+    pub fn render(&self, format: Format) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail, and a collector of ours adds no failure.
+        let _ = encode(&mut text, &self.registry);
+        format.of(text)
+    }
+
+    fn reviews(&self, route: HttpRoute) -> Option<&ReviewMetrics> {
+        match route {
+            HttpRoute::Review(Endpoint::Mutate) => Some(&self.mutate),
+            HttpRoute::Review(Endpoint::Validate) => Some(&self.validate),
+            HttpRoute::Review(Endpoint::Workloads(_)) => Some(&self.workloads),
+            HttpRoute::Map => Some(&self.validate_map),
+            HttpRoute::Other => None,
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        process::register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("pullpass");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        ours.register("build", "The running build", build);
+        let reviews = ReviewFamilies::register(ours);
+        let ports = PortFamilies::register(ours);
+        let handshakes = Family::<Labels, Counter>::default();
+        let help = "TLS handshakes that came to nothing, by reason";
+        ours.register("handshake_failures", help, handshakes.clone());
+        let handshake = |reason| handshakes.get_or_create_owned(&vec![("reason", reason)]);
+        let entries = EntryFamily::default();
+        ours.register_collector(Box::new(entries.clone()));
+        let panics = Counter::default();
+        let help = "Reviews that panicked and were answered with 500";
+        ours.register("panics", help, panics.clone());
+        let map = LoadMetrics::register(ours, "map", "the registry map");
+        let certificate = LoadMetrics::register(ours, "certificate", "the serving certificate");
+        let help = "When the registry map in force was loaded";
+        let map_loaded = gauge(ours, "map_loaded_timestamp", help, Some(Unit::Seconds));
+        let help = "When the serving certificate in force ends";
+        let not_after = gauge(
+            ours,
+            "certificate_not_after_timestamp",
+            help,
+            Some(Unit::Seconds),
+        );
+        let keeper = KeeperMetrics::register(ours);
+        let [observing, namespaces] = states(ours);
+        let help = "Memory that request bodies hold";
+        let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
+        let help = "Memory that request bodies may hold together";
+        let body_memory_limit = gauge(ours, "body_memory_limit", help, Some(Unit::Bytes));
+        let help = "Entries of the registry map in force";
+        Self {
+            body_memory,
+            body_memory_limit,
+            map_entries: gauge(ours, "map_entries", help, None),
+            map_loaded,
+            certificate_not_after: not_after,
+            keeper,
+            map_info: MapInfo::register(ours),
+            entry_dates: EntryDates::register(ours),
+            traces: TraceMetrics::register(ours),
+            observing,
+            namespaces,
+            map,
+            certificate,
+            panics,
+            mutate: reviews.of(Endpoint::Mutate.into()),
+            validate: reviews.of(Endpoint::Validate.into()),
+            workloads: reviews.of(Endpoint::Workloads(Severity::Warn).into()),
+            validate_map: reviews.of(HttpRoute::Map),
+            other_codes: reviews.codes(HttpRoute::Other),
+            webhook: ports.of("webhook"),
+            admin: ports.of("admin"),
+            handshake_failures: ["timeout", "refused", "broken"].map(handshake),
+            entries,
+            registry,
+        }
+    }
+}
+
+/// What the server is doing: whether it observes, and of how many namespaces it knows.
+fn states(ours: &mut Registry) -> [Gauge; 2] {
+    let help = "1 where refusals are not meant: nothing is refused, and the outcome would_be_refused counts what would have been";
+    let observing = gauge(ours, "observing", help, None);
+    let help = "Namespaces whose labels are known; none are asked for without a namespaceSelector in the map";
+    let namespaces = gauge(ours, "namespaces", help, None);
+    [observing, namespaces]
+}

@@ -1,0 +1,143 @@
+//! Makes and registers the series, all of them at the start: one that first appears
+//! with its first count has no rate.
+
+use super::durations::Durations;
+use super::{Codes, HttpRoute, LoadMetrics, PortMetrics, ReviewMetrics};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use pullpass_core::admission::Outcome;
+
+/// Labels whose every value is written in this program.
+pub(super) type Labels = Vec<(&'static str, &'static str)>;
+
+/// The label of a path. Not `endpoint`: the Prometheus operator gives each target a label
+/// of that name (the port's), and the series would have `exported_endpoint` instead.
+const ROUTE: &str = "route";
+
+/// The families from which the metrics of one endpoint are taken.
+pub(super) struct ReviewFamilies {
+    outcomes: Family<Labels, Counter>,
+    codes: Family<Labels, Counter>,
+    durations: Family<Labels, Durations>,
+    in_flight: Family<Labels, Gauge>,
+}
+
+impl ReviewFamilies {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let families = Self {
+            outcomes: Family::default(),
+            codes: Family::default(),
+            durations: Family::default(),
+            in_flight: Family::default(),
+        };
+        registry.register(
+            "reviews",
+            "Reviews answered, by outcome",
+            families.outcomes.clone(),
+        );
+        registry.register(
+            "http_responses",
+            "HTTP answers on the webhook's port, by class of their status",
+            families.codes.clone(),
+        );
+        registry.register_with_unit(
+            "review_duration",
+            "Time from a request's last byte to the decision",
+            Unit::Seconds,
+            families.durations.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests that are being read or answered",
+            families.in_flight.clone(),
+        );
+        families
+    }
+
+    pub(super) fn of(&self, route: HttpRoute) -> ReviewMetrics {
+        let label = (ROUTE, route.as_str());
+        let outcome = |outcome: Outcome| {
+            let labels = vec![label, ("outcome", outcome.as_str())];
+            (outcome, self.outcomes.get_or_create_owned(&labels))
+        };
+        ReviewMetrics {
+            outcomes: Outcome::ALL.map(outcome),
+            codes: self.codes(route),
+            durations: self.durations.get_or_create_owned(&vec![label]),
+            in_flight: self.in_flight.get_or_create_owned(&vec![label]),
+        }
+    }
+
+    pub(super) fn codes(&self, route: HttpRoute) -> Codes {
+        let code = |code| {
+            let labels = vec![(ROUTE, route.as_str()), ("code", code)];
+            self.codes.get_or_create_owned(&labels)
+        };
+        Codes(["2xx", "4xx", "5xx"].map(code))
+    }
+}
+
+pub(super) struct PortFamilies {
+    open: Family<Labels, Gauge>,
+    accepted: Family<Labels, Counter>,
+}
+
+impl PortFamilies {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let families = Self {
+            open: Family::default(),
+            accepted: Family::default(),
+        };
+        registry.register(
+            "open_connections",
+            "Open connections",
+            families.open.clone(),
+        );
+        registry.register(
+            "connections",
+            "Connections accepted",
+            families.accepted.clone(),
+        );
+        families
+    }
+
+    pub(super) fn of(&self, port: &'static str) -> PortMetrics {
+        let labels = vec![("port", port)];
+        PortMetrics {
+            open: self.open.get_or_create_owned(&labels),
+            accepted: self.accepted.get_or_create_owned(&labels),
+        }
+    }
+}
+
+impl LoadMetrics {
+    pub(super) fn register(registry: &mut Registry, name: &str, what: &str) -> Self {
+        let loads = Family::<Labels, Counter>::default();
+        let last = Gauge::default();
+        registry.register(
+            format!("{name}_loads"),
+            format!("Loads of {what}, by result"),
+            loads.clone(),
+        );
+        registry.register(
+            format!("{name}_last_load_successful"),
+            format!("1 when the newest version of {what} is in force, 0 when it was refused"),
+            last.clone(),
+        );
+        let [good, failed] =
+            ["ok", "failed"].map(|result| loads.get_or_create_owned(&vec![("result", result)]));
+        Self { good, failed, last }
+    }
+}
+
+/// One gauge without labels.
+pub(super) fn gauge(registry: &mut Registry, name: &str, help: &str, unit: Option<Unit>) -> Gauge {
+    let gauge = Gauge::default();
+    match unit {
+        Some(unit) => registry.register_with_unit(name, help, unit, gauge.clone()),
+        None => registry.register(name, help, gauge.clone()),
+    }
+    gauge
+}

@@ -1,0 +1,229 @@
+//! The registry map on disk: read, compiled, swapped when it changes.
+//!
+//! A map that cannot be loaded never replaces one that could. Before the first good
+//! one there is none, and reviews are answered with 503: the process stays up, so
+//! that a `ConfigMap` that is mounted late or mended needs no restart, and never
+//! guesses, because without a map there is no verdict. Decides nothing about images.
+
+use crate::observe::metrics::{EntryCounters, Metrics};
+use arc_swap::{ArcSwapOption, Guard};
+use jiff::Timestamp;
+use pullpass_core::map::{self, Loaded, Options, SourceFile};
+use pullpass_core::policy::Policy;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+use tokio::sync::watch;
+
+/// Where the map stands: a file, or a directory of files.
+#[derive(Debug, Clone)]
+pub struct MapFile {
+    path: PathBuf,
+    options: Options,
+}
+
+/// Why the map could not be read or is none; for people, over several lines where
+/// the map has several errors.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapError {
+    /// A file or the directory cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The file or directory.
+        path: String,
+        /// What the system says.
+        error: String,
+    },
+    /// The directory holds no map.
+    #[error("{0} holds no file that ends in .yaml, .yml or .json")]
+    Empty(String),
+    /// The map is wrong: every error of it.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl MapFile {
+    /// A map to be read from `path`, by these options.
+    #[must_use]
+    pub fn new(path: PathBuf, options: Options) -> Self {
+        Self { path, options }
+    }
+
+    /// What every version of the map is compiled with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The files of the map, as [`read`] finds them.
+    pub fn read(&self) -> Result<Vec<SourceFile>, MapError> {
+        read(&self.path)
+    }
+
+    /// Compiles what was read.
+    pub fn compile(&self, files: &[SourceFile]) -> Result<Loaded, MapError> {
+        map::load(files, &self.options)
+            .map_err(|errors| MapError::Wrong(map::render(&errors, files, false)))
+    }
+}
+
+/// The file, or the files of the directory in the order of their names: those
+/// that end in `.yaml`, `.yml` or `.json` and do not begin with a dot.
+/// Directories in it are not entered: the kubelet keeps its versions there.
+pub fn read(path: &Path) -> Result<Vec<SourceFile>, MapError> {
+    let unreadable = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: io::Error| MapError::Unreadable {
+            path,
+            error: error.to_string(),
+        }
+    };
+    let metadata = fs::metadata(path).map_err(unreadable(path))?;
+    let paths = if metadata.is_dir() {
+        let paths = map_files(path).map_err(unreadable(path))?;
+        if paths.is_empty() {
+            return Err(MapError::Empty(path.display().to_string()));
+        }
+        paths
+    } else {
+        vec![path.to_owned()]
+    };
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+        let name = path.display().to_string();
+        Ok(SourceFile { name, text })
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn map_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Through symbolic links, of which a mounted ConfigMap is made.
+        if map::is_map_file(&name) && fs::metadata(&path)?.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// A map in force.
+#[derive(Debug)]
+pub struct LiveMap {
+    /// The map, compiled.
+    pub policy: Policy,
+    /// Counts images by its entries.
+    pub entries: Arc<EntryCounters>,
+    /// When it was loaded.
+    pub loaded: Timestamp,
+}
+
+/// The map in force, and what became of the newest one.
+#[derive(Debug)]
+pub struct MapStore {
+    live: ArcSwapOption<LiveMap>,
+    // Why the newest version is not the one in force.
+    refused: ArcSwapOption<Refused>,
+    // Told of each that is put in force.
+    replaced: watch::Sender<()>,
+    // Whether the one in force asks for labels of namespaces.
+    asks_for_labels: watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+}
+
+/// A version of the map that was not taken.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Why.
+    pub error: MapError,
+    /// When it was tried.
+    pub at: Timestamp,
+}
+
+impl MapStore {
+    /// Holds no map.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            live: ArcSwapOption::empty(),
+            refused: ArcSwapOption::empty(),
+            replaced: watch::Sender::new(()),
+            asks_for_labels: watch::Sender::new(false),
+            metrics,
+        }
+    }
+
+    /// The map in force; a caller that keeps it is not touched by a reload.
+    pub fn current(&self) -> Guard<Option<Arc<LiveMap>>> {
+        self.live.load()
+    }
+
+    /// Hears of each map that is put in force from now on.
+    #[must_use]
+    pub fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
+    }
+
+    /// Whether the map in force asks for labels of namespaces, now and from now on.
+    #[must_use]
+    pub fn asks_for_labels(&self) -> watch::Receiver<bool> {
+        self.asks_for_labels.subscribe()
+    }
+
+    /// Whether there is a map.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.live.load().is_some()
+    }
+
+    /// Why the newest version of the map is not in force; `None` when it is.
+    #[must_use]
+    pub fn refused(&self) -> Option<Arc<Refused>> {
+        self.refused.load_full()
+    }
+
+    /// Puts a map in force, or keeps what there is and says why.
+    pub fn replace(&self, new: Result<Loaded, MapError>, now: Timestamp) {
+        self.metrics.map.loaded(new.is_ok());
+        match new {
+            Ok(Loaded { policy, warnings }) => {
+                for warning in warnings {
+                    tracing::warn!("{warning}");
+                }
+                let entries = self
+                    .metrics
+                    .map_in_force(policy.entries(), policy.digest(), now);
+                tracing::info!(
+                    entries = policy.entries().len(),
+                    digest = policy.digest(),
+                    "registry map in force"
+                );
+                self.asks_for_labels.send_replace(policy.uses_selectors());
+                self.live.store(Some(Arc::new(LiveMap {
+                    policy,
+                    entries,
+                    loaded: now,
+                })));
+                self.refused.store(None);
+                self.replaced.send_replace(());
+            }
+            Err(error) => {
+                if self.is_ready() {
+                    tracing::error!(
+                        "the new registry map is refused; the one before it stays in force\n{error}"
+                    );
+                } else {
+                    tracing::error!(
+                        "no registry map: every review is answered with 503 until there is one\n{error}"
+                    );
+                }
+                self.refused
+                    .store(Some(Arc::new(Refused { error, at: now })));
+            }
+        }
+    }
+}
