@@ -5,7 +5,7 @@
 //! [`pullpass_core::admission::record`].
 
 use crate::observe::metrics::{Metrics, RecordFate};
-use pullpass_core::admission::record::Record;
+use pullpass_core::admission::record::DecisionRecord;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -81,7 +81,7 @@ fn append_to(path: &PathBuf) -> io::Result<File> {
 }
 
 enum Message {
-    Record(Box<Record>),
+    DecisionRecord(Box<DecisionRecord>),
     Flush(SyncSender<()>),
 }
 
@@ -114,8 +114,12 @@ impl DecisionLog {
     }
 
     /// Puts a record into the queue, if there is room; never waits.
-    pub fn put(&self, record: Box<Record>) {
-        if self.queue.try_send(Message::Record(record)).is_err() {
+    pub fn put(&self, record: Box<DecisionRecord>) {
+        if self
+            .queue
+            .try_send(Message::DecisionRecord(record))
+            .is_err()
+        {
             self.metrics.recorded(RecordFate::Dropped);
         }
     }
@@ -138,7 +142,7 @@ fn write_all(
     let mut well = true;
     while let Ok(message) = messages.recv() {
         let record = match message {
-            Message::Record(record) => record,
+            Message::DecisionRecord(record) => record,
             Message::Flush(done) => {
                 let _ = done.send(());
                 continue;
@@ -164,7 +168,7 @@ fn write_all(
     }
 }
 
-fn line(record: &Record) -> io::Result<Vec<u8>> {
+fn line(record: &DecisionRecord) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
     Ok(line)

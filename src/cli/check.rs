@@ -11,8 +11,8 @@ use found::{Found, Image, Object, Outcome, Totals};
 use jiff::Timestamp;
 use pullpass_core::admission::verdict;
 use pullpass_core::manifest::{self, Content, Document};
-use pullpass_core::policy::message::{self, Circumstances};
-use pullpass_core::policy::{Action, LabelsUnknown, Namespace, Policy, Rule, Unknown, Verdict};
+use pullpass_core::policy::message;
+use pullpass_core::policy::{Action, Context, LabelsUnknown, Namespace, Policy, Verdict};
 use std::path::PathBuf;
 
 mod files;
@@ -167,14 +167,8 @@ impl Basis<'_> {
             }
         };
         let judged_in = Namespace::named(namespace);
-        let decision = self
-            .policy
-            .decide(workload.pod.images(), judged_in, self.now)?;
-        let circumstances = Circumstances {
-            policy: self.policy,
-            namespace: Some(judged_in),
-            now: self.now,
-        };
+        let context = self.policy.context(Some(judged_in), self.now);
+        let decision = context.decide(workload.pod.images())?;
         if decision.verdicts.is_empty() {
             found.push(of_document(namespace, Outcome::NoImages));
         }
@@ -182,7 +176,7 @@ impl Basis<'_> {
             at: workload.place(verdict.field),
             ..of_document(
                 namespace,
-                Outcome::Image(Box::new(image(&circumstances, verdict))),
+                Outcome::Image(Box::new(image(&context, verdict))),
             )
         }));
         Ok(())
@@ -190,14 +184,14 @@ impl Basis<'_> {
 }
 
 /// A verdict in words, those of the webhook.
-fn image(circumstances: &Circumstances<'_>, verdict: &Verdict<'_, '_>) -> Image {
+fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> Image {
     let judgement = &verdict.judgement;
     let message = match judgement.action {
-        Action::Deny => Some(circumstances.refusal(&[verdict])),
-        Action::Warn | Action::Audit => Some(circumstances.warning(verdict)),
+        Action::Deny => Some(context.denial(&[verdict])),
+        Action::Warn | Action::Audit => Some(context.warning(verdict)),
         Action::Allow => judgement
-            .ends_soon(circumstances.now)
-            .map(|_| circumstances.warning(verdict)),
+            .expires_soon(context.now)
+            .map(|_| context.warning(verdict)),
     };
     let spelling =
         verdict::unlike_the_entry(judgement).map(|key| message::spelling(judgement, &key));
@@ -206,13 +200,7 @@ fn image(circumstances: &Circumstances<'_>, verdict: &Verdict<'_, '_>) -> Image 
         field: verdict.field.to_string(),
         action: judgement.action,
         entry: judgement.rule.name().map(str::to_owned),
-        rule: match judgement.rule {
-            Rule::Entry(..) => "entry",
-            Rule::Public(_) => "public",
-            Rule::Unknown(Unknown::NoEntry) => "unknown",
-            Rule::Unknown(Unknown::InvalidReference | Unknown::InvalidPort) => "invalid",
-            Rule::Exempt => "exempt",
-        },
+        rule: judgement.rule.kind().as_str(),
         secrets: judgement.pull_secrets.to_vec(),
         message,
         spelling,

@@ -226,7 +226,9 @@ fn differences(
             .as_ref()
             .map_or(Labels::LeftOut, Labels::Known),
     });
-    let judgement = policy.judge(&case.image, namespace, case.at.unwrap_or(now))?;
+    let judgement = policy
+        .context(namespace, case.at.unwrap_or(now))
+        .judge(&case.image)?;
     let entry = judgement.rule.name();
     let mut found = Vec::new();
     let expected = match &case.entry {

@@ -7,11 +7,10 @@ use super::map_args::MapArgs;
 use super::output::{Format, Printer};
 use super::{Failure, Status, output};
 use image_reference::Reference;
-use jiff::Timestamp;
 use kubelet_keyring::{Keyring, PullSecret};
 use pullpass_core::admission::verdict;
-use pullpass_core::policy::message::{self, Circumstances};
-use pullpass_core::policy::{Judgement, LabelMap, LabelsUnknown, Namespace, Policy, Rule};
+use pullpass_core::policy::message;
+use pullpass_core::policy::{Context, Judgement, LabelMap, LabelsUnknown, Namespace, Rule};
 use pullpass_core::secret_manifest::{self, Finding, ManifestSecret};
 use pullpass_core::text::{SHOWN, quoted, visible};
 use serde::Serialize;
@@ -77,22 +76,18 @@ impl Args {
     }
 }
 
-/// Everything an answer is made from.
-struct Question<'q> {
-    policy: &'q Policy,
-    namespace: Option<Namespace<'q>>,
-    now: Timestamp,
-    keyring: Option<Keyring<'q>>,
+/// Explains images in one context, with the credentials of one keyring.
+struct Explainer<'e> {
+    context: Context<'e, 'e>,
+    keyring: Option<Keyring<'e>>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Status, Failure> {
     let loaded = args.map.load_or_defaults()?;
     let secrets = args.secret.as_deref().map(Secrets::of_file).transpose()?;
-    let question = Question {
-        policy: &loaded.policy,
-        namespace: args.namespace(),
-        now: args.map.now(),
+    let explainer = Explainer {
+        context: loaded.policy.context(args.namespace(), args.map.now()),
         keyring: secrets.as_ref().map(Secrets::keyring),
     };
     if args.namespace_labels.is_none() && loaded.policy.uses_selectors() {
@@ -102,16 +97,16 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
     }
     let mut printer = Printer::default();
     if args.images == ["-"] {
-        question.answer_lines(&mut io::stdin().lock(), &mut printer)?;
+        explainer.answer_lines(&mut io::stdin().lock(), &mut printer)?;
     } else {
         for (i, image) in args.images.iter().enumerate() {
             match args.output {
-                Format::Json => printer.json(&question.answer(image)?)?,
+                Format::Json => printer.json(&explainer.answer(image)?)?,
                 Format::Text => {
                     if i > 0 {
                         printer.line("")?;
                     }
-                    question.tell(image, &mut printer)?;
+                    explainer.tell(image, &mut printer)?;
                 }
             }
         }
@@ -211,7 +206,7 @@ struct Tried {
     username: String,
 }
 
-impl Question<'_> {
+impl Explainer<'_> {
     fn answer_lines(&self, input: &mut impl BufRead, printer: &mut Printer) -> Result<(), Failure> {
         let mut line = Vec::new();
         loop {
@@ -231,7 +226,7 @@ impl Question<'_> {
     }
 
     fn answer<'e>(&'e self, image: &'e str) -> Result<Explained<'e>, LabelsUnknown> {
-        let judgement = self.policy.judge(image, self.namespace, self.now)?;
+        let judgement = self.context.judge(image)?;
         let reference = judgement.reference.as_ref().ok();
         Ok(Explained {
             image,
@@ -269,10 +264,10 @@ impl Question<'_> {
 /// How wide the names of the lines are.
 const LABEL: usize = 13;
 
-impl Question<'_> {
+impl Explainer<'_> {
     /// The same for people.
     fn tell(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
-        let judgement = self.policy.judge(image, self.namespace, self.now)?;
+        let judgement = self.context.judge(image)?;
         printer.line(visible(image))?;
         let mut say =
             |label: &str, words: &str| printer.line(format_args!("  {label:LABEL$} {words}"));
@@ -291,13 +286,8 @@ impl Question<'_> {
         }
         say("entry", &rule(&judgement))?;
         say("action", judgement.action.as_str())?;
-        let circumstances = Circumstances {
-            policy: self.policy,
-            namespace: self.namespace,
-            now: self.now,
-        };
         if judgement.reference.is_ok() {
-            say("because", &circumstances.cause(&judgement))?;
+            say("because", &self.context.cause(&judgement))?;
         }
         let secrets = match judgement.pull_secrets {
             [] => "none".to_owned(),
@@ -313,7 +303,7 @@ impl Question<'_> {
 
     /// Why other rules for the registry did not decide.
     fn tell_others(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
-        for other in self.policy.considered(image, self.namespace, self.now) {
+        for other in self.context.considered(image) {
             let owner = other.entry.map_or("publicRegistries".to_owned(), |entry| {
                 format!("entry {}", quoted(&entry.name, SHOWN))
             });

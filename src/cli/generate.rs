@@ -79,12 +79,6 @@ fn prefix(text: &str) -> Result<String, String> {
 pub fn run(command: &Command) -> Result<Status, Failure> {
     let Command::Policy(args) = command;
     let policy = args.map.load_or_defaults()?.policy;
-    if policy.uses_selectors() {
-        return Err(Failure::input(
-            "the map has a namespaceSelector, which the policies cannot express yet: \
-             write `namespaces`, or use the webhook",
-        ));
-    }
     let now = args.map.now();
     let target = match args.target {
         Version::V1_30 => Target::V1_30,

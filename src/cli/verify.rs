@@ -11,8 +11,9 @@ use crate::kube::dry_run::{ApiError, ApiServer};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use pullpass_core::policy::{LabelMap, Namespace, Policy};
-use pullpass_core::probe::{self, Answer, Kind, Outcome, Probe, Sent};
+use pullpass_core::probe::{self, ApiResponse, Probe, ProbeKind, ProbeOutcome, Sent};
 use pullpass_core::text::{cut, visible};
+use pullpass_core::well_known::MIRROR_POD_ANNOTATION;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ const PODS: usize = 50;
 
 /// Try whether pullpass decides in a cluster
 ///
-/// Sends pods to the API server that must be refused or patched, as a dry run: nothing is
+/// Sends pods to the API server that must be denied or patched, as a dry run: nothing is
 /// created. Prints what was expected and what came back, namespace by namespace, with the date,
 /// the cluster and the map. Exits with 1 where something was not as expected, or where nothing
 /// shows that pullpass is asked. You need the rights to create pods and patch
@@ -107,11 +108,11 @@ struct Map {
 #[derive(Serialize)]
 struct Row {
     namespace: String,
-    probe: Kind,
+    probe: ProbeKind,
     image: String,
     expected: &'static str,
     got: &'static str,
-    result: Outcome,
+    result: ProbeOutcome,
     detail: String,
 }
 
@@ -123,7 +124,7 @@ struct Summary {
     not_tried: usize,
     no_proof: usize,
     exempt: usize,
-    /// Namespaces that are not exempt and in which nothing shows that pullpass is asked.
+    /// Namespaces that are not exempt and in which nothing shows that pullpass is called.
     unproven_namespaces: Vec<String>,
 }
 
@@ -225,9 +226,9 @@ async fn identity(api: &ApiServer) -> Result<Identity, Failure> {
 async fn attempt(api: &ApiServer, namespace: &str, probe: &Probe) -> Result<Row, Failure> {
     let result = match send(api, namespace, &probe.sent).await {
         Ok(Ok(answer)) => probe::read(probe, &answer),
-        Ok(Err(why)) => probe::Result {
+        Ok(Err(why)) => probe::ProbeResult {
             got: "nothing",
-            outcome: Outcome::NotTried,
+            outcome: ProbeOutcome::NotTried,
             detail: why,
         },
         Err(error) => return Err(cluster::failure(&error)),
@@ -252,7 +253,7 @@ async fn send(
     api: &ApiServer,
     namespace: &str,
     sent: &Sent,
-) -> Result<Result<Answer, String>, ApiError> {
+) -> Result<Result<ApiResponse, String>, ApiError> {
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     match sent {
         Sent::Nothing(why) => Ok(Err((*why).to_owned())),
@@ -281,10 +282,9 @@ fn running(pod: &Value) -> Option<&str> {
         Some("Succeeded" | "Failed")
     );
     let is_going = pod.pointer("/metadata/deletionTimestamp").is_some();
-    // `kubernetes.io/config.mirror`: the API server refuses them for static pods.
-    let is_static = pod
-        .pointer("/metadata/annotations/kubernetes.io~1config.mirror")
-        .is_some();
+    // The API server rejects ephemeral containers of static pods.
+    let annotations = pod.pointer("/metadata/annotations");
+    let is_static = annotations.is_some_and(|all| all.get(MIRROR_POD_ANNOTATION).is_some());
     let name = pod.pointer("/metadata/name")?.as_str()?;
     let is_plain = name
         .bytes()
@@ -294,8 +294,9 @@ fn running(pod: &Value) -> Option<&str> {
 
 impl Summary {
     fn of<'n>(namespaces: impl Iterator<Item = &'n String>, rows: &[Row]) -> Self {
-        let count = |wanted: Outcome| rows.iter().filter(|row| row.result == wanted).count();
-        let shows = |row: &&Row| matches!(row.result, Outcome::AsExpected | Outcome::Exempt);
+        let count = |wanted: ProbeOutcome| rows.iter().filter(|row| row.result == wanted).count();
+        let shows =
+            |row: &&Row| matches!(row.result, ProbeOutcome::AsExpected | ProbeOutcome::Exempt);
         let proven: std::collections::HashSet<&str> = rows
             .iter()
             .filter(shows)
@@ -303,11 +304,11 @@ impl Summary {
             .collect();
         let unproven = namespaces.filter(|name| !proven.contains(name.as_str()));
         Self {
-            as_expected: count(Outcome::AsExpected),
-            findings: count(Outcome::Finding),
-            not_tried: count(Outcome::NotTried),
-            no_proof: count(Outcome::NoProof),
-            exempt: count(Outcome::Exempt),
+            as_expected: count(ProbeOutcome::AsExpected),
+            findings: count(ProbeOutcome::Finding),
+            not_tried: count(ProbeOutcome::NotTried),
+            no_proof: count(ProbeOutcome::NoProof),
+            exempt: count(ProbeOutcome::Exempt),
             unproven_namespaces: unproven.cloned().collect(),
         }
     }
@@ -352,7 +353,7 @@ impl Report {
         ))?;
         if !unproven.is_empty() {
             printer.line(format_args!(
-                "nothing shows that pullpass is asked in: {}",
+                "nothing shows that pullpass is called in: {}",
                 unproven.join(", ")
             ))?;
         }

@@ -27,8 +27,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use jiff::Timestamp;
 use pullpass_core::admission::event::Event;
-use pullpass_core::admission::record::Recording;
-use pullpass_core::admission::{self, Answer, Basis, Endpoint, Mode, Report, Severity, map_review};
+use pullpass_core::admission::record::{DecisionRecord, Recording};
+use pullpass_core::admission::{
+    self, Endpoint, Mode, ReviewContext, ReviewError, Reviewed, WorkloadMode, map_review,
+};
 use pullpass_core::map::Options;
 use pullpass_core::text;
 use std::any::Any;
@@ -52,7 +54,8 @@ const MOST_OF_A_MAP: usize = 16 << 20;
 
 /// How a review is decided: [`admission::review`], but for tests of what a server
 /// does when that goes wrong.
-pub type Review = for<'p> fn(&Basis<'p>, Endpoint, &[u8]) -> Result<Answer<'p>, admission::Fault>;
+pub type Review =
+    for<'p> fn(&ReviewContext<'p>, Endpoint, &[u8]) -> Result<Reviewed<'p>, ReviewError>;
 
 /// All that the endpoints share.
 #[derive(Debug, Clone)]
@@ -91,8 +94,7 @@ impl Traces {
         }
     }
 
-    fn tell(&self, report: Report<'_>) {
-        let Some(record) = report.record else { return };
+    fn tell(&self, record: Box<DecisionRecord>) {
         if let Some(events) = &self.events
             && let Some(event) = Event::of(&record)
         {
@@ -181,11 +183,11 @@ impl Webhook {
             .route("/validate", endpoint(Endpoint::Validate.into()))
             .route(
                 "/validate-workloads/warn",
-                endpoint(Endpoint::Workloads(Severity::Warn).into()),
+                endpoint(Endpoint::Workloads(WorkloadMode::Warn).into()),
             )
             .route(
                 "/validate-workloads/deny",
-                endpoint(Endpoint::Workloads(Severity::Deny).into()),
+                endpoint(Endpoint::Workloads(WorkloadMode::Deny).into()),
             )
             .route("/validate-map", endpoint(HttpRoute::Map))
             .fallback(elsewhere)
@@ -231,11 +233,8 @@ impl Webhook {
         let asked = self.read(request, limit).await?;
         let decide = |body: &[u8]| {
             let started = Instant::now();
-            let map_review::Answer { body, report } = map_review::review(&self.map_options, body)?;
-            let took = started.elapsed();
-            self.metrics.reviewed(HttpRoute::Map, report.outcome, took);
-            log::map_decision(&report, took);
-            Ok(body)
+            let reviewed = map_review::review(&self.map_options, body)?;
+            Ok(self.told(HttpRoute::Map, reviewed, started.elapsed()))
         };
         asked.in_turn(&self.map_turn, decide).await
     }
@@ -258,23 +257,33 @@ impl Webhook {
         let map = map.as_ref().ok_or(Fault::NotReady)?;
         let labels = self.namespaces.as_ref().map(|known| known.current());
         let started = Instant::now();
-        let basis = Basis {
+        let context = ReviewContext {
             policy: &map.policy,
             now: Timestamp::now(),
             namespaces: labels.as_ref().and_then(|labels| labels.as_deref()),
             mode: self.mode,
             recording: self.traces.recording(),
         };
-        let answer = (self.review)(&basis, endpoint, body);
-        let took = started.elapsed();
-        let Answer { body, report } = answer?;
-        self.metrics.reviewed(endpoint, report.outcome, took);
-        for tally in &report.tallies {
+        let reviewed = (self.review)(&context, endpoint, body)?;
+        for tally in &reviewed.report.tallies {
             map.entries.count(tally);
         }
-        log::decision(endpoint, &report, took);
-        self.traces.tell(report);
-        Ok(body)
+        Ok(self.told(endpoint.into(), reviewed, started.elapsed()))
+    }
+
+    /// Counts and logs a review, and returns its answer.
+    fn told(&self, route: HttpRoute, reviewed: Reviewed<'_>, took: Duration) -> Vec<u8> {
+        let Reviewed {
+            body,
+            report,
+            record,
+        } = reviewed;
+        self.metrics.reviewed(route, report.outcome, took);
+        log::review(route, &report, took);
+        if let Some(record) = record {
+            self.traces.tell(record);
+        }
+        body
     }
 }
 
@@ -363,12 +372,12 @@ pub(crate) enum Fault {
     Panic,
 }
 
-impl From<admission::Fault> for Fault {
-    fn from(fault: admission::Fault) -> Self {
+impl From<ReviewError> for Fault {
+    fn from(fault: ReviewError) -> Self {
         match fault {
-            admission::Fault::BadReview(bad) => Self::BadReview(text::visible(&bad.to_string())),
-            admission::Fault::LabelsUnknown(_) => Self::LabelsUnknown,
-            admission::Fault::Encode(_) => Self::Encode,
+            ReviewError::BadReview(bad) => Self::BadReview(text::visible(&bad.to_string())),
+            ReviewError::LabelsUnknown(_) => Self::LabelsUnknown,
+            ReviewError::Encode(_) => Self::Encode,
         }
     }
 }

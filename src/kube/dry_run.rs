@@ -12,7 +12,7 @@ use hyper::{Method, Request};
 use kube::Client;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use pullpass_core::probe::Answer;
+use pullpass_core::probe::ApiResponse;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
@@ -104,14 +104,14 @@ impl ApiServer {
     }
 
     /// Creates an object as a dry run.
-    pub async fn try_to_create(&self, path: &str, object: &Value) -> Result<Answer, ApiError> {
+    pub async fn try_to_create(&self, path: &str, object: &Value) -> Result<ApiResponse, ApiError> {
         let path = format!("{path}?dryRun=All");
         self.send(Method::POST, &path, "application/json", object)
             .await
     }
 
     /// Patches an object by a strategic merge as a dry run.
-    pub async fn try_to_patch(&self, path: &str, change: &Value) -> Result<Answer, ApiError> {
+    pub async fn try_to_patch(&self, path: &str, change: &Value) -> Result<ApiResponse, ApiError> {
         let path = format!("{path}?dryRun=All");
         let media_type = "application/strategic-merge-patch+json";
         self.send(Method::PATCH, &path, media_type, change).await
@@ -157,7 +157,7 @@ impl ApiServer {
         path: &str,
         media_type: &'static str,
         body: &Value,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         let unreachable = |error: String| ApiError::Unreachable {
             url: self.url.clone(),
             error,
@@ -183,7 +183,7 @@ impl ApiServer {
             let body = body.map_err(|error| unreachable(chain(&error)))?.to_bytes();
             let body = serde_json::from_slice(&body)
                 .unwrap_or_else(|_| json!({"message": String::from_utf8_lossy(&body)}));
-            Ok(Answer {
+            Ok(ApiResponse {
                 status,
                 body,
                 warnings,

@@ -5,9 +5,9 @@
 //! names is data: it goes through [`pullpass_core::text`] and is cut to a length.
 
 use crate::observe::metrics::HttpRoute;
-use pullpass_core::admission::verdict::Words;
-use pullpass_core::admission::{Endpoint, Outcome, Report, map_review};
-use pullpass_core::policy::{Turn, Turned};
+use pullpass_core::admission::verdict::Statement;
+use pullpass_core::admission::{Outcome, ReviewReport};
+use pullpass_core::policy::{DateEvent, DateEventKind};
 use pullpass_core::text::visible;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -67,14 +67,15 @@ pub fn start(format: LogFormat, filter: &LogFilter) -> LogWriter {
     writer
 }
 
-/// The line of one review: at info when something was done, else at debug.
-pub(crate) fn decision(endpoint: Endpoint, report: &Report<'_>, took: Duration) {
+/// Logs one review: at info when something was done or a registry map was reviewed,
+/// else at debug.
+pub(crate) fn review(route: HttpRoute, report: &ReviewReport<'_>, took: Duration) {
     // The level is part of the macro, so that a line that nobody wants costs nothing.
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(
                 $level,
-                endpoint = endpoint.as_str(),
+                endpoint = route.as_str(),
                 outcome = report.outcome.as_str(),
                 operation = report.operation.as_str(),
                 namespace = visible(cut(&report.namespace)),
@@ -82,53 +83,34 @@ pub(crate) fn decision(endpoint: Endpoint, report: &Report<'_>, took: Duration) 
                 uid = visible(cut(&report.uid)),
                 dry_run = report.dry_run,
                 secrets = report.secrets.join(","),
-                said = said(&report.words),
+                said = said(&report.statement),
+                map_errors = report.map_errors,
                 microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 "reviewed"
             )
         };
     }
-    match report.outcome {
-        Outcome::Untouched => line!(Level::DEBUG),
-        Outcome::Patched
-        | Outcome::Audited
-        | Outcome::Warned
-        | Outcome::WouldBeRefused
-        | Outcome::Refused => {
-            line!(Level::INFO);
-        }
+    if report.outcome == Outcome::Untouched && report.map_errors.is_none() {
+        line!(Level::DEBUG);
+    } else {
+        line!(Level::INFO);
     }
 }
 
-/// The line of one review of the registry map. Not what was said about it, which quotes
-/// the map: the author of the map has got that.
-pub(crate) fn map_decision(report: &map_review::Report, took: Duration) {
-    tracing::info!(
-        endpoint = HttpRoute::Map.as_str(),
-        outcome = report.outcome.as_str(),
-        operation = report.operation.as_str(),
-        namespace = visible(cut(&report.namespace)),
-        name = visible(cut(&report.name)),
-        uid = visible(cut(&report.uid)),
-        dry_run = report.dry_run,
-        errors = report.errors,
-        microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        "reviewed a registry map"
-    );
-}
-
-/// The line of a date that has come, or is near.
-pub(crate) fn turned(turned: &Turned<'_>) {
-    let words = match turned.turn {
-        Turn::EndsSoon => "an entry of the registry map ends soon",
-        Turn::Ended => "an entry of the registry map has ended: it is as if absent",
-        Turn::DeniesSoon => "an entry of the registry map will soon refuse what it warns of",
-        Turn::Denies => "an entry of the registry map refuses from now on what it warned of",
+/// Logs a date of the map that has come, or is near.
+pub(crate) fn date_event(event: &DateEvent<'_>) {
+    let words = match event.kind {
+        DateEventKind::ExpiresSoon => "an entry of the registry map expires soon",
+        DateEventKind::Expired => "an entry of the registry map has expired: it is as if absent",
+        DateEventKind::DeniesSoon => "an entry of the registry map soon denies what it warns about",
+        DateEventKind::Denies => {
+            "an entry of the registry map denies from now on what it warned about"
+        }
     };
     tracing::warn!(
-        entry = turned.entry.name,
-        date = %turned.date,
-        location = turned.entry.location,
+        entry = event.entry.name,
+        date = %event.date,
+        location = event.entry.location,
         "{words}"
     );
 }
@@ -148,11 +130,15 @@ pub(crate) fn fault(route: HttpRoute, status: u16, reason: &impl fmt::Display) {
 const LONGEST: usize = 256;
 
 /// What was answered, which is escaped and cut where it was made.
-fn said(words: &Words) -> &str {
-    match (&words.refusal, words.warnings.first(), &words.record) {
-        (Some(refusal), _, _) => refusal,
+fn said(statement: &Statement) -> &str {
+    match (
+        &statement.denial,
+        statement.warnings.first(),
+        &statement.audit,
+    ) {
+        (Some(denial), _, _) => denial,
         (None, Some(warning), _) => warning,
-        (None, None, Some((_, record))) => record,
+        (None, None, Some((_, images))) => images,
         (None, None, None) => "",
     }
 }

@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use pullpass_core::admission::{Endpoint, Mode, Outcome, Severity};
+use pullpass_core::admission::{Endpoint, Mode, Outcome, WorkloadMode};
 use pullpass_core::policy::Entry;
 use std::sync::Arc;
 use std::time::Duration;
@@ -375,7 +375,7 @@ impl Default for Metrics {
             panics,
             mutate: reviews.of(Endpoint::Mutate.into()),
             validate: reviews.of(Endpoint::Validate.into()),
-            workloads: reviews.of(Endpoint::Workloads(Severity::Warn).into()),
+            workloads: reviews.of(Endpoint::Workloads(WorkloadMode::Warn).into()),
             validate_map: reviews.of(HttpRoute::Map),
             other_codes: reviews.codes(HttpRoute::Other),
             webhook: ports.of("webhook"),

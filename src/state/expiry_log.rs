@@ -1,6 +1,7 @@
-//! Says in the log when the dates of the map's entries come: what ends soon, what has
-//! ended, what is refused from now on. Once, and not with each review; what there is to
-//! say is [`Policy::turned`](pullpass_core::policy::Policy::turned)'s. Decides nothing.
+//! Logs the dates of the map's entries when they come: which entry expires soon or has
+//! expired, which denies from now on. It logs each date once, not with each review, and
+//! decides nothing: [`Policy::date_events`](pullpass_core::policy::Policy::date_events)
+//! says what there is to log.
 
 use crate::observe::log;
 use crate::state::map_store::MapStore;
@@ -20,10 +21,10 @@ pub async fn tell(maps: Arc<MapStore>) {
         let now = Timestamp::now();
         let map = Option::clone(&maps.current());
         let next = map.as_ref().and_then(|map| {
-            for turned in map.policy.turned(told, now) {
-                log::turned(&turned);
+            for event in map.policy.date_events(told, now) {
+                log::date_event(&event);
             }
-            map.policy.next_turn(now)
+            map.policy.next_date_event(now)
         });
         told = map.map(|_| now);
         let wait = next.map_or(LONGEST_WAIT, |at| {

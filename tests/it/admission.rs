@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
 use pullpass_core::admission::record::Recording;
-use pullpass_core::admission::{self, Basis, Endpoint, Fault, Mode, Outcome};
+use pullpass_core::admission::{self, Endpoint, Mode, Outcome, ReviewContext, ReviewError};
 use pullpass_core::map::{self, Options, SourceFile};
 use pullpass_core::policy::{Namespace, Policy};
 use serde_json::{Value, json};
@@ -39,12 +39,12 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// The fixture's map at that time.
-pub(crate) fn basis() -> Basis<'static> {
+pub(crate) fn basis() -> ReviewContext<'static> {
     basis_of(&POLICY, now())
 }
 
-fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
-    Basis {
+fn basis_of(policy: &Policy, now: Timestamp) -> ReviewContext<'_> {
+    ReviewContext {
         policy,
         now,
         namespaces: None,
@@ -53,7 +53,11 @@ fn basis_of(policy: &Policy, now: Timestamp) -> Basis<'_> {
     }
 }
 
-fn answer_at(endpoint: Endpoint, review: &[u8], now: Timestamp) -> Result<(Value, Outcome), Fault> {
+fn answer_at(
+    endpoint: Endpoint,
+    review: &[u8],
+    now: Timestamp,
+) -> Result<(Value, Outcome), ReviewError> {
     let answer = admission::review(&basis_of(&POLICY, now), endpoint, review)?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
@@ -329,7 +333,7 @@ mod validate {
         );
         assert_eq!(
             verdict("bitnami/redis", "2027-03-01T00:00:00Z").0,
-            Outcome::Refused
+            Outcome::Denied
         );
 
         assert_eq!(
@@ -594,7 +598,7 @@ fn what_is_not_shaped_like_a_review_is_a_fault_and_no_approval() {
             let shown = String::from_utf8_lossy(&body);
             let fault = answer_at(endpoint, &body, now());
             assert!(
-                matches!(fault, Err(Fault::BadReview(_))),
+                matches!(fault, Err(ReviewError::BadReview(_))),
                 "{shown}: {fault:?}"
             );
         }
@@ -618,7 +622,7 @@ fn many_secrets_of_many_images_are_each_injected_and_missed_once() {
     let body = review("CREATE", "shop", &pod(&images)).to_string();
     let basis = basis_of(&policy, now());
     let answer = admission::review(&basis, Endpoint::Validate, body.as_bytes()).unwrap();
-    assert_eq!(answer.report.words.warnings.len(), 13);
+    assert_eq!(answer.report.statement.warnings.len(), 13);
     let answer = admission::review(&basis, Endpoint::Mutate, body.as_bytes()).unwrap();
     assert_eq!(answer.report.secrets.len(), 2_000);
 }
@@ -633,7 +637,8 @@ fn an_exempt_namespace_is_exempt_for_every_caller() {
             "not valid",
         ] {
             let judgement = POLICY
-                .judge(image, Some(Namespace::named(namespace)), now())
+                .context(Some(Namespace::named(namespace)), now())
+                .judge(image)
                 .unwrap();
             assert_eq!(judgement.action, pullpass_core::policy::Action::Allow);
             assert!(judgement.pull_secrets.is_empty());

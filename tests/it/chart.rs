@@ -29,7 +29,7 @@ fn the_value_map_has_the_schema_of_the_registry_map() {
     for (name, definition) in expected() {
         assert_eq!(
             chart["definitions"][&name], definition,
-            "definitions.{name} of values.schema.json is not that of src/policy/schema.json",
+            "definitions.{name} of values.schema.json is not that of crates/core/src/map/schema.json",
         );
     }
     assert_eq!(chart["properties"]["map"]["$ref"], "#/definitions/Map");

@@ -122,7 +122,7 @@ fn the_example_is_a_map() {
     let now = NOW.parse().unwrap();
     let judge = |image, namespace| {
         let namespace = Some(Namespace::named(namespace));
-        loaded.policy.judge(image, namespace, now).unwrap()
+        loaded.policy.context(namespace, now).judge(image).unwrap()
     };
     let corp = judge("registry.corp.example/app:1", "default");
     assert_eq!(corp.pull_secrets, ["corp-pull"]);
@@ -227,7 +227,7 @@ fn a_large_map_loads_and_is_warned_of() {
     let now = NOW.parse().unwrap();
     let judge = |image, namespace| {
         let namespace = Some(Namespace::named(namespace));
-        loaded.policy.judge(image, namespace, now).unwrap()
+        loaded.policy.context(namespace, now).judge(image).unwrap()
     };
     assert_eq!(
         judge("r2400.example/team/app", "x").pull_secrets,

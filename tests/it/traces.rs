@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use pullpass_core::admission::event::Event;
 use pullpass_core::admission::record::Recording;
-use pullpass_core::admission::{self, Answer, Basis, Endpoint, Mode, Outcome, Severity};
+use pullpass_core::admission::{
+    self, Endpoint, Mode, Outcome, ReviewContext, Reviewed, WorkloadMode,
+};
 use pullpass_core::map::{self, Options, SourceFile};
 use pullpass_core::policy::Policy;
 use serde_json::{Value, json};
@@ -22,8 +24,8 @@ static POLICY: LazyLock<Policy> = LazyLock::new(|| {
         .policy
 });
 
-fn basis(mode: Mode, recording: Recording) -> Basis<'static> {
-    Basis {
+fn basis(mode: Mode, recording: Recording) -> ReviewContext<'static> {
+    ReviewContext {
         policy: &POLICY,
         now: "2026-11-20T12:00:00Z".parse::<Timestamp>().unwrap(),
         namespaces: None,
@@ -70,18 +72,18 @@ fn review(images: &[&str]) -> Value {
     })
 }
 
-fn answer(basis: &Basis<'static>, endpoint: Endpoint, review: &Value) -> Answer<'static> {
+fn answer(basis: &ReviewContext<'static>, endpoint: Endpoint, review: &Value) -> Reviewed<'static> {
     admission::review(basis, endpoint, review.to_string().as_bytes()).unwrap()
 }
 
-fn response(answer: &Answer<'_>) -> Value {
+fn response(answer: &Reviewed<'_>) -> Value {
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     body["response"].clone()
 }
 
 fn record(mode: Mode, endpoint: Endpoint, review: &Value) -> Value {
     let answer = answer(&basis(mode, Recording::All), endpoint, review);
-    serde_json::to_value(answer.report.record.unwrap()).unwrap()
+    serde_json::to_value(answer.record.unwrap()).unwrap()
 }
 
 /// The schema, with no field allowed that it does not name: readers must not mind new
@@ -157,7 +159,7 @@ mod observe {
         );
         assert_eq!(warned["auditAnnotations"]["mode"], "observe");
         assert_eq!(said["auditAnnotations"]["mode"], Value::Null);
-        assert_eq!(observed.report.outcome, Outcome::WouldBeRefused);
+        assert_eq!(observed.report.outcome, Outcome::WouldDeny);
         let mut counts = [observed.report.tallies, refused.report.tallies];
         for tallies in &mut counts {
             tallies.sort_by_key(|tally| tally.action);
@@ -176,7 +178,7 @@ mod observe {
                 let of = |mode| {
                     let basis = basis(mode, Recording::Nothing);
                     let answer = answer(&basis, endpoint, &review(images));
-                    (answer.report.outcome != Outcome::Refused).then_some(answer.body)
+                    (answer.report.outcome != Outcome::Denied).then_some(answer.body)
                 };
                 if let Some(enforced) = of(Mode::Enforce) {
                     assert_eq!(of(Mode::Observe).unwrap(), enforced, "{images:?}");
@@ -191,7 +193,7 @@ mod observe {
         for (endpoint, name, review) in recorded() {
             let answer = answer(&basis(Mode::Observe, Recording::Nothing), endpoint, &review);
             assert_eq!(response(&answer)["allowed"], true, "{name}");
-            observed += usize::from(answer.report.outcome == Outcome::WouldBeRefused);
+            observed += usize::from(answer.report.outcome == Outcome::WouldDeny);
         }
         assert!(observed > 0);
     }
@@ -276,11 +278,11 @@ mod records {
         let mut review: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         let pod = &mut review["request"]["object"]["spec"]["template"]["spec"];
         pod["containers"][0]["image"] = json!("evil/x");
-        for severity in [Severity::Warn, Severity::Deny] {
+        for severity in [WorkloadMode::Warn, WorkloadMode::Deny] {
             let endpoint = Endpoint::Workloads(severity);
             let basis = basis(Mode::Enforce, Recording::Notable);
             let answer = answer(&basis, endpoint, &review);
-            let record = serde_json::to_value(answer.report.record.unwrap()).unwrap();
+            let record = serde_json::to_value(answer.record.unwrap()).unwrap();
             assert_described(&record);
             assert_eq!(record["endpoint"], "validate-workloads");
             assert_eq!(record["object"]["kind"], "Deployment");
@@ -309,7 +311,7 @@ mod records {
                 endpoint,
                 &review(&[image]),
             );
-            answer.report.record.is_some()
+            answer.record.is_some()
         };
         for (endpoint, image, notable) in [
             (Endpoint::Validate, "evil/x", true),
@@ -444,7 +446,7 @@ mod events {
 
     fn event(mode: Mode, endpoint: Endpoint, review: &Value) -> Option<Event> {
         let answer = answer(&basis(mode, Recording::All), endpoint, review);
-        Event::of(&answer.report.record.unwrap())
+        Event::of(&answer.record.unwrap())
     }
 
     #[test]
@@ -524,10 +526,10 @@ mod writing {
     use pullpass::observe::metrics::{Format, Metrics};
     use std::sync::{Arc, Mutex, mpsc};
 
-    fn made() -> Box<admission::record::Record> {
+    fn made() -> Box<admission::record::DecisionRecord> {
         let basis = basis(Mode::Enforce, Recording::All);
         let answer = answer(&basis, Endpoint::Validate, &review(&["evil/x"]));
-        answer.report.record.unwrap()
+        answer.record.unwrap()
     }
 
     fn count(metrics: &Metrics, series: &str) -> u64 {
@@ -618,7 +620,7 @@ mod writing {
         let (queue, waiting) = EventQueue::new(Arc::clone(&metrics));
         let basis = basis(Mode::Observe, Recording::Notable);
         let answer = answer(&basis, Endpoint::Validate, &review(&["evil/x"]));
-        let event = Event::of(&answer.report.record.unwrap()).unwrap();
+        let event = Event::of(&answer.record.unwrap()).unwrap();
         for _ in 0..300 {
             queue.put(event.clone());
         }

@@ -3,7 +3,7 @@
 
 use crate::admission::basis;
 use pullpass_core::admission::workload::Kind;
-use pullpass_core::admission::{self, Basis, Endpoint, Mode, Outcome, Severity};
+use pullpass_core::admission::{self, Endpoint, Mode, Outcome, ReviewContext, WorkloadMode};
 use serde_json::{Value, json};
 
 /// The kinds that make pods, with the pointer to the pod in them and their resource.
@@ -66,12 +66,12 @@ fn deployment(images: &[&str]) -> Value {
     object("/spec/template", images)
 }
 
-fn answer(severity: Severity, review: &Value) -> (Value, Outcome) {
+fn answer(severity: WorkloadMode, review: &Value) -> (Value, Outcome) {
     answer_in(Mode::Enforce, severity, review)
 }
 
-fn answer_in(mode: Mode, severity: Severity, review: &Value) -> (Value, Outcome) {
-    let basis = Basis { mode, ..basis() };
+fn answer_in(mode: Mode, severity: WorkloadMode, review: &Value) -> (Value, Outcome) {
+    let basis = ReviewContext { mode, ..basis() };
     let body = review.to_string();
     let endpoint = Endpoint::Workloads(severity);
     let answer = admission::review(&basis, endpoint, body.as_bytes()).unwrap();
@@ -83,7 +83,7 @@ fn answer_in(mode: Mode, severity: Severity, review: &Value) -> (Value, Outcome)
 }
 
 fn warnings(review: &Value) -> Vec<String> {
-    let (response, _) = answer(Severity::Warn, review);
+    let (response, _) = answer(WorkloadMode::Warn, review);
     assert_eq!(response["allowed"], true, "{response}");
     let warnings = response["warnings"].as_array().cloned().unwrap_or_default();
     warnings
@@ -101,7 +101,7 @@ fn each_kind_is_told_what_its_pods_will_meet() {
         let review = review(group, resource, &object, &Value::Null);
         let field = format!("{}spec.containers[1].image", kind.path_to_pod());
         let words = format!("image \"{UNKNOWN}\" ({field}) is not allowed: no entry for host");
-        let (response, outcome) = answer(Severity::Warn, &review);
+        let (response, outcome) = answer(WorkloadMode::Warn, &review);
         let warning = response["warnings"][0].as_str().unwrap();
         assert!(
             warning.starts_with(&format!("its pods will be refused: {words}")),
@@ -114,10 +114,10 @@ fn each_kind_is_told_what_its_pods_will_meet() {
         );
         assert_eq!(response["auditAnnotations"]["decision"], "deny");
 
-        let (response, outcome) = answer(Severity::Deny, &review);
+        let (response, outcome) = answer(WorkloadMode::Deny, &review);
         assert_eq!(
             (response["allowed"].as_bool(), outcome),
-            (Some(false), Outcome::Refused)
+            (Some(false), Outcome::Denied)
         );
         assert_eq!(response["status"]["code"], 403);
         assert_eq!(response["status"]["reason"], "Forbidden");
@@ -130,8 +130,8 @@ fn each_kind_is_told_what_its_pods_will_meet() {
 fn who_observes_refuses_no_workload_and_foretells_no_refusal() {
     let review = review("apps", "deployments", &deployment(&[UNKNOWN]), &Value::Null);
     for (severity, expected) in [
-        (Severity::Warn, Outcome::Warned),
-        (Severity::Deny, Outcome::WouldBeRefused),
+        (WorkloadMode::Warn, Outcome::Warned),
+        (WorkloadMode::Deny, Outcome::WouldDeny),
     ] {
         let (response, outcome) = answer_in(Mode::Observe, severity, &review);
         assert_eq!((&response["allowed"], outcome), (&json!(true), expected));
@@ -236,11 +236,11 @@ fn what_cannot_be_read_is_a_fault() {
         Value::Null,
     ] {
         let review = review("apps", "deployments", &object, &Value::Null).to_string();
-        for severity in [Severity::Warn, Severity::Deny] {
+        for severity in [WorkloadMode::Warn, WorkloadMode::Deny] {
             let answer =
                 admission::review(&basis, Endpoint::Workloads(severity), review.as_bytes());
             assert!(
-                matches!(answer, Err(admission::Fault::BadReview(_))),
+                matches!(answer, Err(admission::ReviewError::BadReview(_))),
                 "{object}"
             );
         }

@@ -15,4 +15,5 @@ pub mod rotation;
 pub mod secret_manifest;
 pub mod text;
 pub mod vap;
+pub mod well_known;
 mod yaml;

@@ -1,12 +1,12 @@
-//! Is it on? What to send to an API server so that its answer shows whether pullpass
-//! decides there, and what the answer means.
+//! What `verify` sends to an API server so that the response shows whether pullpass
+//! decides there, and what the response means.
 //!
-//! What is to be expected comes from [`Policy::decide`], as in the server. Pods are
-//! such that other admission checks let them through (the `restricted` Pod Security
-//! Standard, a request for every resource). Pure: who sends them, and that they are
-//! sent as a dry run, is the caller's business.
+//! [`Context::decide`] says what is expected, as in the server. The pods are such that
+//! other admission checks let them through (the `restricted` Pod Security Standard, a
+//! request for every resource). It must not send anything: the caller does, as a dry run.
 
-use crate::policy::{Action, Field, LabelsUnknown, Namespace, Pattern, PodField, Policy};
+use crate::policy::message::WOULD_DENY;
+use crate::policy::{Action, Context, Field, LabelsUnknown, Namespace, Pattern, PodField, Policy};
 use crate::text::{cut, visible};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -24,7 +24,7 @@ const SHOWN: usize = 300;
 /// What is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ProbeKind {
     /// A registry that no rule names.
     UnknownRegistry,
     /// A registry that an entry denies.
@@ -39,7 +39,7 @@ pub enum Kind {
     Image,
 }
 
-impl Kind {
+impl ProbeKind {
     /// The word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -57,8 +57,8 @@ impl Kind {
 /// What the map says must come back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
-    /// A refusal that names these fields.
-    Refused(Vec<String>),
+    /// A denial that names these fields.
+    Denied(Vec<String>),
     /// Warnings that name these fields.
     Warned(Vec<String>),
     /// The pod with these pull secrets.
@@ -74,7 +74,7 @@ impl Expected {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Refused(_) => "refused",
+            Self::Denied(_) => "denied",
             Self::Warned(_) => "warned",
             Self::Patched(_) => "patched",
             Self::Admitted => "admitted",
@@ -98,7 +98,7 @@ pub enum Sent {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
     /// What it is about.
-    pub kind: Kind,
+    pub kind: ProbeKind,
     /// The image in question; empty where nothing is sent.
     pub image: String,
     /// What to send.
@@ -109,7 +109,7 @@ pub struct Probe {
 
 /// What the API server answered.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct ApiResponse {
     /// The HTTP status.
     pub status: u16,
     /// The object, or a `Status`.
@@ -121,7 +121,7 @@ pub struct Answer {
 /// What an answer is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum ProbeOutcome {
     /// As the map says, and only pullpass can have done it.
     AsExpected,
     /// As the map says, and as without pullpass.
@@ -134,7 +134,7 @@ pub enum Outcome {
     Finding,
 }
 
-impl Outcome {
+impl ProbeOutcome {
     /// The words for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -150,16 +150,16 @@ impl Outcome {
 
 /// What a probe came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Result {
+pub struct ProbeResult {
     /// The word for what came back.
     pub got: &'static str,
     /// What that is worth.
-    pub outcome: Outcome,
+    pub outcome: ProbeOutcome,
     /// Why, where it is not as expected; safe to show.
     pub detail: String,
 }
 
-/// What to try in a namespace: each [`Kind`] once, in an exempt one only the first, and
+/// What to try in a namespace: each [`ProbeKind`] once, in an exempt one only the first, and
 /// each image that was asked for.
 ///
 /// Fails where what is to be expected hangs on labels that are not given.
@@ -169,39 +169,31 @@ pub fn probes(
     now: Timestamp,
     images: &[String],
 ) -> Expecting<Vec<Probe>> {
-    let place = Place {
-        policy,
-        namespace,
-        now,
-    };
-    let mut probes = vec![place.container(Kind::UnknownRegistry, UNKNOWN_IMAGE)?];
+    let maker = ProbeMaker(policy.context(Some(namespace), now));
+    let mut probes = vec![maker.container(ProbeKind::UnknownRegistry, UNKNOWN_IMAGE)?];
     // Of an exempt one there is only this to see: that it is left alone.
     if !policy.exempts(namespace.name) {
         probes.extend([
-            place.denied()?,
-            place.volume()?,
-            place.ephemeral()?,
-            place.pull_secret()?,
+            maker.denied()?,
+            maker.volume()?,
+            maker.ephemeral()?,
+            maker.pull_secret()?,
         ]);
     }
     for image in images {
-        probes.push(place.container(Kind::Image, image)?);
+        probes.push(maker.container(ProbeKind::Image, image)?);
     }
     Ok(probes)
 }
 
 /// What is to be expected, where the namespace's labels suffice to tell.
-type Expecting<T> = std::result::Result<T, LabelsUnknown>;
+type Expecting<T> = Result<T, LabelsUnknown>;
 
-/// Where and when.
-struct Place<'p> {
-    policy: &'p Policy,
-    namespace: Namespace<'p>,
-    now: Timestamp,
-}
+/// Makes probes for one namespace.
+struct ProbeMaker<'p>(Context<'p, 'p>);
 
-impl Place<'_> {
-    fn container(&self, kind: Kind, image: &str) -> Expecting<Probe> {
+impl ProbeMaker<'_> {
+    fn container(&self, kind: ProbeKind, image: &str) -> Expecting<Probe> {
         Ok(Probe {
             kind,
             image: image.to_owned(),
@@ -210,7 +202,7 @@ impl Place<'_> {
         })
     }
 
-    fn nothing(&self, kind: Kind, why: &'static str) -> Expecting<Probe> {
+    fn nothing(&self, kind: ProbeKind, why: &'static str) -> Expecting<Probe> {
         Ok(Probe {
             kind,
             image: String::new(),
@@ -220,20 +212,20 @@ impl Place<'_> {
     }
 
     fn denied(&self) -> Expecting<Probe> {
-        let kind = Kind::DeniedRegistry;
+        let kind = ProbeKind::DeniedRegistry;
         match self.find(|action, _| action == Action::Deny)? {
             Some(image) => self.container(kind, &image),
             None => self.nothing(kind, "no entry of the map denies anything here"),
         }
     }
 
-    /// Beside an image that is allowed, so that the refusal is the volume's.
+    /// Beside an image that is allowed, so that the denial is the volume's.
     fn volume(&self) -> Expecting<Probe> {
         let allowed = self.find(|action, _| action == Action::Allow)?;
         let beside = allowed.as_deref().unwrap_or(UNKNOWN_IMAGE);
         let volume = json!([{"name": "image", "image": {"reference": UNKNOWN_IMAGE}}]);
         Ok(Probe {
-            kind: Kind::ImageVolume,
+            kind: ProbeKind::ImageVolume,
             image: UNKNOWN_IMAGE.to_owned(),
             sent: Sent::Pod(pod(&json!([container(beside)]), &volume)),
             expected: self.expected(&[
@@ -250,12 +242,12 @@ impl Place<'_> {
         let fields = |fields: Vec<String>| fields.into_iter().map(any).collect();
         let field = of_pod(PodField::EphemeralContainer(0));
         let expected = match self.expected(&[(field, UNKNOWN_IMAGE)])? {
-            Expected::Refused(all) => Expected::Refused(fields(all)),
+            Expected::Denied(all) => Expected::Denied(fields(all)),
             Expected::Warned(all) => Expected::Warned(fields(all)),
             other => other,
         };
         Ok(Probe {
-            kind: Kind::EphemeralContainer,
+            kind: ProbeKind::EphemeralContainer,
             image: UNKNOWN_IMAGE.to_owned(),
             sent: Sent::Ephemeral(patch),
             expected,
@@ -263,36 +255,36 @@ impl Place<'_> {
     }
 
     fn pull_secret(&self) -> Expecting<Probe> {
-        let kind = Kind::PullSecret;
+        let kind = ProbeKind::PullSecret;
         let Some(image) = self.find(|_, secrets| !secrets.is_empty())? else {
             return self.nothing(kind, "no entry of the map has pull secrets here");
         };
         let mut probe = self.container(kind, &image)?;
-        let judgement = self.policy.judge(&image, Some(self.namespace), self.now)?;
+        let judgement = self.0.judge(&image)?;
         probe.expected = Expected::Patched(judgement.pull_secrets.to_vec());
         Ok(probe)
     }
 
     /// What the map says about a pod with these images.
     fn expected(&self, images: &[(Field, &str)]) -> Expecting<Expected> {
-        if self.policy.exempts(self.namespace.name) {
+        if self.0.is_exempt() {
             return Ok(Expected::Untouched);
         }
         let images = images.iter().copied();
-        let decision = self.policy.decide(images, self.namespace, self.now)?;
+        let decision = self.0.decide(images)?;
         let fields = |wanted: Action| {
             let verdicts = decision.verdicts.iter();
             let ours = verdicts.filter(|verdict| {
                 let judgement = &verdict.judgement;
                 judgement.action == wanted
-                    || wanted == Action::Warn && judgement.ends_soon(self.now).is_some()
+                    || wanted == Action::Warn && judgement.expires_soon(self.0.now).is_some()
             });
             ours.map(|verdict| verdict.field.to_string())
                 .collect::<Vec<_>>()
         };
         let (denied, warned) = (fields(Action::Deny), fields(Action::Warn));
         Ok(if !denied.is_empty() {
-            Expected::Refused(denied)
+            Expected::Denied(denied)
         } else if !warned.is_empty() {
             Expected::Warned(warned)
         } else {
@@ -302,11 +294,11 @@ impl Place<'_> {
 
     /// An image for which an entry decides so, made from the entry's pattern.
     fn find(&self, wanted: impl Fn(Action, &[String]) -> bool) -> Expecting<Option<String>> {
-        let entries = self.policy.entries().iter();
+        let entries = self.0.policy.entries().iter();
         let patterns = entries.flat_map(|entry| &entry.patterns);
-        let patterns = patterns.chain(self.policy.public_registries());
+        let patterns = patterns.chain(self.0.policy.public_registries());
         for image in patterns.take(CANDIDATES).map(image_of) {
-            let judgement = self.policy.judge(&image, Some(self.namespace), self.now)?;
+            let judgement = self.0.judge(&image)?;
             if judgement.rule.name().is_some() && wanted(judgement.action, judgement.pull_secrets) {
                 return Ok(Some(image));
             }
@@ -371,15 +363,16 @@ fn pod(containers: &Value, volumes: &Value) -> Value {
 
 /// What came back.
 enum Got {
-    Refused(String),
+    /// A webhook of pullpass denied it.
+    Denied(String),
     /// The webhook could not be asked, and `failurePolicy` is `Fail`.
     Down(String),
-    /// Refused by somebody else.
+    /// Somebody else rejected it.
     Elsewhere(String),
     Admitted,
 }
 
-impl Answer {
+impl ApiResponse {
     fn message(&self) -> String {
         let text = self.body.get("message").and_then(Value::as_str);
         cut(visible(text.unwrap_or_default()), SHOWN)
@@ -391,7 +384,7 @@ impl Answer {
         if (200..300).contains(&self.status) {
             Got::Admitted
         } else if let Some(words) = after(text, "admission webhook \"", "\" denied the request: ") {
-            Got::Refused(words.to_owned())
+            Got::Denied(words.to_owned())
         } else if after(text, "failed calling webhook \"", "\": ").is_some() {
             Got::Down(self.message())
         } else {
@@ -402,7 +395,7 @@ impl Answer {
     /// Whether one of the warnings is pullpass's on an image in this field.
     fn warns_of(&self, field: &str) -> bool {
         let ours = |text: &&String| {
-            let text = text.strip_prefix(OBSERVED).unwrap_or(text);
+            let text = text.strip_prefix(WOULD_DENY).unwrap_or(text);
             text.starts_with("image \"")
         };
         let mut ours = self.warnings.iter().filter(ours);
@@ -411,7 +404,9 @@ impl Answer {
 
     /// Whether pullpass said that it only observes.
     fn is_observed(&self) -> bool {
-        self.warnings.iter().any(|text| text.starts_with(OBSERVED))
+        self.warnings
+            .iter()
+            .any(|text| text.starts_with(WOULD_DENY))
     }
 
     fn secrets(&self) -> Vec<&str> {
@@ -429,57 +424,58 @@ fn after<'t>(text: &'t str, before: &str, behind: &str) -> Option<&'t str> {
     name.ends_with(".pullpass.dev").then_some(words)
 }
 
-/// Before a warning about an image that would have been refused.
-const OBSERVED: &str = "would be refused: ";
-
-/// What no webhook in the way looks like.
-const NOT_ASKED: &str = "pullpass was not asked (the webhook's selectors leave the namespace out, \
+/// What it looks like when no webhook is in the way.
+const NOT_CALLED: &str = "pullpass was not called (the webhook's selectors leave the namespace out, \
      or it does not answer and failurePolicy is Ignore), or another map is in force than this one";
 
 /// What an answer means.
 #[must_use]
-pub fn read(probe: &Probe, answer: &Answer) -> Result {
-    let result = |got, outcome, detail: String| Result {
+pub fn read(probe: &Probe, answer: &ApiResponse) -> ProbeResult {
+    let result = |got, outcome, detail: String| ProbeResult {
         got,
         outcome,
         detail,
     };
-    let finding = |got, detail: &str| result(got, Outcome::Finding, detail.to_owned());
-    let fine = |got| result(got, Outcome::AsExpected, String::new());
+    let finding = |got, detail: &str| result(got, ProbeOutcome::Finding, detail.to_owned());
+    let fine = |got| result(got, ProbeOutcome::AsExpected, String::new());
     let names_all = |fields: &[String], has: &dyn Fn(&str) -> bool| fields.iter().all(|f| has(f));
     match (answer.got(), &probe.expected) {
-        (Got::Down(message), _) => result("no answer", Outcome::Finding, message),
-        (Got::Elsewhere(message), _) => result("refused by others", Outcome::NotTried, message),
-        (Got::Refused(words), Expected::Refused(fields)) => {
+        (Got::Down(message), _) => result("no answer", ProbeOutcome::Finding, message),
+        (Got::Elsewhere(message), _) => {
+            result("rejected by others", ProbeOutcome::NotTried, message)
+        }
+        (Got::Denied(words), Expected::Denied(fields)) => {
             if names_all(fields, &|field| words.contains(field)) {
-                fine("refused")
+                fine("denied")
             } else {
                 let words = cut(visible(&words), SHOWN);
-                result("refused otherwise", Outcome::Finding, words)
+                result("denied otherwise", ProbeOutcome::Finding, words)
             }
         }
-        (Got::Refused(words), _) => {
+        (Got::Denied(words), _) => {
             let words = cut(visible(&words), SHOWN);
             let detail = format!("another map is in force than this one: {words}");
-            result("refused", Outcome::Finding, detail)
+            result("denied", ProbeOutcome::Finding, detail)
         }
-        (Got::Admitted, Expected::Untouched) => result("admitted", Outcome::Exempt, String::new()),
+        (Got::Admitted, Expected::Untouched) => {
+            result("admitted", ProbeOutcome::Exempt, String::new())
+        }
         (Got::Admitted, Expected::Patched(secrets)) => {
             let has = answer.secrets();
             if secrets.iter().all(|secret| has.contains(&secret.as_str())) {
                 fine("patched")
             } else {
-                finding("not patched", NOT_ASKED)
+                finding("not patched", NOT_CALLED)
             }
         }
         (Got::Admitted, Expected::Warned(fields)) => {
             if names_all(fields, &|field| answer.warns_of(field)) {
                 fine("warned")
             } else {
-                finding("admitted", NOT_ASKED)
+                finding("admitted", NOT_CALLED)
             }
         }
-        (Got::Admitted, Expected::Refused(fields)) => {
+        (Got::Admitted, Expected::Denied(fields)) => {
             if names_all(fields, &|field| answer.warns_of(field)) {
                 let why = if answer.is_observed() {
                     "only a warning: pullpass runs with --observe"
@@ -488,13 +484,15 @@ pub fn read(probe: &Probe, answer: &Answer) -> Result {
                 };
                 finding("warned", why)
             } else {
-                finding("admitted", NOT_ASKED)
+                finding("admitted", NOT_CALLED)
             }
         }
         (Got::Admitted, Expected::Admitted) if answer.warns_of("(spec.") => {
             finding("warned", "another map is in force than this one")
         }
-        (Got::Admitted, Expected::Admitted) => result("admitted", Outcome::NoProof, String::new()),
+        (Got::Admitted, Expected::Admitted) => {
+            result("admitted", ProbeOutcome::NoProof, String::new())
+        }
     }
 }
 
@@ -510,7 +508,7 @@ mod tests {
         map::load(&files, &Options::default()).unwrap().policy
     }
 
-    fn probes_of(rest: &str, namespace: &str) -> Vec<(Kind, String, Expected)> {
+    fn probes_of(rest: &str, namespace: &str) -> Vec<(ProbeKind, String, Expected)> {
         let now = "2026-11-20T12:00:00Z".parse().unwrap();
         let probes = probes(&policy(rest), Namespace::named(namespace), now, &[]).unwrap();
         let of = |probe: Probe| (probe.kind, probe.image, probe.expected);
@@ -534,9 +532,9 @@ mod tests {
             );
             let found = probes_of(&rest, "shop");
             let (kind, image, expected) = &found[1];
-            assert_eq!(*kind, Kind::DeniedRegistry, "{pattern}");
+            assert_eq!(*kind, ProbeKind::DeniedRegistry, "{pattern}");
             let fields = vec!["spec.containers[0].image".to_owned()];
-            assert_eq!(*expected, Expected::Refused(fields), "{pattern}: {image}");
+            assert_eq!(*expected, Expected::Denied(fields), "{pattern}: {image}");
         }
     }
 
@@ -559,9 +557,9 @@ exemptNamespaces: [away]";
         };
         assert_eq!(
             words("shop"),
-            ["refused", "-", "refused", "refused", "patched"]
+            ["denied", "-", "denied", "denied", "patched"]
         );
-        assert_eq!(words("other"), ["refused", "-", "refused", "refused", "-"]);
+        assert_eq!(words("other"), ["denied", "-", "denied", "denied", "-"]);
         assert_eq!(words("dev"), ["warned", "-", "warned", "warned", "-"]);
         assert_eq!(
             words("free"),
@@ -570,15 +568,15 @@ exemptNamespaces: [away]";
         assert_eq!(words("away"), ["untouched"]);
     }
 
-    fn outcome(expected: &Expected, status: u16, body: Value, warnings: &[&str]) -> Outcome {
+    fn outcome(expected: &Expected, status: u16, body: Value, warnings: &[&str]) -> ProbeOutcome {
         let probe = Probe {
-            kind: Kind::Image,
+            kind: ProbeKind::Image,
             image: UNKNOWN_IMAGE.to_owned(),
             sent: Sent::Nothing(""),
             expected: expected.clone(),
         };
         let warnings = warnings.iter().map(ToString::to_string).collect();
-        let answer = Answer {
+        let answer = ApiResponse {
             status,
             body,
             warnings,
@@ -587,23 +585,29 @@ exemptNamespaces: [away]";
     }
 
     #[test]
-    fn only_pullpass_refuses_for_pullpass() {
-        let refused = Expected::Refused(vec!["spec.volumes[0].image.reference".to_owned()]);
+    fn only_pullpass_denies_for_pullpass() {
+        let expected = Expected::Denied(vec!["spec.volumes[0].image.reference".to_owned()]);
         let denied = |by: &str, words: &str| {
             let message = format!("admission webhook \"{by}\" denied the request: {words}");
-            outcome(&refused, 403, json!({"message": message}), &[])
+            outcome(&expected, 403, json!({"message": message}), &[])
         };
         let words = "image \"x\" (spec.volumes[0].image.reference) is not allowed";
-        assert_eq!(denied("validate.pullpass.dev", words), Outcome::AsExpected);
+        assert_eq!(
+            denied("validate.pullpass.dev", words),
+            ProbeOutcome::AsExpected
+        );
         // Of the other image in the pod.
         let other = "image \"x\" (spec.containers[0].image) is not allowed";
-        assert_eq!(denied("validate.pullpass.dev", other), Outcome::Finding);
+        assert_eq!(
+            denied("validate.pullpass.dev", other),
+            ProbeOutcome::Finding
+        );
         for by in [
             "policy.example",
             "validatepullpass.dev",
             "pullpass.dev.example",
         ] {
-            assert_eq!(denied(by, words), Outcome::NotTried, "{by}");
+            assert_eq!(denied(by, words), ProbeOutcome::NotTried, "{by}");
         }
         for (status, message) in [
             (
@@ -615,12 +619,12 @@ exemptNamespaces: [away]";
             (404, "namespaces \"shop\" not found"),
             (500, "failed calling webhook \"other.example\": no"),
         ] {
-            let found = outcome(&refused, status, json!({"message": message}), &[]);
-            assert_eq!(found, Outcome::NotTried, "{message}");
+            let found = outcome(&expected, status, json!({"message": message}), &[]);
+            assert_eq!(found, ProbeOutcome::NotTried, "{message}");
         }
         let down = "Internal error occurred: failed calling webhook \"mutate.pullpass.dev\": no";
-        let down = outcome(&refused, 500, json!({"message": down}), &[]);
-        assert_eq!(down, Outcome::Finding);
+        let down = outcome(&expected, 500, json!({"message": down}), &[]);
+        assert_eq!(down, ProbeOutcome::Finding);
     }
 
     #[test]
@@ -636,33 +640,43 @@ exemptNamespaces: [away]";
                 Expected::Warned(field()),
                 &without,
                 &[ours][..],
-                Outcome::AsExpected,
+                ProbeOutcome::AsExpected,
             ),
             (
                 Expected::Warned(field()),
                 &without,
                 &[others],
-                Outcome::Finding,
+                ProbeOutcome::Finding,
             ),
             (
-                Expected::Refused(field()),
+                Expected::Denied(field()),
                 &without,
                 &[ours],
-                Outcome::Finding,
+                ProbeOutcome::Finding,
             ),
-            (Expected::Refused(field()), &without, &[], Outcome::Finding),
-            (secrets.clone(), &with, &[], Outcome::AsExpected),
-            (secrets, &without, &[], Outcome::Finding),
-            (Expected::Admitted, &without, &[], Outcome::NoProof),
-            (Expected::Admitted, &without, &[others], Outcome::NoProof),
-            (Expected::Admitted, &without, &[ours], Outcome::Finding),
+            (
+                Expected::Denied(field()),
+                &without,
+                &[],
+                ProbeOutcome::Finding,
+            ),
+            (secrets.clone(), &with, &[], ProbeOutcome::AsExpected),
+            (secrets, &without, &[], ProbeOutcome::Finding),
+            (Expected::Admitted, &without, &[], ProbeOutcome::NoProof),
             (
                 Expected::Admitted,
                 &without,
-                &[r#"would be refused: image "x" (spec.containers[0].image)"#],
-                Outcome::Finding,
+                &[others],
+                ProbeOutcome::NoProof,
             ),
-            (Expected::Untouched, &without, &[], Outcome::Exempt),
+            (Expected::Admitted, &without, &[ours], ProbeOutcome::Finding),
+            (
+                Expected::Admitted,
+                &without,
+                &[r#"would be denied: image "x" (spec.containers[0].image)"#],
+                ProbeOutcome::Finding,
+            ),
+            (Expected::Untouched, &without, &[], ProbeOutcome::Exempt),
         ] {
             let got = outcome(&expected, 201, body.clone(), warnings);
             assert_eq!(got, found, "{expected:?} {warnings:?}");
@@ -673,12 +687,12 @@ exemptNamespaces: [away]";
     fn texts_of_an_answer_are_safe_to_show() {
         let message = format!("no \u{1b}[2J{}", "x".repeat(10_000));
         let probe = Probe {
-            kind: Kind::Image,
+            kind: ProbeKind::Image,
             image: String::new(),
             sent: Sent::Nothing(""),
             expected: Expected::Admitted,
         };
-        let answer = Answer {
+        let answer = ApiResponse {
             status: 403,
             body: json!({"message": message}),
             warnings: Vec::new(),

@@ -10,7 +10,7 @@ pub mod cel;
 mod gaps;
 pub mod yaml;
 
-use crate::policy::{Action, Policy, Rule};
+use crate::policy::{Action, Policy, Rule, SelectorInMap};
 use cel::Variable;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -26,14 +26,21 @@ pub enum Target {
     V1_36,
 }
 
-/// A map that CEL cannot hold.
+/// A map that the policies cannot hold.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the registry map makes an expression of {length} characters; the API server takes \
-     {LONGEST_EXPRESSION}: use the webhook, or join entries with `*` in the host"
-)]
-pub struct TooLarge {
-    length: usize,
+pub enum GenerateError {
+    /// An expression is longer than a CEL parser reads.
+    #[error(
+        "the registry map makes an expression of {length} characters; the API server takes \
+         {LONGEST_EXPRESSION}: use the webhook, or join entries with `*` in the host"
+    )]
+    TooLarge {
+        /// Characters of the expression.
+        length: usize,
+    },
+    /// A scope depends on labels of namespaces.
+    #[error("{0}, which the policies cannot express yet: write `namespaces`, or use the webhook")]
+    Selector(#[from] SelectorInMap),
 }
 
 /// What a CEL parser reads (cel-go, `parser`, `expressionSizeCodePointLimit`).
@@ -50,14 +57,14 @@ pub fn objects(
     now: Timestamp,
     target: Target,
     prefix: &str,
-) -> Result<Vec<Value>, TooLarge> {
-    let variables = cel::variables(policy, now);
+) -> Result<Vec<Value>, GenerateError> {
+    let variables = cel::variables(policy, now)?;
     if let Some(length) = variables
         .iter()
         .map(|(_, expression)| expression.chars().count())
         .find(|length| *length > LONGEST_EXPRESSION)
     {
-        return Err(TooLarge { length });
+        return Err(GenerateError::TooLarge { length });
     }
     let annotations = match policy.next_change(now) {
         Some(at) => json!({ VALID_UNTIL: at.to_string() }),
@@ -83,7 +90,7 @@ pub fn objects(
         }));
     }
     for action in [Action::Deny, Action::Warn, Action::Audit] {
-        if !occurs(policy, action, now) {
+        if !occurs(policy, action, now)? {
             continue;
         }
         let metadata = metadata(action.as_str());
@@ -109,15 +116,16 @@ pub fn objects(
 }
 
 /// Whether some image can come to this.
-fn occurs(policy: &Policy, action: Action, now: Timestamp) -> bool {
-    let (overrides, default) = policy.unknown_actions();
-    let unknown = overrides.iter().map(|(_, action)| *action).chain([default]);
-    let ranked = policy.ranked(now);
+fn occurs(policy: &Policy, action: Action, now: Timestamp) -> Result<bool, SelectorInMap> {
+    let unknown = policy.unknown_actions()?;
+    let overrides = unknown.overrides.iter().map(|(_, action)| *action);
+    let ranked = policy.ranked(now)?;
     let entries = ranked.iter().filter_map(|ranked| match ranked.rule {
         Rule::Entry(entry, _) => Some(entry.action_at(now)),
         _ => None,
     });
-    entries.chain(unknown).any(|of| of == action)
+    let mut all = entries.chain(overrides).chain([unknown.default]);
+    Ok(all.any(|of| of == action))
 }
 
 fn named(variables: impl IntoIterator<Item = Variable>) -> Vec<Value> {

@@ -8,8 +8,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-use pullpass_core::admission::{Source, Tally};
-use pullpass_core::policy::Action;
+use pullpass_core::admission::Tally;
+use pullpass_core::policy::{Action, RuleKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -41,16 +41,16 @@ pub struct EntryCounters {
 impl EntryCounters {
     /// Counts the images of a pod that fell under one rule.
     pub fn count(&self, tally: &Tally<'_>) {
-        let counters = match tally.source {
-            Source::Entry(name) => match self.entries.get(name) {
+        let counters = match tally.rule.kind {
+            RuleKind::Entry => match tally.rule.entry.and_then(|name| self.entries.get(name)) {
                 Some(counters) => counters,
                 // The counters and the map are always of one load.
                 None => return,
             },
-            Source::Public => &self.public,
-            Source::Unknown => &self.unknown,
-            Source::Invalid => &self.invalid,
-            Source::Exempt => &self.exempt,
+            RuleKind::Public => &self.public,
+            RuleKind::Unknown => &self.unknown,
+            RuleKind::Invalid => &self.invalid,
+            RuleKind::Exempt => &self.exempt,
         };
         let [allow, audit, warn, deny] = &counters.0;
         match tally.action {

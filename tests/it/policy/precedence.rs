@@ -8,7 +8,8 @@ use super::{NOW, map};
 fn rule(policy: &Policy, image: &str, namespace: Option<&str>, now: &str) -> String {
     let namespace = namespace.map(Namespace::named);
     let judgement = policy
-        .judge(image, namespace, now.parse().unwrap())
+        .context(namespace, now.parse().unwrap())
+        .judge(image)
         .unwrap();
     match judgement.rule {
         Rule::Entry(entry, pattern) => {
@@ -229,7 +230,7 @@ registries:
 }
 
 #[test]
-fn an_entry_that_has_ended_is_as_if_absent() {
+fn an_entry_that_is_expired_is_as_if_absent() {
     let policy = map("publicRegistries: [docker.io]
 registries:
   - {name: day, match: quay.io/a, until: 2026-12-31}
@@ -266,9 +267,9 @@ registries:
 ");
     let judge = |image, now: &str| {
         let now = now.parse().unwrap();
-        let judgement = policy.judge(image, None, now).unwrap();
+        let judgement = policy.context(None, now).judge(image).unwrap();
         let from = judgement.denied_from(now).map(|from| from.to_string());
-        let ends = judgement.ends_soon(now).map(|ends| ends.to_string());
+        let ends = judgement.expires_soon(now).map(|ends| ends.to_string());
         (
             judgement.action,
             judgement.pull_secrets.to_vec(),
@@ -317,12 +318,19 @@ fn what_is_left_out() {
     let policy = map("");
     let now = NOW.parse().unwrap();
     assert_eq!(
-        policy.judge("unknown.example/x", A, now).unwrap().action,
+        policy
+            .context(A, now)
+            .judge("unknown.example/x")
+            .unwrap()
+            .action,
         Action::Warn
     );
-    assert_eq!(policy.judge("nginx", A, now).unwrap().action, Action::Allow);
     assert_eq!(
-        policy.judge("not an image", A, now).unwrap().action,
+        policy.context(A, now).judge("nginx").unwrap().action,
+        Action::Allow
+    );
+    assert_eq!(
+        policy.context(A, now).judge("not an image").unwrap().action,
         Action::Warn
     );
     assert!(policy.exempts("kube-system") && policy.exempts("kube-node-lease"));
@@ -335,7 +343,10 @@ fn what_is_left_out() {
     );
     // The list stands in only where it is left out.
     let none = map("publicRegistries: []\nexemptNamespaces: []\nunknownRegistries: deny\n");
-    assert_eq!(none.judge("nginx", A, now).unwrap().action, Action::Deny);
+    assert_eq!(
+        none.context(A, now).judge("nginx").unwrap().action,
+        Action::Deny
+    );
     assert!(!none.exempts("kube-system"));
 }
 
@@ -366,7 +377,8 @@ unknownRegistries:
             "{namespace:?}"
         );
         let judgement = policy
-            .judge("x.example/y", namespace, NOW.parse().unwrap())
+            .context(namespace, NOW.parse().unwrap())
+            .judge("x.example/y")
             .unwrap();
         assert_eq!(judgement.action, action, "{namespace:?}");
     }
@@ -433,7 +445,8 @@ registries:
         ("", None, None),
     ] {
         let found = policy
-            .nearest(asked, namespace.map(Namespace::named), now)
+            .context(namespace.map(Namespace::named), now)
+            .suggestion(asked)
             .map(|near| near.pattern.text.as_str());
         assert_eq!(found, expected, "{asked} {namespace:?}");
     }
@@ -455,7 +468,9 @@ registries:
 ");
     let now = NOW.parse().unwrap();
     let explain = |image, namespace: Option<&'static str>| {
-        let considered = policy.considered(image, namespace.map(Namespace::named), now);
+        let considered = policy
+            .context(namespace.map(Namespace::named), now)
+            .considered(image);
         let words = considered.iter().map(|considered| {
             let name = considered
                 .entry

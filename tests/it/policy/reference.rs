@@ -253,7 +253,7 @@ fn slowly(
     let entries = policy.entries().iter().zip(written).enumerate();
     let entries = entries.flat_map(|(at, (entry, written))| {
         let scope = scope(&written.scope, namespace);
-        let here = scope > 0 && !entry.has_ended(now);
+        let here = scope > 0 && !entry.is_expired(now);
         let patterns = entry.patterns.iter().filter(move |_| here);
         // Where all else is equal, the earlier in the map.
         patterns.map(move |pattern| (pattern, (scope, Reverse(at)), entry.name.clone()))
@@ -282,7 +282,7 @@ fn same(p: &Pattern, q: &Pattern) -> bool {
 }
 
 fn quickly(policy: &Policy, image: &str, namespace: Option<Namespace<'_>>) -> Option<String> {
-    let judgement = policy.judge(image, namespace, NOW.parse().unwrap());
+    let judgement = policy.context(namespace, NOW.parse().unwrap()).judge(image);
     name(judgement.unwrap().rule)
 }
 
@@ -391,7 +391,7 @@ proptest! {
                 );
                 // Unknown labels: the same answer whatever they are, or none.
                 let unknown = namespace.map(|namespace| Namespace { labels: Labels::Unknown, ..namespace });
-                if let Ok(judgement) = policy.judge(image, unknown, NOW.parse().unwrap()) {
+                if let Ok(judgement) = policy.context(unknown, NOW.parse().unwrap()).judge(image) {
                     let anyway = decided(name(judgement.rule));
                     prop_assert_eq!(decided(quickly(&policy, image, namespace)), anyway);
                 }
@@ -414,9 +414,9 @@ proptest! {
         let policy = policy(&[], &["**.x".to_owned()]).unwrap();
         let now = NOW.parse().unwrap();
         let named = Some(Namespace::named(&namespace));
-        _ = policy.judge(&image, named, now);
-        _ = policy.considered(&image, named, now);
-        _ = policy.nearest(&image, named, now);
+        _ = policy.context(named, now).judge(&image);
+        _ = policy.context(named, now).considered(&image);
+        _ = policy.context(named, now).suggestion(&image);
         _ = policy.exempts(&namespace);
     }
 

@@ -2,7 +2,7 @@
 //! are not known.
 
 use pullpass_core::admission::record::Recording;
-use pullpass_core::admission::{self, Basis, Endpoint, Fault, Mode};
+use pullpass_core::admission::{self, Endpoint, Mode, ReviewContext, ReviewError};
 use pullpass_core::policy::{Action, LabelMap, Labels, LabelsUnknown, Namespace, Policy};
 use serde_json::json;
 
@@ -15,7 +15,9 @@ fn labels(labels: &[(&str, &str)]) -> LabelMap {
 
 /// The entry that decides, or the action where none does.
 fn rule(policy: &Policy, image: &str, namespace: Namespace<'_>) -> Result<String, LabelsUnknown> {
-    let judgement = policy.judge(image, Some(namespace), NOW.parse().unwrap())?;
+    let judgement = policy
+        .context(Some(namespace), NOW.parse().unwrap())
+        .judge(image)?;
     let name = judgement.rule.name().map(str::to_owned);
     Ok(name.unwrap_or_else(|| judgement.action.as_str().to_owned()))
 }
@@ -111,7 +113,7 @@ fn only_what_hangs_on_unknown_labels_has_no_answer() {
 #[test]
 fn a_review_that_hangs_on_unknown_labels_is_a_fault_and_no_verdict() {
     let policy = map(MAP);
-    let basis = Basis {
+    let basis = ReviewContext {
         policy: &policy,
         now: NOW.parse().unwrap(),
         namespaces: None,
@@ -136,7 +138,10 @@ fn a_review_that_hangs_on_unknown_labels_is_a_fault_and_no_verdict() {
     };
     for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
         let hangs = admission::review(&basis, endpoint, &review("a.example/x"));
-        assert!(matches!(hangs, Err(Fault::LabelsUnknown(_))), "{hangs:?}");
+        assert!(
+            matches!(hangs, Err(ReviewError::LabelsUnknown(_))),
+            "{hangs:?}"
+        );
         admission::review(&basis, endpoint, &review("a.example/team/x")).unwrap();
     }
 }

@@ -12,9 +12,10 @@ use pullpass::http::webhook::Webhook;
 use pullpass::observe::metrics::{Format, Metrics};
 use pullpass::state::map_store::{MapFile, MapStore};
 use pullpass_core::admission::Endpoint;
-use pullpass_core::admission::{Source, Tally};
+use pullpass_core::admission::{RuleLabel, Tally};
 use pullpass_core::map::{Options, SourceFile};
 use pullpass_core::policy::Action;
+use pullpass_core::policy::RuleKind;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -345,7 +346,10 @@ async fn series_of_entries_end_with_their_entry_and_go_on_while_it_stays() {
         let current = maps.current();
         let entries = &current.as_ref().unwrap().entries;
         entries.count(&Tally {
-            source: Source::Entry(name),
+            rule: RuleLabel {
+                kind: RuleKind::Entry,
+                entry: Some(name),
+            },
             action: Action::Deny,
             images: 1,
         });

@@ -384,7 +384,7 @@ fn ended_pair() -> DevelopmentCertificates {
 }
 
 #[tokio::test]
-async fn a_pair_that_has_ended_does_not_replace_one_that_has_not() {
+async fn a_pair_that_is_expired_does_not_replace_one_that_has_not() {
     let server = Server::start(|_| {}).await;
     write_pair(server.directory.path(), &ended_pair());
     let failed = "pullpass_certificate_loads_total{result=\"failed\"}";
@@ -443,7 +443,7 @@ async fn without_its_keeper_a_server_ends_in_order() {
 }
 
 #[tokio::test]
-async fn a_pair_that_has_ended_at_the_start_is_not_ready_and_can_be_renewed() {
+async fn a_pair_that_is_expired_at_the_start_is_not_ready_and_can_be_renewed() {
     let server = Server::start(|config| {
         let ended = Box::new(pair_of(&ended_pair()).unwrap());
         config.certificate = CertificateSource::Memory(ended);

@@ -1,14 +1,14 @@
-//! Who is asked, and by what a review is judged: the map, the time, the labels of
-//! namespaces, and whether refusals are meant. Values only; nothing is decided here.
+//! Which webhook is called, and by what a review is decided: the map, the time, the
+//! labels of namespaces and the enforcement mode. Values only; nothing is decided here.
 
 use super::record::Recording;
-use crate::policy::{LabelMap, Labels, Namespace, Policy};
+use crate::policy::{Context, LabelMap, Labels, Namespace, Policy};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Which of the webhooks is asked.
+/// Which of the webhooks is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `/mutate`
@@ -16,16 +16,16 @@ pub enum Endpoint {
     /// `/validate`
     Validate,
     /// `/validate-workloads/warn` and `/validate-workloads/deny`
-    Workloads(Severity),
+    Workloads(WorkloadMode),
 }
 
-/// What is done with a workload whose pods will be refused. Said by the path and not by
-/// a flag, since it belongs to the rules and the `failurePolicy` that stand beside it.
+/// What is done with a workload whose pods will be denied. The path says it and not a
+/// flag, since it belongs to the rules and the `failurePolicy` that stand beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Severity {
+pub enum WorkloadMode {
     /// It is admitted with warnings.
     Warn,
-    /// It is refused.
+    /// It is denied.
     Deny,
 }
 
@@ -47,13 +47,13 @@ impl Serialize for Endpoint {
     }
 }
 
-/// Whether refusals are meant.
+/// The enforcement mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// What the map denies is refused.
+    /// What the map denies is denied.
     #[default]
     Enforce,
-    /// Nothing is refused: what the map denies is admitted with a warning, and recorded
+    /// Nothing is denied: what the map denies is admitted with a warning, and recorded
     /// and counted as what it would have been.
     Observe,
 }
@@ -69,9 +69,9 @@ impl Mode {
     }
 }
 
-/// What a review is judged by: the same for the whole of one review.
+/// By what a review is decided; one value for the whole of the review.
 #[derive(Debug, Clone, Copy)]
-pub struct Basis<'p> {
+pub struct ReviewContext<'p> {
     /// The map.
     pub policy: &'p Policy,
     /// The time, read once.
@@ -79,26 +79,27 @@ pub struct Basis<'p> {
     /// The labels of namespaces, as far as they are known; needed only where the map
     /// has selectors.
     pub namespaces: Option<&'p NamespaceLabels>,
-    /// Whether refusals are meant. The decision is the same, the answer is not.
+    /// The enforcement mode. It changes the answer, not the decision.
     pub mode: Mode,
-    /// Which reviews get a [`Record`](super::record::Record).
+    /// Which reviews get a [`DecisionRecord`](super::record::DecisionRecord).
     pub recording: Recording,
 }
 
 /// The labels of namespaces by their names. One that is not among them is not known.
 pub type NamespaceLabels = HashMap<Arc<str>, Arc<LabelMap>>;
 
-impl<'p> Basis<'p> {
-    /// What is known of a namespace.
+impl<'p> ReviewContext<'p> {
+    /// The context of decisions about objects in a namespace.
     #[must_use]
-    pub fn namespace<'n>(&self, name: &'n str) -> Namespace<'n>
+    pub(super) fn at<'n>(&self, namespace: &'n str) -> Context<'p, 'n>
     where
         'p: 'n,
     {
-        let known = self.namespaces.and_then(|namespaces| namespaces.get(name));
-        Namespace {
-            name,
+        let known = self.namespaces.and_then(|all| all.get(namespace));
+        let namespace = Namespace {
+            name: namespace,
             labels: known.map_or(Labels::Unknown, |labels| Labels::Known(labels)),
-        }
+        };
+        self.policy.context(Some(namespace), self.now)
     }
 }

@@ -1,7 +1,7 @@
 //! Which records become an Event of Kubernetes, and how many.
 //!
 //! A warning about a pod that a controller made is shown to nobody: the controller
-//! drops it. An Event on the controller's object is where people look. Refusals are
+//! drops it. An Event on the controller's object is where people look. Denials are
 //! left out, since the controllers write those themselves (`FailedCreate`).
 //!
 //! A review proves nothing, whoever reaches the port can post one, so Events are few:
@@ -9,7 +9,7 @@
 //! The name of an Event is made of what it says and of the ten minutes, so that two
 //! replicas that say the same make one Event. Pure: the time is an argument.
 
-use super::record::{Owner, Record};
+use super::record::{DecisionRecord, Owner};
 use super::{Endpoint, Outcome};
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
@@ -42,11 +42,11 @@ impl Event {
     /// The Event of a record: none where somebody at a terminal was told, or nothing
     /// happened.
     #[must_use]
-    pub fn of(record: &Record) -> Option<Self> {
+    pub fn of(record: &DecisionRecord) -> Option<Self> {
         let reason = match record.outcome() {
             Outcome::Warned => "PullpassWarning",
-            Outcome::WouldBeRefused => "PullpassWouldRefuse",
-            Outcome::Untouched | Outcome::Patched | Outcome::Audited | Outcome::Refused => {
+            Outcome::WouldDeny => "PullpassWouldDeny",
+            Outcome::Untouched | Outcome::Patched | Outcome::Audited | Outcome::Denied => {
                 return None;
             }
         };

@@ -10,62 +10,32 @@
 
 use super::json::{Object, Text};
 use super::request::{self, BadReview, Operation, Resource};
-use super::verdict::Words;
-use super::{Fault, Outcome, response};
+use super::verdict::Statement;
+use super::{Outcome, ReviewError, ReviewReport, Reviewed, response};
 use crate::map::{self, Diagnostic, Loaded, Options, Severity, SourceFile};
 use crate::policy::message;
 use crate::text::visible;
+use crate::well_known::MAP_LABEL;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// The label of the `ConfigMap` that holds the registry map; the webhook asks for it.
-pub const LABEL: &str = "pullpass.dev/map";
-
 /// What the values of a `ConfigMap` hold at most, in bytes, all together
 /// (`ValidateConfigMap` in `pkg/apis/core/validation`). Without the bound a review of
 /// 16 MiB would become ten times as much memory.
 const MOST_BYTES: usize = 1 << 20;
 
-/// How much of what is wrong a refusal shows, in bytes: about twenty errors, which
+/// How much of what is wrong a denial shows, in bytes: about twenty errors, which
 /// people still read on a terminal.
 const SHOWN: usize = 4096;
-
-/// An answer, and what is to be said about it elsewhere.
-#[derive(Debug)]
-pub struct Answer {
-    /// An AdmissionReview with a response, as JSON.
-    pub body: Vec<u8>,
-    /// For logs and metrics.
-    pub report: Report,
-}
-
-/// What is to be counted and logged: nothing that stands in the `ConfigMap` but its name.
-#[derive(Debug)]
-pub struct Report {
-    /// The request's uid.
-    pub uid: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// The `ConfigMap`'s name.
-    pub name: String,
-    /// The operation.
-    pub operation: Operation,
-    /// Whether the result is thrown away.
-    pub dry_run: bool,
-    /// What it came to.
-    pub outcome: Outcome,
-    /// How many errors its map has.
-    pub errors: usize,
-}
 
 /// Answers a review of a `ConfigMap`, with what the server compiles its map with.
 ///
 /// What is not the registry map (another resource, no label, `DELETE`, an object that is
 /// being deleted) is allowed.
-pub fn review(options: &Options, body: &[u8]) -> Result<Answer, Fault> {
+pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, ReviewError> {
     let Object(request) = request::envelope(body)?;
     let request: Request<'_> = request.ok_or(BadReview::Missing("request"))?;
     let operation = request.check()?;
@@ -75,9 +45,9 @@ pub fn review(options: &Options, body: &[u8]) -> Result<Answer, Fault> {
     } else {
         None
     };
-    let found = match &objects {
+    let verdict = match &objects {
         Some(objects) => judge(options, objects)?,
-        None => Found::default(),
+        None => MapVerdict::default(),
     };
     let name = objects.as_ref().map_or("", |objects| objects.name());
     let name = if name.is_empty() {
@@ -85,32 +55,37 @@ pub fn review(options: &Options, body: &[u8]) -> Result<Answer, Fault> {
     } else {
         name
     };
-    Ok(Answer {
-        body: response::map_judged(&request.uid.0, name, &found.words)?,
-        report: Report {
+    Ok(Reviewed {
+        body: response::write_map(&request.uid.0, name, &verdict.statement)?,
+        report: ReviewReport {
             uid: request.uid.0.clone().into_owned(),
             namespace: request.namespace.0.clone().into_owned(),
             name: name.to_owned(),
             operation,
             dry_run: request.dry_run == Some(true),
-            outcome: Outcome::of(&found.words),
-            errors: found.errors,
+            outcome: Outcome::of(None, &verdict.statement),
+            secrets: Vec::new(),
+            // It quotes the map, and the author of the map has got it.
+            statement: Statement::default(),
+            tallies: Vec::new(),
+            map_errors: Some(verdict.errors),
         },
+        record: None,
     })
 }
 
 #[derive(Default)]
-struct Found {
-    words: Words,
+struct MapVerdict {
+    statement: Statement,
     errors: usize,
 }
 
-impl Found {
-    fn refused(errors: usize, refusal: String) -> Self {
+impl MapVerdict {
+    fn denied(errors: usize, denial: String) -> Self {
         Self {
-            words: Words {
-                refusal: Some(refusal),
-                ..Words::default()
+            statement: Statement {
+                denial: Some(denial),
+                ..Statement::default()
             },
             errors,
         }
@@ -118,45 +93,47 @@ impl Found {
 
     fn warned(errors: usize, warnings: Vec<String>) -> Self {
         Self {
-            words: Words {
+            statement: Statement {
                 warnings,
-                ..Words::default()
+                ..Statement::default()
             },
             errors,
         }
     }
 }
 
-fn judge(options: &Options, objects: &Objects<'_>) -> Result<Found, BadReview> {
+fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadReview> {
     let Objects { new, old } = objects;
     if new.is_being_deleted() {
-        return Ok(Found::default());
+        return Ok(MapVerdict::default());
     }
     let was_the_map = old.as_ref().is_some_and(ConfigMap::is_map);
     if !new.is_map() {
         let warning = format!(
-            "without the label {LABEL} nobody checks this registry map any more before it is in force"
+            "without the label {MAP_LABEL} nobody checks this registry map any more before it is in force"
         );
         let warnings = was_the_map.then_some(warning).into_iter().collect();
-        return Ok(Found::warned(0, warnings));
+        return Ok(MapVerdict::warned(0, warnings));
     }
     let files = match new.files()? {
         Ok(files) => files,
-        Err(words) => return Ok(Found::refused(1, words)),
+        Err(words) => return Ok(MapVerdict::denied(1, words)),
     };
     // What is stored already must stay changeable in everything else: labels, owners.
     let is_new = !was_the_map || old.as_ref().is_none_or(|old| !old.same_files(new));
     Ok(match map::load(&files, options) {
         Ok(Loaded { warnings, .. }) if is_new => {
             let line = |warning: &Diagnostic| visible(&warning.to_string());
-            Found::warned(0, message::limited(&warnings, line))
+            MapVerdict::warned(0, message::limited(&warnings, line))
         }
-        Ok(_) => Found::default(),
-        Err(found) if is_new => Found::refused(errors(&found).count(), complaint(&found, &files)),
+        Ok(_) => MapVerdict::default(),
+        Err(found) if is_new => {
+            MapVerdict::denied(errors(&found).count(), complaint(&found, &files))
+        }
         Err(found) => {
             let line = |error: &&Diagnostic| visible(&format!("as before, {error}"));
             let errors: Vec<_> = errors(&found).collect();
-            Found::warned(errors.len(), message::limited(&errors, line))
+            MapVerdict::warned(errors.len(), message::limited(&errors, line))
         }
     })
 }
@@ -287,7 +264,7 @@ impl<'a> ConfigMap<'a> {
         let labels = self
             .metadata()
             .and_then(|metadata| metadata.labels.as_ref());
-        labels.is_some_and(|labels| labels.keys().any(|label| label.0 == LABEL))
+        labels.is_some_and(|labels| labels.keys().any(|label| label.0 == MAP_LABEL))
     }
 
     fn is_being_deleted(&self) -> bool {
@@ -337,7 +314,7 @@ impl<'a> ConfigMap<'a> {
         }
         if files.is_empty() {
             return Ok(Err(format!(
-                "it has the label {LABEL} and no key that ends in .yaml, .yml or .json: \
+                "it has the label {MAP_LABEL} and no key that ends in .yaml, .yml or .json: \
                  put the registry map in one, such as map.yaml"
             )));
         }

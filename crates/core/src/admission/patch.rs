@@ -6,7 +6,8 @@
 //! `remove`. Where nothing is missing there is no patch at all: decoding the
 //! patched pod again costs the API server more than the whole call. Pure.
 
-use super::pod::{INJECTED_ANNOTATION, Pod};
+use super::pod::Pod;
+use crate::well_known::INJECTED_ANNOTATION;
 use json_patch::{AddOperation, Patch, PatchOperation};
 use jsonptr::PointerBuf;
 use serde_json::{Value, json};

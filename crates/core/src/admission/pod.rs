@@ -13,14 +13,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 
 use crate::policy::{Field, PodField};
-
-/// The annotation by which the kubelet marks the API object of a static pod
-/// (`pkg/kubelet/types/pod_update.go`, `ConfigMirrorAnnotationKey`).
-pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
-
-/// The annotation that names the secrets pullpass added. Information for people:
-/// no decision reads it, because whoever creates a pod can write it.
-pub const INJECTED_ANNOTATION: &str = "pullpass.dev/injected";
+use crate::well_known::{INJECTED_ANNOTATION, MIRROR_POD_ANNOTATION};
 
 /// A pod, as far as pullpass looks at it.
 #[derive(Debug, Default, Deserialize)]
@@ -269,7 +262,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                     if key.0 == INJECTED_ANNOTATION {
                         found.injected = map.next_value::<Text<'de>>()?.0;
                     } else {
-                        found.mirror |= key.0 == MIRROR_ANNOTATION;
+                        found.mirror |= key.0 == MIRROR_POD_ANNOTATION;
                         map.next_value::<IgnoredAny>()?;
                     }
                 }

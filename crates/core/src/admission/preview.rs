@@ -1,40 +1,20 @@
-//! What is said about a workload: what its pods will meet.
+//! The preview of a workload: what is said about what its pods will meet.
 //!
-//! A courtesy to whoever applies it. The pods are judged when they are made, by
-//! `/validate`; so nothing here needs to be proof against tricks, and what is said
-//! once to a person is not said again to a controller. Pure; never patches.
+//! It is a courtesy to whoever applies the workload. `/validate` judges the pods when
+//! they are created, so nothing here needs to be proof against tricks. It never patches.
 
-use super::pod::Pod;
-use super::request::{Operation, Request, Subject};
-use super::verdict::{Words, unlike_the_entry};
-use super::{Mode, Severity};
-use crate::policy::message::{self, Circumstances};
-use crate::policy::{Action, Decision, Verdict};
+use super::verdict::{Statement, unlike_the_entry};
+use super::{Mode, WorkloadMode};
+use crate::policy::message;
+use crate::policy::{Action, Context, Decision, Verdict};
 use std::borrow::Cow;
 
-/// The workload as a pod of its own, where there is something to say.
-///
-/// One that a controller owns (the ReplicaSet of a Deployment, the Job of a `CronJob`)
-/// was said to the owner's author, and its own is a controller that reads no warnings;
-/// a refusal would be a second one beside that of the pods. To write such an owner by
-/// hand hides a workload from this webhook and its pods from none.
-pub fn to_be_judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Pod<'a>> {
-    let pod = request.object.as_ref()?;
-    let is_asked = matches!(request.subject, Subject::Workload(_))
-        && matches!(request.operation, Operation::Create | Operation::Update);
-    let is_going = request
-        .old_object
-        .as_ref()
-        .is_some_and(Pod::is_being_deleted);
-    (is_asked && !is_going && pod.controller().is_none()).then_some(pod)
-}
-
 /// One thing to be said.
-enum Remark<'d, 'p, 'i> {
-    /// The pods will be refused, or would be where refusals are meant.
-    Refusal(&'d Verdict<'p, 'i>),
+enum Warning<'d, 'p, 'i> {
+    /// The pods will be denied, or would be if pullpass enforced.
+    Denied(&'d Verdict<'p, 'i>),
     /// The pods will be warned about.
-    Warning(&'d Verdict<'p, 'i>),
+    Warned(&'d Verdict<'p, 'i>),
     /// The kubelet will find no credentials under this spelling.
     Spelling(Cow<'p, str>, &'d Verdict<'p, 'i>),
 }
@@ -43,52 +23,52 @@ enum Remark<'d, 'p, 'i> {
 ///
 /// Nothing is said about pull secrets that the template lacks: its pods get them.
 #[must_use]
-pub fn words(
-    circumstances: &Circumstances<'_>,
+pub fn statement(
+    context: &Context<'_, '_>,
     mode: Mode,
-    severity: Severity,
+    workloads: WorkloadMode,
     decision: &Decision<'_, '_>,
-) -> Words {
+) -> Statement {
     let found: Vec<_> = decision
         .verdicts
         .iter()
         .filter(|verdict| verdict.judgement.action != Action::Allow)
         .collect();
-    let mut words = Words {
-        record: (!found.is_empty()).then(|| (decision.action(), circumstances.record(&found))),
-        ..Words::default()
+    let mut statement = Statement {
+        audit: (!found.is_empty()).then(|| (decision.action(), context.audit(&found))),
+        ..Statement::default()
     };
-    let refused: Vec<_> = found
+    let denied: Vec<_> = found
         .into_iter()
         .filter(|verdict| verdict.judgement.action == Action::Deny)
         .collect();
-    let is_denied = severity == Severity::Deny && !refused.is_empty();
+    let is_denied = workloads == WorkloadMode::Deny && !denied.is_empty();
     if is_denied && mode == Mode::Enforce {
-        words.refusal = Some(circumstances.refusal(&refused));
-        return words;
+        statement.denial = Some(context.denial(&denied));
+        return statement;
     }
-    words.would_be_refused = is_denied;
+    statement.would_deny = is_denied;
     let warned = decision.verdicts.iter().filter(|verdict| {
         verdict.judgement.action == Action::Warn
-            || verdict.judgement.ends_soon(circumstances.now).is_some()
+            || verdict.judgement.expires_soon(context.now).is_some()
     });
     let spelt = decision.verdicts.iter().filter_map(|verdict| {
         let key = unlike_the_entry(&verdict.judgement)?;
-        Some(Remark::Spelling(key, verdict))
+        Some(Warning::Spelling(key, verdict))
     });
-    let remarks: Vec<_> = refused
+    let warnings: Vec<_> = denied
         .into_iter()
-        .map(Remark::Refusal)
-        .chain(warned.map(Remark::Warning))
+        .map(Warning::Denied)
+        .chain(warned.map(Warning::Warned))
         .chain(spelt)
         .collect();
-    words.warnings = message::limited(&remarks, |remark| match remark {
-        Remark::Refusal(verdict) => match mode {
-            Mode::Enforce => circumstances.forecast(verdict),
-            Mode::Observe => circumstances.would_be_refused(verdict),
+    statement.warnings = message::limited(&warnings, |warning| match warning {
+        Warning::Denied(verdict) => match mode {
+            Mode::Enforce => context.preview(verdict),
+            Mode::Observe => context.would_deny(verdict),
         },
-        Remark::Warning(verdict) => circumstances.warning(verdict),
-        Remark::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
+        Warning::Warned(verdict) => context.warning(verdict),
+        Warning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
     });
-    words
+    statement
 }

@@ -1,15 +1,15 @@
 //! The decision record: one review as one line of JSON, for a SIEM.
 //!
-//! A promise to programs that read it: `docs/traces.md` says what each field means and
+//! A promise to programs that read it: `docs/audit.md` says what each field means and
 //! `docs/decision-record.schema.json` is its schema. Within [`API_VERSION`] fields are
 //! only added. It holds no object and no credential; what a request names is escaped,
 //! cut and counted, because whoever creates pods chooses it. Pure: the same review, map
 //! and time give the same record.
 
 use super::pod::Pod;
-use super::report::{Outcome, Report, Source};
+use super::report::{Outcome, ReviewReport};
 use super::request::{Operation, Request, Subject};
-use super::{Basis, Endpoint, Mode};
+use super::{Endpoint, Mode, ReviewContext};
 use crate::policy::{Action, Verdict};
 use crate::text::{cut, visible};
 use serde::Serialize;
@@ -50,7 +50,7 @@ impl Recording {
 /// What was decided about one review.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub struct DecisionRecord {
     api_version: &'static str,
     kind: &'static str,
     time: String,
@@ -60,7 +60,7 @@ pub struct Record {
     dry_run: bool,
     mode: &'static str,
     outcome: Outcome,
-    object: Object,
+    object: ObjectRef,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<Owner>,
     requester: Requester,
@@ -75,7 +75,7 @@ pub struct Record {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Object {
+struct ObjectRef {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub_resource: Option<&'static str>,
@@ -134,32 +134,32 @@ struct Program {
     version: &'static str,
 }
 
-impl Record {
+impl DecisionRecord {
     /// The record of a review, where one is wanted.
     pub(super) fn of(
-        basis: &Basis<'_>,
+        context: &ReviewContext<'_>,
         endpoint: Endpoint,
         request: &Request<'_>,
         verdicts: &[Verdict<'_, '_>],
-        report: &Report<'_>,
+        report: &ReviewReport<'_>,
     ) -> Option<Box<Self>> {
-        if !basis.recording.wants(endpoint, report.outcome) {
+        if !context.recording.wants(endpoint, report.outcome) {
             return None;
         }
         // /mutate judges nothing, and for a workload's author it depends on the path.
-        let judged = (endpoint == Endpoint::Validate).then_some(basis.mode);
-        let words = &report.words;
+        let judged = (endpoint == Endpoint::Validate).then_some(context.mode);
+        let statement = &report.statement;
         Some(Box::new(Self {
             api_version: API_VERSION,
             kind: "Decision",
-            time: format!("{:.6}", basis.now),
+            time: format!("{:.6}", context.now),
             uid: shown(&request.uid),
             endpoint,
             operation: request.operation.as_str(),
             dry_run: request.dry_run,
-            mode: basis.mode.as_str(),
+            mode: context.mode.as_str(),
             outcome: report.outcome,
-            object: Object::of(request),
+            object: ObjectRef::of(request),
             owner: request.object.as_ref().and_then(Owner::of),
             requester: Requester {
                 username: shown(&request.username),
@@ -169,14 +169,14 @@ impl Record {
             images: images(verdicts, judged),
             more_images: verdicts.len().saturating_sub(IMAGES),
             pull_secrets_added: report.secrets.iter().map(|name| shown(name)).collect(),
-            messages: words
-                .refusal
+            messages: statement
+                .denial
                 .iter()
-                .chain(&words.warnings)
+                .chain(&statement.warnings)
                 .cloned()
                 .collect(),
             map: Map {
-                digest: basis.policy.digest().to_owned(),
+                digest: context.policy.digest().to_owned(),
             },
             pullpass: Program {
                 version: env!("CARGO_PKG_VERSION"),
@@ -226,14 +226,14 @@ impl Record {
         &self.requester.username
     }
 
-    /// What was said: the refusal, or the warnings.
+    /// What was said: the denial, or the warnings.
     #[must_use]
     pub fn messages(&self) -> &[String] {
         &self.messages
     }
 }
 
-impl Object {
+impl ObjectRef {
     fn of(request: &Request<'_>) -> Self {
         let pod = request.object.as_ref();
         let stem = pod.map_or("", Pod::generate_name);
@@ -285,13 +285,7 @@ fn image(verdict: &Verdict<'_, '_>, judged: Option<Mode>) -> Judged {
     Judged {
         field: verdict.field.to_string(),
         image: shown(judgement.image),
-        rule: match Source::from(judgement.rule) {
-            Source::Entry(_) => "entry",
-            Source::Public => "public",
-            Source::Unknown => "unknown",
-            Source::Invalid => "invalid",
-            Source::Exempt => "exempt",
-        },
+        rule: judgement.rule.kind().as_str(),
         entry: judgement.rule.name().map(shown),
         action: judgement.action.as_str(),
         effect: judged.map(|mode| effect(judgement.action, mode)),
@@ -309,8 +303,8 @@ fn effect(action: Action, mode: Mode) -> &'static str {
         (Action::Allow, _) => "allowed",
         (Action::Audit, _) => "audited",
         (Action::Warn, _) => "warned",
-        (Action::Deny, Mode::Observe) => "would_be_refused",
-        (Action::Deny, Mode::Enforce) => "refused",
+        (Action::Deny, Mode::Observe) => "would_deny",
+        (Action::Deny, Mode::Enforce) => "denied",
     }
 }
 

@@ -1,10 +1,10 @@
 //! What is to be counted and logged about a review, as values: the pure half does
 //! neither. Holds no object of the request, only what is safe to write down.
 
-use super::record::Record;
 use super::request::{Operation, Request};
-use super::verdict::Words;
-use crate::policy::{Action, Decision, Rule, Unknown};
+use super::verdict::Statement;
+use crate::policy::{Action, Decision, Rule, RuleKind};
+use json_patch::Patch;
 use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 
@@ -19,10 +19,10 @@ pub enum Outcome {
     Audited,
     /// Admitted with warnings.
     Warned,
-    /// Admitted with warnings, because refusals are not meant.
-    WouldBeRefused,
-    /// Refused.
-    Refused,
+    /// Admitted with warnings, because pullpass observes.
+    WouldDeny,
+    /// Denied.
+    Denied,
 }
 
 impl Outcome {
@@ -32,8 +32,8 @@ impl Outcome {
         Self::Patched,
         Self::Audited,
         Self::Warned,
-        Self::WouldBeRefused,
-        Self::Refused,
+        Self::WouldDeny,
+        Self::Denied,
     ];
 
     /// The word for it in logs and metrics.
@@ -44,19 +44,21 @@ impl Outcome {
             Self::Patched => "patched",
             Self::Audited => "audited",
             Self::Warned => "warned",
-            Self::WouldBeRefused => "would_be_refused",
-            Self::Refused => "refused",
+            Self::WouldDeny => "would_deny",
+            Self::Denied => "denied",
         }
     }
 
-    pub(super) fn of(words: &Words) -> Self {
-        if words.refusal.is_some() {
-            Self::Refused
-        } else if words.would_be_refused {
-            Self::WouldBeRefused
-        } else if !words.warnings.is_empty() {
+    pub(super) fn of(patch: Option<&Patch>, statement: &Statement) -> Self {
+        if patch.is_some() {
+            Self::Patched
+        } else if statement.denial.is_some() {
+            Self::Denied
+        } else if statement.would_deny {
+            Self::WouldDeny
+        } else if !statement.warnings.is_empty() {
             Self::Warned
-        } else if words.record.is_some() {
+        } else if statement.audit.is_some() {
             Self::Audited
         } else {
             Self::Untouched
@@ -73,7 +75,7 @@ impl Serialize for Outcome {
 /// What is to be counted and logged about a review. It holds no object, only what
 /// is safe to write down.
 #[derive(Debug)]
-pub struct Report<'p> {
+pub struct ReviewReport<'p> {
     /// The request's uid.
     pub uid: String,
     /// Its namespace.
@@ -89,15 +91,15 @@ pub struct Report<'p> {
     /// The pull secrets that were added.
     pub secrets: Vec<&'p str>,
     /// What was said; escaped, cut, and without secrets.
-    pub words: Words,
+    pub statement: Statement,
     /// How many images fell under which rule; only where verdicts are given, and not
     /// on a dry run, so that each image counts once.
     pub tallies: Vec<Tally<'p>>,
-    /// For whoever keeps records of decisions, where one was asked for.
-    pub record: Option<Box<Record>>,
+    /// How many errors the registry map has, where the review is about one.
+    pub map_errors: Option<usize>,
 }
 
-impl Report<'_> {
+impl ReviewReport<'_> {
     pub(super) fn of(request: &Request<'_>) -> Self {
         let name = match &request.object {
             Some(pod) if request.name.is_empty() => pod.name(),
@@ -111,9 +113,9 @@ impl Report<'_> {
             dry_run: request.dry_run,
             outcome: Outcome::Untouched,
             secrets: Vec::new(),
-            words: Words::default(),
+            statement: Statement::default(),
             tallies: Vec::new(),
-            record: None,
+            map_errors: None,
         }
     }
 }
@@ -122,7 +124,7 @@ impl Report<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally<'p> {
     /// The rule.
-    pub source: Source<'p>,
+    pub rule: RuleLabel<'p>,
     /// What it came to.
     pub action: Action,
     /// How many images.
@@ -132,43 +134,40 @@ pub struct Tally<'p> {
 /// A rule of the map, as a metric's label: names of the map only, never a text
 /// from a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source<'p> {
-    /// The entry of that name.
-    Entry(&'p str),
-    /// `publicRegistries`.
-    Public,
-    /// No entry.
-    Unknown,
-    /// No valid reference.
-    Invalid,
-    /// The namespace is exempt.
-    Exempt,
+pub struct RuleLabel<'p> {
+    /// Which kind of rule.
+    pub kind: RuleKind,
+    /// The name of an entry; none of another kind.
+    pub entry: Option<&'p str>,
 }
 
-impl<'p> From<Rule<'p>> for Source<'p> {
+impl<'p> From<Rule<'p>> for RuleLabel<'p> {
     fn from(rule: Rule<'p>) -> Self {
-        match rule {
-            Rule::Entry(entry, _) => Self::Entry(&entry.name),
-            Rule::Public(_) => Self::Public,
-            Rule::Unknown(Unknown::NoEntry) => Self::Unknown,
-            Rule::Unknown(Unknown::InvalidReference | Unknown::InvalidPort) => Self::Invalid,
-            Rule::Exempt => Self::Exempt,
+        let entry = match rule {
+            Rule::Entry(entry, _) => Some(entry.name.as_str()),
+            Rule::Public(_) | Rule::Unknown(_) | Rule::Exempt => None,
+        };
+        Self {
+            kind: rule.kind(),
+            entry,
         }
     }
 }
 
-pub(super) fn tallies<'p>(decision: &Decision<'p, '_>) -> Vec<Tally<'p>> {
-    let mut counts: HashMap<(Source<'p>, Action), u64> = HashMap::new();
+/// Counts the images of a decision by rule; none on a dry run, so that each counts once.
+pub(super) fn tallies<'p>(request: &Request<'_>, decision: &Decision<'p, '_>) -> Vec<Tally<'p>> {
+    if request.dry_run {
+        return Vec::new();
+    }
+    let mut counts: HashMap<(RuleLabel<'p>, Action), u64> = HashMap::new();
     for verdict in &decision.verdicts {
-        let source = Source::from(verdict.judgement.rule);
-        *counts
-            .entry((source, verdict.judgement.action))
-            .or_default() += 1;
+        let rule = RuleLabel::from(verdict.judgement.rule);
+        *counts.entry((rule, verdict.judgement.action)).or_default() += 1;
     }
     counts
         .into_iter()
-        .map(|((source, action), images)| Tally {
-            source,
+        .map(|((rule, action), images)| Tally {
+            rule,
             action,
             images,
         })

@@ -6,7 +6,7 @@
 //! validating webhook. Pure; the only place that writes a response.
 
 use super::Mode;
-use super::verdict::Words;
+use super::verdict::Statement;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch;
@@ -64,37 +64,34 @@ struct Cause<'a> {
     message: &'a str,
 }
 
-/// An answer to `/mutate`: allowed, with a patch or without.
-pub fn patched(uid: &str, patch: Option<&Patch>) -> serde_json::Result<Vec<u8>> {
-    let encoded = patch
+/// An answer: allowed with a patch or without, or what is said of the object.
+pub fn write(
+    uid: &str,
+    patch: Option<&Patch>,
+    statement: &Statement,
+) -> serde_json::Result<Vec<u8>> {
+    let patch = patch
         .map(|patch| serde_json::to_vec(patch).map(|json| STANDARD.encode(json)))
         .transpose()?;
-    write(Response {
-        patch_type: encoded.is_some().then_some("JSONPatch"),
-        patch: encoded,
-        ..Response::allowed(uid)
-    })
-}
-
-/// An answer to `/validate`.
-pub fn judged(uid: &str, words: &Words) -> serde_json::Result<Vec<u8>> {
     let mut audit_annotations = BTreeMap::new();
-    if let Some((action, images)) = &words.record {
+    if let Some((action, images)) = &statement.audit {
         audit_annotations.insert("decision", action.as_str());
         audit_annotations.insert("images", images.as_str());
-        if words.would_be_refused {
+        if statement.would_deny {
             audit_annotations.insert("mode", Mode::Observe.as_str());
         }
     }
-    write(Response {
-        allowed: words.refusal.is_none(),
-        status: words.refusal.as_deref().map(|message| Status {
+    encode(Response {
+        allowed: statement.denial.is_none(),
+        patch_type: patch.is_some().then_some("JSONPatch"),
+        patch,
+        status: statement.denial.as_deref().map(|message| Status {
             code: 403,
             reason: "Forbidden",
             message,
             details: None,
         }),
-        warnings: &words.warnings,
+        warnings: &statement.warnings,
         audit_annotations,
         ..Response::allowed(uid)
     })
@@ -102,13 +99,17 @@ pub fn judged(uid: &str, words: &Words) -> serde_json::Result<Vec<u8>> {
 
 /// An answer to `/validate-map`, about the `ConfigMap` of this name.
 ///
-/// A refusal is `Invalid` with a cause, as the API server's own validation says it:
+/// A denial is `Invalid` with a cause, as the API server's own validation says it:
 /// `kubectl edit` then opens the editor again, with the cause above the text, where it
 /// would give up on any other code.
-pub(super) fn map_judged(uid: &str, name: &str, words: &Words) -> serde_json::Result<Vec<u8>> {
-    write(Response {
-        allowed: words.refusal.is_none(),
-        status: words.refusal.as_deref().map(|message| Status {
+pub(super) fn write_map(
+    uid: &str,
+    name: &str,
+    statement: &Statement,
+) -> serde_json::Result<Vec<u8>> {
+    encode(Response {
+        allowed: statement.denial.is_none(),
+        status: statement.denial.as_deref().map(|message| Status {
             code: 422,
             reason: "Invalid",
             message,
@@ -122,7 +123,7 @@ pub(super) fn map_judged(uid: &str, name: &str, words: &Words) -> serde_json::Re
                 }],
             }),
         }),
-        warnings: &words.warnings,
+        warnings: &statement.warnings,
         ..Response::allowed(uid)
     })
 }
@@ -141,7 +142,7 @@ impl<'a> Response<'a> {
     }
 }
 
-fn write(response: Response<'_>) -> serde_json::Result<Vec<u8>> {
+fn encode(response: Response<'_>) -> serde_json::Result<Vec<u8>> {
     // Most answers fit; a larger one grows.
     let mut buffer = Vec::with_capacity(512);
     serde_json::to_writer(

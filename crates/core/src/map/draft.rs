@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 
 use super::diagnostic::{Diagnostic, Place, Severity};
+use super::entry::{self, DraftEntry};
 use super::keys;
 use super::reader::{Field, Fields, Problems};
 use super::values;
-use super::{Action, DEFAULT_PUBLIC_REGISTRIES, Pattern, entry, selector};
+use super::{Action, DEFAULT_PUBLIC_REGISTRIES, Pattern, selector};
+use crate::policy::Override;
 use crate::policy::glob;
 use crate::policy::pattern::shown;
-use crate::policy::{Entry, Override};
 
 /// A value that may stand in one document only, and where it does.
 #[derive(Debug)]
@@ -26,15 +27,6 @@ pub(super) struct Draft<'s> {
     pub(super) unknown: Option<Given<'s, UnknownRegistries>>,
     pub(super) exempt: Option<Given<'s, Vec<String>>>,
     pub(super) contact: Option<Given<'s, String>>,
-}
-
-#[derive(Debug)]
-pub(super) struct DraftEntry<'s> {
-    pub(super) entry: Entry,
-    /// Where the name stands, or the pattern that serves as one.
-    pub(super) name: Place<'s>,
-    /// Where the entry's patterns stand, one by one.
-    pub(super) patterns: Vec<Place<'s>>,
 }
 
 #[derive(Debug, Default)]
@@ -187,26 +179,19 @@ fn unknown(field: &Field<'_, '_>, problems: &mut Problems) -> Option<UnknownRegi
 
 fn one_override(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Override> {
     let mut fields = item.map(keys::OVERRIDE, problems)?;
-    let selects = fields.has("namespaceSelector");
-    let selector = selector::take(&mut fields, problems);
-    let namespaces = match fields.take("namespaces") {
-        Some(field) => values::some(&field, problems, values::namespace),
-        None if selects => None,
-        None => {
-            fields.missing(
-                problems,
-                "an override needs `namespaces` or `namespaceSelector`",
-            );
-            None
-        }
-    };
+    let scope = selector::scope(&mut fields, problems);
+    if scope.is_none() {
+        fields.missing(
+            problems,
+            "an override needs `namespaces` or `namespaceSelector`",
+        );
+    }
     let Some(action) = fields.take("action") else {
         fields.missing(problems, "an override needs `action`");
         return None;
     };
     Some(Override {
-        namespaces: namespaces.unwrap_or_default(),
-        selector,
+        scope: scope?,
         action: values::action(&action, problems)?,
     })
 }

@@ -3,12 +3,21 @@
 use jiff::Timestamp;
 
 use super::diagnostic::{Diagnostic, Place, Severity};
-use super::draft::DraftEntry;
 use super::reader::{Field, Fields, Problems};
 use super::values::{self, Day};
 use super::{Action, Pattern, keys, selector};
-use crate::policy::Entry;
 use crate::policy::pattern::shown;
+use crate::policy::{Entry, Scope};
+
+/// An entry as it is written, with the places of what other entries are held against.
+#[derive(Debug)]
+pub(super) struct DraftEntry<'s> {
+    pub(super) entry: Entry,
+    /// Where the name stands, or the pattern that serves as one.
+    pub(super) name: Place<'s>,
+    /// Where the entry's patterns stand, one by one.
+    pub(super) patterns: Vec<Place<'s>>,
+}
 
 /// Reads an entry. What is wrong in it is left out of it, but for `match`: without a
 /// pattern there is no entry.
@@ -23,10 +32,7 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
     let pull_secrets = secrets
         .as_ref()
         .map_or_else(Vec::new, |field| pull_secrets(field, problems));
-    let namespace_selector = selector::take(&mut fields, problems);
-    let namespaces = fields
-        .take("namespaces")
-        .map(|field| values::some(&field, problems, values::namespace).unwrap_or_default());
+    let scope = selector::scope(&mut fields, problems).unwrap_or(Scope::Everywhere);
     let action = match fields.take("action") {
         Some(field) => values::action(&field, problems),
         None => Some(Action::Allow),
@@ -61,8 +67,7 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
             from,
             until,
             replace_with,
-            namespaces,
-            namespace_selector,
+            scope,
             location: format!("{}:{}", place.file.name, place.at.line),
             patterns,
         },
@@ -141,7 +146,6 @@ fn pull_secret(item: &Field<'_, '_>, problems: &mut Problems) -> Option<String> 
     values::secret_name(&name, problems)
 }
 
-/// What is valid and does nothing.
 /// The kubelet compares the key of a credential with an image letter by letter; a
 /// pattern that is spelled unlike any image is a key that serves none.
 fn warn_of_spelling(patterns: &[Pattern], places: &[Place<'_>], problems: &mut Problems) {
@@ -169,6 +173,7 @@ fn warn_of_spelling(patterns: &[Pattern], places: &[Place<'_>], problems: &mut P
     }
 }
 
+/// Warns of what is valid and does nothing.
 fn warn_of_useless(
     secrets: Option<&Field<'_, '_>>,
     replacement: Option<&Field<'_, '_>>,

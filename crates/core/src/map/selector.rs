@@ -8,25 +8,37 @@ use super::reader::{Field, Fields, Problems};
 use super::{keys, values};
 use crate::policy::namespace::{Operator, Requirement};
 use crate::policy::pattern::shown;
-use crate::policy::{LabelMap, NamespaceSelector};
+use crate::policy::{LabelMap, NamespaceSelector, Scope};
 
 /// Names of labels and values have at most so many characters.
 const LONGEST: usize = 63;
 
-/// Reads a selector, and complains where `namespaces` says another scope beside it.
-pub(super) fn take(
-    fields: &mut Fields<'_, '_>,
-    problems: &mut Problems,
-) -> Option<NamespaceSelector> {
-    let field = fields.take("namespaceSelector")?;
-    if fields.has("namespaces") {
+/// Reads the scope of an entry or an override: `namespaces`, `namespaceSelector`, or
+/// neither of them, which is `None`. Both are an error.
+///
+/// A scope that is wrong has been complained of, and holds no namespace.
+pub(super) fn scope(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> Option<Scope> {
+    let selector = fields.take("namespaceSelector");
+    let namespaces = fields.take("namespaces");
+    if let Some(field) = &selector
+        && namespaces.is_some()
+    {
         let message = "`namespaces` and `namespaceSelector` stand in one place";
         problems.add(
             Diagnostic::new(Severity::Error, &field.place, message)
                 .help("leave one of them out, or write one place for each"),
         );
     }
-    read(&field, problems)
+    let selected = selector.as_ref().map(|field| read(field, problems));
+    let named = namespaces
+        .as_ref()
+        .map(|field| values::some(field, problems, values::namespace));
+    match (named, selected) {
+        (Some(names), _) => Some(Scope::Namespaces(names.unwrap_or_default())),
+        (None, Some(Some(selector))) => Some(Scope::Selector(selector)),
+        (None, Some(None)) => Some(Scope::Namespaces(Vec::new())),
+        (None, None) => None,
+    }
 }
 
 fn read(field: &Field<'_, '_>, problems: &mut Problems) -> Option<NamespaceSelector> {

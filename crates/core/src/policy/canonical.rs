@@ -20,7 +20,7 @@ pub const DOCKER_HUB_ALIASES: [&str; 3] = [
 
 /// Where an image comes from, in the spelling that patterns are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Location<'a> {
     /// Lower case; an IPv4 address as four decimal numbers, an IPv6 address in brackets
     /// and in its shortest form.
     pub(crate) host: Cow<'a, str>,
@@ -30,7 +30,7 @@ pub(crate) struct Place<'a> {
     pub(crate) path: Cow<'a, str>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Location<'a> {
     /// Where a reference points; `None` when no server can have its port.
     pub(crate) fn of(reference: &Reference<'a>) -> Option<Self> {
         let host = host(reference.host());
@@ -127,7 +127,8 @@ mod tests {
 
     fn place(image: &str) -> Option<String> {
         let reference = Reference::parse(image).unwrap();
-        Place::of(&reference).map(|place| format!("{} {} {}", place.host, place.port, place.path))
+        Location::of(&reference)
+            .map(|place| format!("{} {} {}", place.host, place.port, place.path))
     }
 
     #[test]

@@ -1,13 +1,7 @@
-//! The one decision: what the map says about all the images of a pod, in a
-//! namespace, at a time.
-//!
-//! `serve`, `explain` and every later command call [`Policy::decide`] or
-//! [`Policy::judge`] and nothing else. Pure; what follows from a decision (a
-//! patch, a refusal, a line on a terminal) is not its business.
+//! What [`Context::decide`](super::Context::decide) returns: a verdict for each field of
+//! a pod that names an image. Values only.
 
-use super::{Action, Judgement, LabelsUnknown, Namespace, Policy};
-use jiff::Timestamp;
-use std::collections::HashSet;
+use super::{Action, Judgement};
 use std::fmt::{self, Display, Formatter};
 
 /// Which field of an object names an image.
@@ -61,37 +55,6 @@ pub struct Decision<'p, 'i> {
     pub verdicts: Vec<Verdict<'p, 'i>>,
     /// The pull secrets that the images need, each once, in order of first need.
     pub pull_secrets: Vec<&'p str>,
-}
-
-impl Policy {
-    /// Decides about the images of a pod. There is an answer for any text.
-    ///
-    /// The error is that one of the images cannot be judged before the labels of the
-    /// namespace are known; a part of the answer is none.
-    pub fn decide<'p, 'i>(
-        &'p self,
-        images: impl Iterator<Item = (Field, &'i str)>,
-        namespace: Namespace<'_>,
-        now: Timestamp,
-    ) -> Result<Decision<'p, 'i>, LabelsUnknown> {
-        let verdicts = images
-            .map(|(field, image)| {
-                let judgement = self.judge(image, Some(namespace), now)?;
-                Ok(Verdict { field, judgement })
-            })
-            .collect::<Result<Vec<_>, LabelsUnknown>>()?;
-        let mut seen = HashSet::new();
-        let pull_secrets = verdicts
-            .iter()
-            .flat_map(|verdict| verdict.judgement.pull_secrets)
-            .map(String::as_str)
-            .filter(|name| seen.insert(*name))
-            .collect();
-        Ok(Decision {
-            verdicts,
-            pull_secrets,
-        })
-    }
 }
 
 impl Decision<'_, '_> {

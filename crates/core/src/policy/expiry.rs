@@ -1,84 +1,105 @@
-//! What the dates of entries do to a map as time goes by: what is soon to change, and
-//! what has changed. It must not look at a clock; who tells people is an edge.
+//! What the dates of entries do to a map as time goes by: what changes soon, and what
+//! has changed. It must not look at a clock; an edge tells people.
 
-use super::{Action, ENDS_SOON, Entry, Policy};
+use super::{Action, EXPIRES_SOON, Entry, Policy};
 use jiff::Timestamp;
 
-/// Something that time does to an entry.
+/// What a date does to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum DateEventKind {
     /// Its `until` is less than 14 days away.
-    EndsSoon,
-    /// Its `until` has come: it is as if absent.
-    Ended,
+    ExpiresSoon,
+    /// Its `until` has come: the entry is as if absent.
+    Expired,
     /// Its `from` is less than 14 days away.
     DeniesSoon,
-    /// Its `from` has come: what was a warning is a refusal.
+    /// Its `from` has come: images that were warned about are denied.
     Denies,
 }
 
-/// A turn, when it comes.
+/// A date of an entry that comes, or comes near.
 #[derive(Debug, Clone, Copy)]
-pub struct Turned<'p> {
-    /// Whose.
+pub struct DateEvent<'p> {
+    /// The entry.
     pub entry: &'p Entry,
-    /// What.
-    pub turn: Turn,
-    /// The `until` or `from` that it is about.
+    /// What the date does to it.
+    pub kind: DateEventKind,
+    /// The `until` or `from`.
     pub date: Timestamp,
     at: Timestamp,
 }
 
-impl Policy {
-    /// What has turned after one instant and up to another, in the order of time.
-    ///
-    /// Without the first instant, as for a map that was just loaded: what is soon to
-    /// turn, and what has ended and could be taken out of the map.
-    #[must_use]
-    pub fn turned(&self, after: Option<Timestamp>, now: Timestamp) -> Vec<Turned<'_>> {
-        let mut turned: Vec<Turned<'_>> = self
-            .entries
-            .iter()
-            .flat_map(turns)
-            .filter(|turned| turned.at <= now)
-            .filter(|turned| match after {
-                Some(after) => after < turned.at,
-                None => match turned.turn {
-                    Turn::EndsSoon | Turn::DeniesSoon => now < turned.date,
-                    Turn::Ended => true,
-                    // A deny like any other by now.
-                    Turn::Denies => false,
-                },
-            })
-            .collect();
-        turned.sort_by_key(|turned| turned.at);
-        turned
-    }
-
-    /// When [`Self::turned`] next has something to say.
-    #[must_use]
-    pub fn next_turn(&self, now: Timestamp) -> Option<Timestamp> {
-        let turns = self.entries.iter().flat_map(turns);
-        turns.map(|turned| turned.at).filter(|at| now < *at).min()
+impl DateEvent<'_> {
+    /// Whether decisions change with it; the others only announce a change.
+    fn is_change(&self) -> bool {
+        matches!(self.kind, DateEventKind::Expired | DateEventKind::Denies)
     }
 }
 
-fn turns(entry: &Entry) -> impl Iterator<Item = Turned<'_>> {
+impl Policy {
+    /// What has happened after one instant and up to another, in the order of time.
+    ///
+    /// Without the first instant, as for a map that was just loaded: what happens soon,
+    /// and which entries have expired and could be taken out of the map.
+    #[must_use]
+    pub fn date_events(&self, after: Option<Timestamp>, now: Timestamp) -> Vec<DateEvent<'_>> {
+        let mut events: Vec<DateEvent<'_>> = self
+            .all_date_events()
+            .filter(|event| event.at <= now)
+            .filter(|event| match after {
+                Some(after) => after < event.at,
+                None => match event.kind {
+                    DateEventKind::ExpiresSoon | DateEventKind::DeniesSoon => now < event.date,
+                    DateEventKind::Expired => true,
+                    // The entry denies like any other by now.
+                    DateEventKind::Denies => false,
+                },
+            })
+            .collect();
+        events.sort_by_key(|event| event.at);
+        events
+    }
+
+    /// When [`Self::date_events`] next has something to say.
+    #[must_use]
+    pub fn next_date_event(&self, now: Timestamp) -> Option<Timestamp> {
+        let dates = self.all_date_events().map(|event| event.at);
+        dates.filter(|at| now < *at).min()
+    }
+
+    /// When decisions next change by themselves: an entry expires, or a deny begins.
+    #[must_use]
+    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+        let changes = self.all_date_events().filter(DateEvent::is_change);
+        changes.map(|event| event.at).filter(|at| now < *at).min()
+    }
+
+    fn all_date_events(&self) -> impl Iterator<Item = DateEvent<'_>> {
+        self.entries.iter().flat_map(events_of)
+    }
+}
+
+fn events_of(entry: &Entry) -> impl Iterator<Item = DateEvent<'_>> {
     let of = move |date: Option<Timestamp>, soon, then| {
-        let turns = date.map(|date| {
+        let events = date.map(|date| {
             // A date at the beginning of time is long over.
-            let before = date.checked_sub(ENDS_SOON).unwrap_or(Timestamp::MIN);
-            [(soon, before), (then, date)].map(|(turn, at)| Turned {
+            let before = date.checked_sub(EXPIRES_SOON).unwrap_or(Timestamp::MIN);
+            [(soon, before), (then, date)].map(|(kind, at)| DateEvent {
                 entry,
-                turn,
+                kind,
                 date,
                 at,
             })
         });
-        turns.into_iter().flatten()
+        events.into_iter().flatten()
     };
     let from = entry.from.filter(|_| entry.action == Action::Deny);
-    of(entry.until, Turn::EndsSoon, Turn::Ended).chain(of(from, Turn::DeniesSoon, Turn::Denies))
+    of(
+        entry.until,
+        DateEventKind::ExpiresSoon,
+        DateEventKind::Expired,
+    )
+    .chain(of(from, DateEventKind::DeniesSoon, DateEventKind::Denies))
 }
 
 #[cfg(test)]
@@ -105,34 +126,34 @@ registries:
         format!("{text}Z").parse().unwrap()
     }
 
-    fn told(after: Option<&str>, now: &str) -> Vec<(String, Turn)> {
+    fn told(after: Option<&str>, now: &str) -> Vec<(String, DateEventKind)> {
         let policy = policy();
-        let turned = policy.turned(after.map(at), at(now));
-        let turned = turned.iter();
-        turned
-            .map(|turned| (turned.entry.name.clone(), turned.turn))
+        let events = policy.date_events(after.map(at), at(now));
+        events
+            .iter()
+            .map(|event| (event.entry.name.clone(), event.kind))
             .collect()
     }
 
     #[test]
-    fn each_turn_is_told_once_whenever_one_looks() {
-        use Turn::{Denies, DeniesSoon, Ended, EndsSoon};
+    fn each_event_is_told_once_whenever_one_looks() {
+        use DateEventKind::{Denies, DeniesSoon, Expired, ExpiresSoon};
         let all = [
             ("old", DeniesSoon),
-            ("guest", EndsSoon),
+            ("guest", ExpiresSoon),
             ("old", Denies),
-            ("guest", Ended),
+            ("guest", Expired),
         ]
-        .map(|(name, turn)| (name.to_owned(), turn));
+        .map(|(name, kind)| (name.to_owned(), kind));
         let policy = policy();
         let mut now = at("2026-12-01T00:00:00");
         let mut seen = told(None, "2026-12-01T00:00:00");
         assert_eq!(seen, []);
-        while let Some(next) = policy.next_turn(now) {
-            for turned in policy.turned(Some(now), next) {
-                seen.push((turned.entry.name.clone(), turned.turn));
+        while let Some(next) = policy.next_date_event(now) {
+            for event in policy.date_events(Some(now), next) {
+                seen.push((event.entry.name.clone(), event.kind));
             }
-            assert_eq!(policy.turned(Some(next), next).len(), 0);
+            assert_eq!(policy.date_events(Some(next), next).len(), 0);
             now = next;
         }
         assert_eq!(seen, all);
@@ -146,19 +167,19 @@ registries:
 
     #[test]
     fn a_map_that_is_loaded_tells_what_is_worth_a_change() {
-        let named = |name: &str, turn| vec![(name.to_owned(), turn)];
+        let named = |name: &str, kind| vec![(name.to_owned(), kind)];
         assert_eq!(told(None, "2027-01-05T23:59:59"), []);
         assert_eq!(
             told(None, "2027-01-06T00:00:00"),
-            named("old", Turn::DeniesSoon)
+            named("old", DateEventKind::DeniesSoon)
         );
         assert_eq!(
             told(None, "2027-01-21T00:00:00"),
-            named("guest", Turn::EndsSoon)
+            named("guest", DateEventKind::ExpiresSoon)
         );
         assert_eq!(
             told(None, "2027-02-01T00:00:00"),
-            named("guest", Turn::Ended)
+            named("guest", DateEventKind::Expired)
         );
     }
 }

@@ -7,8 +7,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::canonical::Place;
-use super::{Entry, LabelsUnknown, Namespace, Pattern, Policy, Rule};
+use super::canonical::Location;
+use super::precedence::{Criterion, Rank};
+use super::{Context, Entry, LabelsUnknown, Pattern, Rule};
 use image_reference::Reference;
 
 /// More rules than these are no explanation.
@@ -29,15 +30,15 @@ pub struct Considered<'p> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyNot {
-    /// It ended, at this time.
-    Ended(Timestamp),
+    /// It expired, at this time.
+    Expired(Timestamp),
     /// It exists in other namespaces.
     OtherNamespaces,
     /// It exists in some namespaces, and none was named.
     NoNamespace,
     /// It exists in namespaces with some labels, and none were given.
     NoLabels,
-    /// On the same pattern, an entry for other labels comes first in the map.
+    /// The other rule stands earlier in the map, and nothing else decides between them.
     EarlierFirst,
     /// It is for another port, this one.
     OtherPort(u16),
@@ -60,7 +61,7 @@ pub enum WhyNot {
 impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ended(until) => write!(f, "ended at {until}"),
+            Self::Expired(until) => write!(f, "expired at {until}"),
             Self::OtherNamespaces => f.write_str("exists in other namespaces only"),
             Self::NoNamespace => f.write_str("exists in some namespaces only, and none was named"),
             Self::NoLabels => {
@@ -83,32 +84,25 @@ impl fmt::Display for WhyNot {
     }
 }
 
-impl Policy {
+impl<'p> Context<'p, '_> {
     /// The rules for the image's registry that did not decide, the first 20.
     ///
     /// Costs as much as the map is long; for `explain`.
     #[must_use]
-    pub fn considered(
-        &self,
-        image: &str,
-        namespace: Option<Namespace<'_>>,
-        now: Timestamp,
-    ) -> Vec<Considered<'_>> {
-        let Some(place) = Reference::parse(image)
-            .ok()
-            .and_then(|reference| Place::of(&reference))
-        else {
+    pub fn considered(&self, image: &str) -> Vec<Considered<'p>> {
+        let reference = Reference::parse(image).ok();
+        let Some(location) = reference.as_ref().and_then(Location::of) else {
             return Vec::new();
         };
-        let winner = match self.rule(&place, namespace, now) {
+        let winner = match self.rule(&location) {
             Ok(Rule::Entry(entry, pattern)) => Some((Some(entry), pattern)),
             Ok(Rule::Public(pattern)) => Some((None, pattern)),
             Ok(Rule::Unknown(_) | Rule::Exempt) | Err(LabelsUnknown) => None,
         };
-        let entries = self.entries.iter();
+        let entries = self.policy.entries.iter();
         let entries =
             entries.flat_map(|entry| entry.patterns.iter().map(move |p| (Some(entry), p)));
-        let public = self.public.iter().map(|pattern| (None, pattern));
+        let public = self.policy.public.iter().map(|pattern| (None, pattern));
         entries
             .chain(public)
             .filter(|(entry, pattern)| {
@@ -120,7 +114,7 @@ impl Policy {
                 })
             })
             .filter_map(|(entry, pattern)| {
-                let why_not = why_not(entry, pattern, &place, namespace, now, winner)?;
+                let why_not = self.why_not(entry, pattern, &location, winner)?;
                 Some(Considered {
                     entry,
                     pattern,
@@ -130,60 +124,51 @@ impl Policy {
             .take(MOST_CONSIDERED)
             .collect()
     }
-}
 
-fn why_not(
-    entry: Option<&Entry>,
-    pattern: &Pattern,
-    place: &Place<'_>,
-    namespace: Option<Namespace<'_>>,
-    now: Timestamp,
-    winner: Option<(Option<&Entry>, &Pattern)>,
-) -> Option<WhyNot> {
-    if !pattern.covers_host(&place.host) {
-        return looks_meant(pattern, &place.host).then_some(WhyNot::LabelCount);
-    }
-    if pattern.port() != place.port {
-        return Some(WhyNot::OtherPort(pattern.port()));
-    }
-    if !super::pattern::is_path_prefix(pattern.path(), &place.path) {
-        return Some(WhyNot::OtherPath);
-    }
-    if let Some(entry) = entry {
-        if let Some(until) = entry.until.filter(|_| entry.has_ended(now)) {
-            return Some(WhyNot::Ended(until));
+    fn why_not(
+        &self,
+        entry: Option<&Entry>,
+        pattern: &Pattern,
+        location: &Location<'_>,
+        winner: Option<(Option<&Entry>, &Pattern)>,
+    ) -> Option<WhyNot> {
+        if !pattern.covers_host(&location.host) {
+            return looks_meant(pattern, &location.host).then_some(WhyNot::LabelCount);
         }
-        if !entry.exists_in(namespace) {
-            let selector = entry.namespace_selector.as_ref();
-            return Some(match namespace {
-                None => WhyNot::NoNamespace,
-                Some(namespace)
-                    if selector.is_some_and(|selector| selector.selects(&namespace).is_none()) =>
-                {
-                    WhyNot::NoLabels
-                }
-                Some(_) => WhyNot::OtherNamespaces,
-            });
+        if pattern.port() != location.port {
+            return Some(WhyNot::OtherPort(pattern.port()));
         }
+        if !super::pattern::is_path_prefix(pattern.path(), &location.path) {
+            return Some(WhyNot::OtherPath);
+        }
+        if let Some(entry) = entry {
+            if let Some(until) = entry.until.filter(|_| entry.is_expired(self.now)) {
+                return Some(WhyNot::Expired(until));
+            }
+            match entry.scope.holds(self.namespace) {
+                Some(true) => {}
+                Some(false) if self.namespace.is_none() => return Some(WhyNot::NoNamespace),
+                Some(false) => return Some(WhyNot::OtherNamespaces),
+                None => return Some(WhyNot::NoLabels),
+            }
+        }
+        let (best, by) = winner?;
+        let won = Rank::in_namespace(by, best, self.namespace);
+        let lost = Rank::in_namespace(pattern, entry, self.namespace);
+        let criterion = if pattern.is_same_as(by) {
+            won.criterion(lost)
+        } else {
+            won.across_patterns().criterion(lost.across_patterns())
+        };
+        Some(match criterion {
+            Criterion::LiteralHost => WhyNot::LiteralHostFirst,
+            Criterion::LiteralCharacters => WhyNot::CloserHostFirst,
+            Criterion::PathLength => WhyNot::LongerPathFirst,
+            Criterion::Entry => WhyNot::EntryFirst,
+            Criterion::Scope => WhyNot::CloserScopeFirst,
+            Criterion::Position => WhyNot::EarlierFirst,
+        })
     }
-    let (best, by) = winner?;
-    Some(if pattern.is_glob() && !by.is_glob() {
-        WhyNot::LiteralHostFirst
-    } else if pattern.literal_characters() != by.literal_characters() {
-        WhyNot::CloserHostFirst
-    } else if pattern.path() != by.path() {
-        WhyNot::LongerPathFirst
-    } else if entry.is_none() && best.is_some() {
-        WhyNot::EntryFirst
-    } else if by_selector(entry) && by_selector(best) {
-        WhyNot::EarlierFirst
-    } else {
-        WhyNot::CloserScopeFirst
-    })
-}
-
-fn by_selector(entry: Option<&Entry>) -> bool {
-    entry.is_some_and(|entry| entry.namespace_selector.is_some())
 }
 
 /// Whether a host ends as the glob does, so that only the labels do not agree.

@@ -9,13 +9,11 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use jiff::Timestamp;
-
-use super::canonical::Place;
-use super::glob::{self, GlobMap};
-use super::precedence::Rank;
-use super::selectors::{Hangs, Selectors};
-use super::{Entry, LabelsUnknown, Namespace, Pattern};
+use super::canonical::Location;
+use super::glob::GlobMap;
+use super::precedence::{Rank, ScopeKind};
+use super::selectors::{Selectors, Undecided};
+use super::{Context, Entry, LabelsUnknown, Namespace, Pattern, Scope};
 
 /// Where a rule stands: an entry and one of its patterns, or a public registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +24,7 @@ pub(super) enum Target {
 
 /// The rule for an image, and how much was looked at to find it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
+pub(super) struct IndexHit {
     pub(super) target: Result<Option<Target>, LabelsUnknown>,
     /// Places of the index that were looked into; for tests of its cost.
     #[cfg_attr(
@@ -34,15 +32,6 @@ pub(super) struct Found {
         expect(dead_code, reason = "counted for the tests of the cost")
     )]
     pub(super) looked_at: usize,
-}
-
-/// The image's side of a question to the index.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Question<'a> {
-    pub(super) place: &'a Place<'a>,
-    /// Without one, entries that exist in some namespaces only are left out.
-    pub(super) namespace: Option<Namespace<'a>>,
-    pub(super) now: Timestamp,
 }
 
 #[derive(Debug, Default)]
@@ -88,24 +77,24 @@ struct Scoped {
     selectors: Selectors<Target>,
 }
 
-/// A rule that comes first on a host or pattern, if it holds.
+/// The rule that precedes all others on a host or pattern, if it holds.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
     target: Target,
-    // Whether it holds hangs on labels that are not known.
-    hangs: bool,
+    // Whether it holds depends on labels that are not known.
+    is_undecided: bool,
 }
 
 impl Candidate {
-    fn sure(target: Target) -> Self {
+    fn certain(target: Target) -> Self {
         Self {
             target,
-            hangs: false,
+            is_undecided: false,
         }
     }
 
-    fn settled(self) -> Result<Target, LabelsUnknown> {
-        if self.hangs {
+    fn decided(self) -> Result<Target, LabelsUnknown> {
+        if self.is_undecided {
             Err(LabelsUnknown)
         } else {
             Ok(self.target)
@@ -123,16 +112,18 @@ impl Index {
                     pattern: which,
                 };
                 let scopes = index.scopes(pattern);
-                if entry.namespaces.is_none() && entry.namespace_selector.is_none() {
-                    scopes.everywhere.push(target);
-                    continue;
-                }
-                let limited = scopes.scoped.get_or_insert_default();
-                for namespace in entry.namespaces.iter().flatten() {
-                    limited.namespaces.entry(namespace, Vec::new).push(target);
-                }
-                if let Some(selector) = &entry.namespace_selector {
-                    limited.selectors.push(selector.clone(), target);
+                match &entry.scope {
+                    Scope::Everywhere => scopes.everywhere.push(target),
+                    Scope::Namespaces(namespaces) => {
+                        let limited = scopes.scoped.get_or_insert_default();
+                        for namespace in namespaces {
+                            limited.namespaces.entry(namespace, Vec::new).push(target);
+                        }
+                    }
+                    Scope::Selector(selector) => {
+                        let limited = scopes.scoped.get_or_insert_default();
+                        limited.selectors.push(selector.clone(), target);
+                    }
                 }
             }
         }
@@ -166,26 +157,34 @@ impl Index {
         paths.scopes.entry(pattern.path().into()).or_default()
     }
 
-    /// The rule that holds for an image, by the map's precedence.
-    pub(super) fn find(&self, entries: &[Entry], question: Question<'_>) -> Found {
-        let mut looked_at = 0;
-        let first = self.search(entries, question, &mut looked_at);
-        Found {
-            target: first.map(Candidate::settled).transpose(),
-            looked_at,
+    /// The rule that holds for a location, by the map's precedence.
+    pub(super) fn find(&self, location: &Location<'_>, context: &Context<'_, '_>) -> IndexHit {
+        let mut search = Search {
+            location,
+            context,
+            looked_at: 0,
+        };
+        let first = search.first(self);
+        IndexHit {
+            target: first.map(Candidate::decided).transpose(),
+            looked_at: search.looked_at,
         }
     }
+}
 
-    fn search(
-        &self,
-        entries: &[Entry],
-        question: Question<'_>,
-        looked_at: &mut usize,
-    ) -> Option<Candidate> {
-        let hosts = self.hosts.get(&question.place.port)?;
-        let host = question.place.host.as_ref();
+/// One search for the rule of one image.
+struct Search<'s> {
+    location: &'s Location<'s>,
+    context: &'s Context<'s, 's>,
+    looked_at: usize,
+}
+
+impl Search<'_> {
+    fn first(&mut self, index: &Index) -> Option<Candidate> {
+        let hosts = index.hosts.get(&self.location.port)?;
+        let host = self.location.host.as_ref();
         if let Some(paths) = hosts.literal.get(host)
-            && let Some((.., first)) = paths.closest(entries, question, looked_at)
+            && let Some((.., first)) = self.on_host(paths)
         {
             return Some(first);
         }
@@ -193,30 +192,105 @@ impl Index {
             return None;
         }
         let mut matching = Vec::new();
-        hosts.globs.collect(Some(host), &mut matching, looked_at);
+        hosts
+            .globs
+            .collect(Some(host), &mut matching, &mut self.looked_at);
         let mut best = None;
         for paths in matching {
-            let Some((length, first)) = paths.closest(entries, question, looked_at) else {
+            let Some((length, first)) = self.on_host(paths) else {
                 continue;
             };
-            // Two entries of one rank are only where one is for namespaces by label: then
+            // Two entries of equal rank are only where one of them has a selector: then
             // the map's order decides.
-            let (is_entry, order) = match first.target {
+            let (is_entry, position) = match first.target {
                 Target::Entry { entry, .. } => (true, Reverse(entry)),
                 Target::Public(at) => (false, Reverse(at)),
             };
-            let rank = Rank {
-                is_literal: false,
-                literal_characters: paths.literal_characters,
-                path: length,
-                is_entry,
-            };
-            let rank = (rank, order);
+            let rank = Rank::of_glob_host(paths.literal_characters, length, is_entry);
+            let rank = (rank, position);
             if best.is_none_or(|(best, _)| rank > best) {
                 best = Some((rank, first));
             }
         }
         best.map(|(_, first)| first)
+    }
+
+    /// The longest path that covers the image's and holds, with its length.
+    fn on_host(&mut self, paths: &Paths) -> Option<(usize, Candidate)> {
+        let whole = self.location.path.as_ref();
+        // Nothing on this host is deeper than its deepest path.
+        let mut path = match whole.match_indices('/').nth(paths.most_slashes) {
+            Some((at, _)) => whole.get(..at)?,
+            None => whole,
+        };
+        loop {
+            self.looked_at += 1;
+            if let Some(scopes) = paths.scopes.get(path)
+                && let Some(first) = self.on_pattern(scopes)
+            {
+                return Some((path.len(), first));
+            }
+            if path.is_empty() {
+                return None;
+            }
+            path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        }
+    }
+
+    /// What holds on one pattern: the closest scope first, `publicRegistries` last.
+    fn on_pattern(&mut self, scopes: &Scopes) -> Option<Candidate> {
+        ScopeKind::CLOSEST_FIRST
+            .into_iter()
+            .find_map(|kind| self.in_scope(scopes, kind))
+            .or_else(|| scopes.public.map(Candidate::certain))
+    }
+
+    fn in_scope(&mut self, scopes: &Scopes, kind: ScopeKind) -> Option<Candidate> {
+        if kind == ScopeKind::Everywhere {
+            return self.first_held(scopes.everywhere.iter());
+        }
+        let scoped = scopes.scoped.as_deref()?;
+        let namespace = self.context.namespace?;
+        match kind {
+            ScopeKind::Name => self.first_held(
+                scoped
+                    .namespaces
+                    .literal(namespace.name)
+                    .into_iter()
+                    .flatten(),
+            ),
+            ScopeKind::Glob => self.first_held(scoped.namespaces.globs(namespace.name).flatten()),
+            ScopeKind::Selector | ScopeKind::Everywhere => self.selected(scoped, &namespace),
+        }
+    }
+
+    fn selected(&mut self, scoped: &Scoped, namespace: &Namespace<'_>) -> Option<Candidate> {
+        let holds = |target: &Target| self.holds(*target);
+        match scoped.selectors.first(namespace, holds) {
+            Ok(target) => target.copied().map(Candidate::certain),
+            Err(Undecided(target)) => Some(Candidate {
+                target: *target,
+                is_undecided: true,
+            }),
+        }
+    }
+
+    fn first_held<'t>(
+        &mut self,
+        mut targets: impl Iterator<Item = &'t Target>,
+    ) -> Option<Candidate> {
+        let first = targets.find(|target| self.holds(**target));
+        first.copied().map(Candidate::certain)
+    }
+
+    /// Whether a rule has not expired.
+    fn holds(&mut self, target: Target) -> bool {
+        self.looked_at += 1;
+        let Target::Entry { entry, .. } = target else {
+            return true;
+        };
+        let entry = self.context.policy.entries.get(entry);
+        entry.is_some_and(|entry| !entry.is_expired(self.context.now))
     }
 }
 
@@ -248,97 +322,20 @@ impl Node {
     }
 }
 
-impl Paths {
-    /// The longest path that covers the image's and holds, with its length.
-    fn closest(
-        &self,
-        entries: &[Entry],
-        question: Question<'_>,
-        looked_at: &mut usize,
-    ) -> Option<(usize, Candidate)> {
-        let whole = question.place.path.as_ref();
-        // Nothing on this host is deeper than its deepest path.
-        let mut path = match whole.match_indices('/').nth(self.most_slashes) {
-            Some((at, _)) => whole.get(..at)?,
-            None => whole,
-        };
-        loop {
-            *looked_at += 1;
-            if let Some(scopes) = self.scopes.get(path)
-                && let Some(first) = scopes.closest(entries, question, looked_at)
-            {
-                return Some((path.len(), first));
-            }
-            if path.is_empty() {
-                return None;
-            }
-            path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        }
-    }
-}
-
-impl Scopes {
-    /// A scope by name before one by glob, before one by selector, before none, before a
-    /// public registry.
-    fn closest(
-        &self,
-        entries: &[Entry],
-        question: Question<'_>,
-        looked_at: &mut usize,
-    ) -> Option<Candidate> {
-        let mut holds = |target: &Target| {
-            *looked_at += 1;
-            has_not_ended(entries, *target, question.now)
-        };
-        if let (Some(scoped), Some(namespace)) = (&self.scoped, question.namespace) {
-            let named = scoped.namespaces.literal(namespace.name).into_iter();
-            let mut by_name = named
-                .chain(scoped.namespaces.globs(namespace.name))
-                .flatten();
-            if let Some(target) = by_name.find(|target| holds(target)) {
-                return Some(Candidate::sure(*target));
-            }
-            match scoped.selectors.first(&namespace, &mut holds) {
-                Ok(Some(target)) => return Some(Candidate::sure(*target)),
-                Err(Hangs(target)) => {
-                    return Some(Candidate {
-                        target: *target,
-                        hangs: true,
-                    });
-                }
-                Ok(None) => {}
-            }
-        }
-        let everywhere = self.everywhere.iter().find(|target| holds(target));
-        everywhere.copied().or(self.public).map(Candidate::sure)
-    }
-}
-
-fn has_not_ended(entries: &[Entry], target: Target, now: Timestamp) -> bool {
-    match target {
-        Target::Public(_) => true,
-        Target::Entry { entry, .. } => entries
-            .get(entry)
-            .is_some_and(|entry| !entry.has_ended(now)),
-    }
-}
-
-/// Whether a namespace is in a list of globs.
-pub(super) fn in_scope(namespaces: &[String], namespace: &str) -> bool {
-    namespaces.iter().any(|glob| glob::matches(glob, namespace))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::policy::namespace::{Labels, NamespaceSelector, Operator, Requirement};
+    use crate::policy::{Parts, Policy};
     use image_reference::Reference;
+    use jiff::Timestamp;
 
     fn entry(patterns: &[&str], namespaces: Option<&[&str]>) -> Entry {
-        let namespaces =
-            namespaces.map(|globs| globs.iter().map(|glob| (*glob).to_owned()).collect());
+        let scope = namespaces.map_or(Scope::Everywhere, |globs| {
+            Scope::Namespaces(globs.iter().map(|glob| (*glob).to_owned()).collect())
+        });
         Entry {
             name: String::new(),
             patterns: patterns
@@ -351,23 +348,20 @@ mod tests {
             from: None,
             until: None,
             replace_with: None,
-            namespaces,
-            namespace_selector: None,
+            scope,
             location: String::new(),
         }
     }
 
     /// A map of so many entries, each made from its number.
-    struct Map {
-        entries: Vec<Entry>,
-        index: Index,
-    }
+    struct Map(Policy);
 
     impl Map {
         fn new(size: usize, entry: impl Fn(usize) -> Entry) -> Self {
-            let entries: Vec<Entry> = (0..size).map(entry).collect();
-            let index = Index::build(&entries, &[]);
-            Self { entries, index }
+            Self(Policy::new(Parts {
+                entries: (0..size).map(entry).collect(),
+                ..Parts::default()
+            }))
         }
 
         /// The number of the entry that decides, and how much is looked at for it.
@@ -382,12 +376,9 @@ mod tests {
             namespace: Namespace<'_>,
         ) -> (Result<Option<usize>, LabelsUnknown>, usize) {
             let reference = Reference::parse(image).unwrap();
-            let question = Question {
-                place: &Place::of(&reference).unwrap(),
-                namespace: Some(namespace),
-                now: Timestamp::UNIX_EPOCH,
-            };
-            let found = self.index.find(&self.entries, question);
+            let location = Location::of(&reference).unwrap();
+            let context = self.0.context(Some(namespace), Timestamp::UNIX_EPOCH);
+            let found = self.0.index.find(&location, &context);
             let number = |target| match target {
                 Target::Entry { entry, .. } => entry,
                 Target::Public(_) => panic!("{image}"),
@@ -454,7 +445,8 @@ mod tests {
                 operator: Operator::In(BTreeSet::from([at.to_string()])),
             };
             let mut entry = entry(&["registry.example"], None);
-            entry.namespace_selector = NamespaceSelector::new(BTreeSet::from([requirement]));
+            let selector = NamespaceSelector::new(BTreeSet::from([requirement]));
+            entry.scope = Scope::Selector(selector.unwrap());
             entry
         };
         let labels = BTreeMap::from([("team".to_owned(), "7".to_owned())]);
@@ -467,9 +459,9 @@ mod tests {
         let found = look(large, Labels::Known(&labels));
         assert_eq!(found, look(small, Labels::Known(&labels)));
         assert_eq!(found, (Ok(Some(7)), found.1));
-        let hangs = look(large, Labels::Unknown);
-        assert_eq!(hangs, look(small, Labels::Unknown));
-        assert_eq!(hangs, (Err(LabelsUnknown), hangs.1));
+        let undecided = look(large, Labels::Unknown);
+        assert_eq!(undecided, look(small, Labels::Unknown));
+        assert_eq!(undecided, (Err(LabelsUnknown), undecided.1));
     }
 
     #[test]

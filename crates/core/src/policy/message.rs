@@ -1,18 +1,18 @@
-//! The words that people read about an image: in a refusal, a warning, an audit
+//! The words that people read about an image: in a denial, a warning, an audit
 //! annotation. All of them are here.
 //!
-//! The first line of a refusal is all that many tools show, so it says everything
+//! The first line of a denial is all that many tools show, so it says everything
 //! about the first image: which one, in which field, which entry or that there is
 //! none, what to write instead, whom to ask. Image strings are untrusted and go
-//! through [`crate::text`]. Pure; decides nothing.
+//! through [`crate::text`]. This module decides nothing.
 
-use super::{Action, Entry, Judgement, Namespace, Policy, Rule, Unknown, Verdict};
+use super::{Action, Context, Entry, Judgement, Rule, Unknown, Verdict};
 use crate::text::{SHOWN, cut, quoted, visible};
 use image_reference::Reference;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// How many images a refusal or an annotation names; the others are counted.
+/// How many images a denial or an annotation names; the others are counted.
 const LISTED: usize = 10;
 
 /// How many warnings an answer holds, and how long each may be.
@@ -26,24 +26,40 @@ const WARNING_LENGTH: usize = 256;
 /// How much of a text from the map is shown, in characters.
 const MAP_TEXT: usize = 400;
 
-/// Where and when a decision was made: what the words need besides the verdict.
-#[derive(Debug, Clone, Copy)]
-pub struct Circumstances<'c> {
-    /// The map that decided.
-    pub policy: &'c Policy,
-    /// The pod's namespace; none where a command was not told.
-    pub namespace: Option<Namespace<'c>>,
-    /// The time the decision was made for.
-    pub now: Timestamp,
+/// What begins a warning about an image that is denied while pullpass observes.
+pub(crate) const WOULD_DENY: &str = "would be denied: ";
+
+/// What is said of an image that no rule covers, where no host can be named.
+pub(crate) const NO_ENTRY: &str = "no entry of the registry map covers it";
+
+/// What can be done about a pull secret that a pod lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// The pod is being created: `/mutate` was not called, or its patch was undone.
+    CheckMutation,
+    /// The pod exists, and `spec.imagePullSecrets` is immutable.
+    DeletePod,
+    /// An ephemeral container was added to a running pod.
+    DeleteRunningPod,
 }
 
-impl Circumstances<'_> {
-    /// Why a pod is refused: one line for each image, the worst news first, the
-    /// whole story of the first image in the first line.
+impl Remedy {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckMutation => "another webhook removed it, or /mutate was not called",
+            Self::DeletePod => "a pod cannot get it later; delete the pod",
+            Self::DeleteRunningPod => "a running pod cannot get it; delete the pod",
+        }
+    }
+}
+
+impl Context<'_, '_> {
+    /// Why a pod is denied: one line for each image, and everything about the first
+    /// image in the first line.
     #[must_use]
-    pub fn refusal(&self, refused: &[&Verdict<'_, '_>]) -> String {
+    pub fn denial(&self, denied: &[&Verdict<'_, '_>]) -> String {
         let contact = self.contact();
-        let mut lines: Vec<String> = refused
+        let mut lines: Vec<String> = denied
             .iter()
             .take(LISTED)
             .map(|verdict| self.line(verdict, " is not allowed"))
@@ -51,11 +67,11 @@ impl Circumstances<'_> {
         if let Some(first) = lines.first_mut() {
             first.push_str(&contact);
         }
-        if refused.len() > LISTED {
-            lines.push(format!("and {} more images", refused.len() - LISTED));
+        if denied.len() > LISTED {
+            lines.push(format!("and {} more images", denied.len() - LISTED));
         }
-        // The contact ends the refusal, also one of many lines.
-        if refused.len() > 1
+        // The contact ends the denial, also one of many lines.
+        if denied.len() > 1
             && let Some(last) = lines.last_mut()
         {
             last.push_str(&contact);
@@ -63,12 +79,12 @@ impl Circumstances<'_> {
         lines.join("\n")
     }
 
-    /// What is said about an image that is denied, where refusals are not meant; the
-    /// first words say that nothing was refused.
+    /// What is said about an image that is denied while pullpass observes; the first
+    /// words say that nothing was denied.
     #[must_use]
-    pub fn would_be_refused(&self, verdict: &Verdict<'_, '_>) -> String {
+    pub fn would_deny(&self, verdict: &Verdict<'_, '_>) -> String {
         let line = self.line(verdict, " is not allowed");
-        format!("would be refused: {line}{}", self.contact())
+        format!("{WOULD_DENY}{line}{}", self.contact())
     }
 
     /// What is said about an image that is admitted all the same.
@@ -79,17 +95,17 @@ impl Circumstances<'_> {
         line
     }
 
-    /// What is said about an image of a workload whose pods will be refused.
+    /// What is said about an image of a workload whose pods will be denied.
     #[must_use]
-    pub fn forecast(&self, verdict: &Verdict<'_, '_>) -> String {
+    pub fn preview(&self, verdict: &Verdict<'_, '_>) -> String {
         let line = self.line(verdict, " is not allowed");
-        format!("its pods will be refused: {line}{}", self.contact())
+        format!("its pods will be denied: {line}{}", self.contact())
     }
 
     /// The verdicts on one line, the same for the same pod and map: the value of
     /// an audit annotation.
     #[must_use]
-    pub fn record(&self, found: &[&Verdict<'_, '_>]) -> String {
+    pub fn audit(&self, found: &[&Verdict<'_, '_>]) -> String {
         let mut lines: Vec<String> = found
             .iter()
             .take(LISTED)
@@ -134,8 +150,8 @@ impl Circumstances<'_> {
             Action::Audit => format!("entry {name} records it"),
             Action::Allow => format!("entry {name} allows it"),
         };
-        if let Some(until) = judgement.ends_soon(self.now) {
-            words.push_str(" and ends ");
+        if let Some(until) = judgement.expires_soon(self.now) {
+            words.push_str(" and expires ");
             words.push_str(&last_day(until));
         }
         if let Some(instead) = &entry.replace_with {
@@ -175,16 +191,16 @@ impl Circumstances<'_> {
             )
         };
         let name = reference.name();
-        let Some(near) = self.policy.nearest(&name, self.namespace, self.now) else {
+        let Some(suggestion) = self.suggestion(&name) else {
             return host();
         };
-        let pattern = map_text(&near.pattern.text);
-        let nothing = if near.same_registry {
+        let pattern = map_text(&suggestion.pattern.text);
+        let nothing = if suggestion.same_registry {
             format!("no entry for {}", cut(name, SHOWN))
         } else {
             host()
         };
-        if near.likely {
+        if suggestion.likely {
             format!("{nothing}; did you mean {pattern}?")
         } else {
             format!("{nothing}; of this host there is {pattern}")
@@ -202,12 +218,13 @@ impl Circumstances<'_> {
 /// The warning about a secret that the map names for an image of this pod and
 /// that the pod does not have.
 #[must_use]
-pub fn secret_missing(secret: &str, verdict: &Verdict<'_, '_>, remedy: &str) -> String {
+pub fn secret_missing(secret: &str, verdict: &Verdict<'_, '_>, remedy: Remedy) -> String {
     format!(
-        "pull secret {} is not in spec.imagePullSecrets, but image {} ({}) needs it: {remedy}",
+        "pull secret {} is not in spec.imagePullSecrets, but image {} ({}) needs it: {}",
         quoted(secret, 40),
         quoted(verdict.judgement.image, 60),
         verdict.field,
+        remedy.as_str(),
     )
 }
 
@@ -252,7 +269,7 @@ fn day(at: Timestamp) -> String {
     }
 }
 
-/// The same for an end, which is the first instant that is no longer covered.
+/// The same for an expiry, which is the first instant that is no longer covered.
 fn last_day(end: Timestamp) -> String {
     let zoned = end.to_zoned(TimeZone::UTC);
     match zoned.date().yesterday() {

@@ -78,6 +78,12 @@ impl Pattern {
         self.literal_characters
     }
 
+    /// Whether another pattern covers the same images, however it is spelled.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let parts = |pattern: &Self| (pattern.deep, pattern.port);
+        parts(self) == parts(other) && self.host == other.host && self.path == other.path
+    }
+
     /// The host as one glob, whose `*` crosses dots: it covers more than the pattern.
     pub(crate) fn loose_host(&self) -> String {
         let deep = if self.deep { "**." } else { "" };

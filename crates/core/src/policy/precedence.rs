@@ -1,29 +1,129 @@
-//! The map's precedence as a value: what ranks before what.
+//! What precedes what in the map: the one place where the order of rules is written.
 //!
-//! The index asks it when several hosts with `*` cover an image; [`Policy::ranked`]
-//! writes the whole map down in this order, for who has to carry it elsewhere: there
-//! the first rule that covers an image decides. It must not look at an image.
+//! A rule has a [`Rank`], and the greatest rank among the rules that cover an image
+//! decides. The index finds that rule without looking at all of them, `explain` names
+//! the [`Criterion`] that decided, `config validate` warns of a deny that an allow
+//! shadows, and [`Policy::ranked`] writes the whole map down in this order for policies
+//! that have to carry it elsewhere. It must not look at an image.
 
-use super::glob::GlobMap;
-use super::{Action, Pattern, Policy, Rule, glob};
+use std::cmp::Reverse;
+
+use super::glob::{self, GlobMap};
+use super::{Action, Entry, Namespace, Pattern, Policy, Rule, Scope};
 use jiff::Timestamp;
 
-/// How close a pattern is; the greater goes first. The order of the fields counts.
+/// How closely a scope names a namespace; the closest is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    /// A host that is written out goes before any with `*`.
-    pub(super) is_literal: bool,
-    pub(super) literal_characters: usize,
-    /// Length of the path that covers the image's.
-    pub(super) path: usize,
-    /// `registries` go before `publicRegistries`.
-    pub(super) is_entry: bool,
+pub(crate) enum ScopeKind {
+    /// It holds every namespace.
+    Everywhere,
+    /// It holds the namespace by its labels.
+    Selector,
+    /// It holds the namespace by a glob.
+    Glob,
+    /// It holds the namespace by its name.
+    Name,
 }
 
-/// In which namespaces a rule exists, the least close first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope<'p> {
-    /// In all.
+impl ScopeKind {
+    /// All kinds in the order in which a search tries them.
+    pub(crate) const CLOSEST_FIRST: [Self; 4] =
+        [Self::Name, Self::Glob, Self::Selector, Self::Everywhere];
+}
+
+/// How close a rule is to the images that it covers; the greatest decides. The order of
+/// the fields is the order of the criteria.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    /// A host that is written out precedes every host with `*`.
+    literal_host: bool,
+    /// More literal characters in the host precede fewer.
+    literal_characters: usize,
+    /// A longer path precedes a shorter one.
+    path_length: usize,
+    /// An entry precedes `publicRegistries`, for which this is `None`; a closer scope
+    /// precedes a wider one.
+    scope: Option<ScopeKind>,
+}
+
+/// By what one rule precedes another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Criterion {
+    LiteralHost,
+    LiteralCharacters,
+    PathLength,
+    Entry,
+    Scope,
+    /// The ranks are equal: the earlier in the map precedes.
+    Position,
+}
+
+impl Rank {
+    /// The rank of a pattern of an entry that exists by such a scope, or of
+    /// `publicRegistries`.
+    pub(crate) fn new(pattern: &Pattern, scope: Option<ScopeKind>) -> Self {
+        Self {
+            literal_host: !pattern.is_glob(),
+            literal_characters: pattern.literal_characters(),
+            path_length: pattern.path().len(),
+            scope,
+        }
+    }
+
+    /// The rank of a pattern in a namespace in which its rule exists.
+    pub(crate) fn in_namespace(
+        pattern: &Pattern,
+        entry: Option<&Entry>,
+        namespace: Option<Namespace<'_>>,
+    ) -> Self {
+        Self::new(pattern, entry.map(|entry| entry.scope.kind_in(namespace)))
+    }
+
+    /// The rank of a host with `*`, of which the index knows the parts.
+    pub(super) fn of_glob_host(
+        literal_characters: usize,
+        path_length: usize,
+        is_entry: bool,
+    ) -> Self {
+        Self {
+            literal_host: false,
+            literal_characters,
+            path_length,
+            scope: is_entry.then_some(ScopeKind::Everywhere),
+        }
+    }
+
+    /// The rank as it compares with a rule on another pattern. Scopes are compared on
+    /// one pattern only: between two patterns of equal rank the position decides.
+    pub(crate) fn across_patterns(self) -> Self {
+        Self {
+            scope: self.scope.map(|_| ScopeKind::Everywhere),
+            ..self
+        }
+    }
+
+    /// By what the greater of two ranks precedes the other.
+    pub(crate) fn criterion(self, other: Self) -> Criterion {
+        if self.literal_host != other.literal_host {
+            Criterion::LiteralHost
+        } else if self.literal_characters != other.literal_characters {
+            Criterion::LiteralCharacters
+        } else if self.path_length != other.path_length {
+            Criterion::PathLength
+        } else if self.scope.is_some() != other.scope.is_some() {
+            Criterion::Entry
+        } else if self.scope != other.scope {
+            Criterion::Scope
+        } else {
+            Criterion::Position
+        }
+    }
+}
+
+/// Where a rule of [`Policy::ranked`] exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RankedScope<'p> {
+    /// In all namespaces.
     Everywhere,
     /// In those that one of the globs covers.
     Globs(Vec<&'p str>),
@@ -39,59 +139,65 @@ pub struct Ranked<'p> {
     /// The pattern of it.
     pub pattern: &'p Pattern,
     /// Where it exists.
-    pub scope: Scope<'p>,
+    pub scope: RankedScope<'p>,
+}
+
+/// A scope by labels stands where only names of namespaces can be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectorInMap {
+    /// In an entry.
+    #[error("entry `{name}` ({location}) has a `namespaceSelector`")]
+    Entry {
+        /// The entry's name.
+        name: String,
+        /// Where it stands: `file:line`.
+        location: String,
+    },
+    /// In an override of `unknownRegistries`.
+    #[error("an override of `unknownRegistries` has a `namespaceSelector`")]
+    Override,
 }
 
 impl Ranked<'_> {
     fn rank(&self) -> Rank {
-        Rank {
-            is_literal: !self.pattern.is_glob(),
-            literal_characters: self.pattern.literal_characters(),
-            path: self.pattern.path().len(),
-            is_entry: matches!(self.rule, Rule::Entry(..)),
-        }
-    }
-
-    fn closeness(&self) -> u8 {
-        match self.scope {
-            Scope::Everywhere => 0,
-            Scope::Globs(_) => 1,
-            Scope::Names(_) => 2,
-        }
+        let kind = match self.scope {
+            RankedScope::Everywhere => ScopeKind::Everywhere,
+            RankedScope::Globs(_) => ScopeKind::Glob,
+            RankedScope::Names(_) => ScopeKind::Name,
+        };
+        let is_entry = matches!(self.rule, Rule::Entry(..));
+        Rank::new(self.pattern, is_entry.then_some(kind))
     }
 }
 
 impl Policy {
-    /// All rules that have not ended, in the order in which they decide: the first
+    /// All rules that have not expired, in the order in which they decide: the first
     /// that exists in the namespace and covers the image.
     ///
     /// The port and host are part of the pattern, so rules of different hosts may
-    /// stand in any order to each other; the map has no other ties.
-    #[must_use]
-    pub fn ranked(&self, now: Timestamp) -> Vec<Ranked<'_>> {
-        let entries = self.entries.iter().filter(|entry| !entry.has_ended(now));
-        let mut rules: Vec<Ranked<'_>> = entries
-            .flat_map(|entry| {
-                entry.patterns.iter().flat_map(move |pattern| {
-                    let rule = Rule::Entry(entry, pattern);
-                    scopes(entry.namespaces.as_deref())
-                        .into_iter()
-                        .map(move |scope| Ranked {
-                            rule,
-                            pattern,
-                            scope,
-                        })
-                })
-            })
-            .collect();
+    /// stand in any order to each other; without selectors the map has no other ties.
+    /// The error is an entry whose scope is a selector: which of two selectors precedes
+    /// the other depends on the namespace, so no list holds the order.
+    pub fn ranked(&self, now: Timestamp) -> Result<Vec<Ranked<'_>>, SelectorInMap> {
+        let mut rules = Vec::new();
+        for entry in self.entries.iter().filter(|entry| !entry.is_expired(now)) {
+            let scopes = ranked_scopes(entry)?;
+            for pattern in &entry.patterns {
+                rules.extend(scopes.iter().map(|scope| Ranked {
+                    rule: Rule::Entry(entry, pattern),
+                    pattern,
+                    scope: scope.clone(),
+                }));
+            }
+        }
         rules.extend(self.public.iter().map(|pattern| Ranked {
             rule: Rule::Public(pattern),
             pattern,
-            scope: Scope::Everywhere,
+            scope: RankedScope::Everywhere,
         }));
-        // Stable, so that the same map gives the same list.
-        rules.sort_by_key(|rule| std::cmp::Reverse((rule.rank(), rule.closeness())));
-        rules
+        // The sort is stable, so that the same map gives the same list.
+        rules.sort_by_key(|rule| Reverse(rule.rank()));
+        Ok(rules)
     }
 
     /// Globs of the namespaces that are exempt, in the order of the alphabet.
@@ -102,45 +208,54 @@ impl Policy {
 
     /// What `unknownRegistries` says: globs and their action, of which the first that
     /// covers a namespace holds, and what holds elsewhere.
-    #[must_use]
-    pub fn unknown_actions(&self) -> (Vec<(Vec<&str>, Action)>, Action) {
+    ///
+    /// The error is an override whose scope is a selector.
+    pub fn unknown_actions(&self) -> Result<UnknownActions<'_>, SelectorInMap> {
+        if !self.unknown.selectors.is_empty() {
+            return Err(SelectorInMap::Override);
+        }
         let overrides = self.unknown.overrides.iter().enumerate();
         let overrides = overrides
             .map(|(at, action)| (sorted(&self.unknown.namespaces, |of| *of == at), *action))
+            // An override whose globs all stand in an earlier one never holds.
             .filter(|(globs, _)| !globs.is_empty());
-        (overrides.collect(), self.unknown.default)
-    }
-
-    /// When the map next means something else by itself: an entry ends, or a deny
-    /// begins.
-    #[must_use]
-    pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        self.entries
-            .iter()
-            .filter(|entry| !entry.has_ended(now))
-            .flat_map(|entry| [entry.from, entry.until])
-            .flatten()
-            .filter(|at| now < *at)
-            .min()
+        Ok(UnknownActions {
+            overrides: overrides.collect(),
+            default: self.unknown.default,
+        })
     }
 }
 
-fn scopes(namespaces: Option<&[String]>) -> Vec<Scope<'_>> {
-    let Some(namespaces) = namespaces else {
-        return vec![Scope::Everywhere];
+/// What [`Policy::unknown_actions`] returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownActions<'p> {
+    /// Globs of namespaces and their action; the first that covers a namespace holds.
+    pub overrides: Vec<(Vec<&'p str>, Action)>,
+    /// What holds where no override does.
+    pub default: Action,
+}
+
+fn ranked_scopes(entry: &Entry) -> Result<Vec<RankedScope<'_>>, SelectorInMap> {
+    let texts = match &entry.scope {
+        Scope::Everywhere => return Ok(vec![RankedScope::Everywhere]),
+        Scope::Selector(_) => {
+            return Err(SelectorInMap::Entry {
+                name: entry.name.clone(),
+                location: entry.location.clone(),
+            });
+        }
+        Scope::Namespaces(texts) => texts,
     };
-    let (globs, names): (Vec<&str>, Vec<&str>) = namespaces
+    let (globs, names): (Vec<&str>, Vec<&str>) = texts
         .iter()
         .map(String::as_str)
         .partition(|text| glob::is_glob(text));
-    let mut scopes = Vec::new();
-    if !names.is_empty() {
-        scopes.push(Scope::Names(names));
-    }
-    if !globs.is_empty() {
-        scopes.push(Scope::Globs(globs));
-    }
-    scopes
+    let scopes = [RankedScope::Names(names), RankedScope::Globs(globs)];
+    let is_used = |scope: &RankedScope<'_>| match scope {
+        RankedScope::Everywhere => true,
+        RankedScope::Globs(texts) | RankedScope::Names(texts) => !texts.is_empty(),
+    };
+    Ok(scopes.into_iter().filter(is_used).collect())
 }
 
 fn sorted<V>(map: &GlobMap<V>, wanted: impl Fn(&V) -> bool) -> Vec<&str> {
@@ -156,7 +271,10 @@ fn sorted<V>(map: &GlobMap<V>, wanted: impl Fn(&V) -> bool) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use crate::map::{self, Options, SourceFile};
-    use crate::policy::{Namespace, Policy, Ranked, Rule, Scope, canonical::Place, glob, pattern};
+    use crate::policy::precedence::SelectorInMap;
+    use crate::policy::{
+        Namespace, Policy, Ranked, RankedScope, Rule, canonical::Location, glob, pattern,
+    };
     use jiff::Timestamp;
 
     const MAP: &str = r#"
@@ -177,11 +295,11 @@ unknownRegistries: deny
 
     fn first<'p>(ranked: &[Ranked<'p>], image: &str, namespace: &str) -> Option<Rule<'p>> {
         let reference = image_reference::Reference::parse(image).unwrap();
-        let place = Place::of(&reference).unwrap();
+        let place = Location::of(&reference).unwrap();
         let covers = |rule: &&Ranked<'_>| {
             let exists = match &rule.scope {
-                Scope::Everywhere => true,
-                Scope::Globs(texts) | Scope::Names(texts) => {
+                RankedScope::Everywhere => true,
+                RankedScope::Globs(texts) | RankedScope::Names(texts) => {
                     texts.iter().any(|text| glob::matches(text, namespace))
                 }
             };
@@ -204,7 +322,7 @@ unknownRegistries: deny
     #[test]
     fn the_first_that_covers_an_image_is_what_the_index_finds() {
         let (policy, now) = (policy(), Timestamp::from_second(1_800_000_000).unwrap());
-        let ranked = policy.ranked(now);
+        let ranked = policy.ranked(now).unwrap();
         for host in [
             "registry.corp.example",
             "other.corp.example",
@@ -217,7 +335,8 @@ unknownRegistries: deny
                 for namespace in ["team-a", "team-b", "other"] {
                     let image = format!("{host}/{path}");
                     let judged = policy
-                        .judge(&image, Some(Namespace::named(namespace)), now)
+                        .context(Some(Namespace::named(namespace)), now)
+                        .judge(&image)
                         .unwrap()
                         .rule;
                     let found = first(&ranked, &image, namespace);
@@ -226,5 +345,35 @@ unknownRegistries: deny
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_a_list_cannot_hold_is_an_error_and_not_left_out() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let selector = "{matchLabels: {team: a}}";
+        let of_entry = load(&format!(
+            "registries:\n  - {{name: s, match: s.example, namespaceSelector: {selector}}}\n"
+        ));
+        assert_eq!(
+            of_entry.ranked(now).unwrap_err().to_string(),
+            "entry `s` (map:4) has a `namespaceSelector`"
+        );
+        assert!(of_entry.unknown_actions().is_ok());
+        let of_override = load(&format!(
+            "publicRegistries: []\nunknownRegistries: {{default: warn, overrides: [{{namespaceSelector: {selector}, action: deny}}]}}\n"
+        ));
+        assert_eq!(of_override.unknown_actions(), Err(SelectorInMap::Override));
+        assert!(of_override.ranked(now).is_ok());
+        let expired = load(&format!(
+            "registries:\n  - {{name: s, match: s.example, until: 2001-01-01, namespaceSelector: {selector}}}\n"
+        ));
+        assert!(expired.ranked(now).is_ok());
+    }
+
+    fn load(rest: &str) -> Policy {
+        let text = format!("apiVersion: pullpass.dev/v1\nkind: RegistryMap\n{rest}");
+        let name = "map".to_owned();
+        let files = [SourceFile { name, text }];
+        map::load(&files, &Options::default()).unwrap().policy
     }
 }

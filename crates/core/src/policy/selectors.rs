@@ -55,7 +55,7 @@ impl<T> Selectors<T> {
         &self,
         namespace: &Namespace<'_>,
         mut counts: impl FnMut(&T) -> bool,
-    ) -> Result<Option<&T>, Hangs<'_, T>> {
+    ) -> Result<Option<&T>, Undecided<'_, T>> {
         let Labels::Known(_) = namespace.labels else {
             return first_of(self.all.iter(), namespace, counts);
         };
@@ -73,10 +73,10 @@ impl<T> Selectors<T> {
 
 /// The first value that may hold, where its labels are not known.
 #[derive(Debug)]
-pub(super) struct Hangs<'s, T>(pub(super) &'s T);
+pub(super) struct Undecided<'s, T>(pub(super) &'s T);
 
-impl<T> From<Hangs<'_, T>> for LabelsUnknown {
-    fn from(_: Hangs<'_, T>) -> Self {
+impl<T> From<Undecided<'_, T>> for LabelsUnknown {
+    fn from(_: Undecided<'_, T>) -> Self {
         Self
     }
 }
@@ -85,14 +85,14 @@ fn first_of<'s, T>(
     candidates: impl Iterator<Item = &'s (NamespaceSelector, T)>,
     namespace: &Namespace<'_>,
     mut counts: impl FnMut(&T) -> bool,
-) -> Result<Option<&'s T>, Hangs<'s, T>> {
+) -> Result<Option<&'s T>, Undecided<'s, T>> {
     for (selector, value) in candidates {
         if !counts(value) {
             continue;
         }
         match (selector.selects(namespace), namespace.labels) {
             (Some(true), _) => return Ok(Some(value)),
-            (None, Labels::Unknown) => return Err(Hangs(value)),
+            (None, Labels::Unknown) => return Err(Undecided(value)),
             (Some(false) | None, _) => {}
         }
     }

@@ -4,10 +4,8 @@
 //! however large the map is, but it is not small: ask for images that are shown, not
 //! for all that are judged.
 
-use jiff::Timestamp;
-
 use super::canonical::{self, HTTPS};
-use super::{Action, Entry, Namespace, Pattern, Policy, Target};
+use super::{Action, Context, Entry, Pattern, Target};
 
 /// How many hosts of the map are compared, in its order.
 const MOST_HOSTS: usize = 2_000;
@@ -17,7 +15,7 @@ const MOST_PATTERNS: usize = 16;
 
 /// The hosts of the map that can be told from each other, with their first patterns.
 #[derive(Debug, Default)]
-pub(crate) struct Nearest {
+pub(crate) struct Suggestions {
     hosts: Vec<Host>,
 }
 
@@ -30,7 +28,7 @@ struct Host {
 
 /// A rule that somebody may have had in mind.
 #[derive(Debug, Clone, Copy)]
-pub struct Near<'p> {
+pub struct Suggestion<'p> {
     /// Its pattern.
     pub pattern: &'p Pattern,
     /// Whether it is for the image's host and port, and only the path is another.
@@ -39,7 +37,7 @@ pub struct Near<'p> {
     pub likely: bool,
 }
 
-/// How many letters of a path may be other for [`Near::likely`].
+/// How many letters of a path may be other for [`Suggestion::likely`].
 const SLIPS: usize = 3;
 
 /// What of a rule is another, nearest first.
@@ -50,9 +48,9 @@ enum Distance {
     Host(usize),
 }
 
-impl Nearest {
+impl Suggestions {
     pub(crate) fn build(entries: &[Entry], public: &[Pattern]) -> Self {
-        let mut nearest = Self::default();
+        let mut suggestions = Self::default();
         let mut known = std::collections::HashMap::new();
         let of_entries = entries.iter().enumerate().flat_map(|(entry, value)| {
             let patterns = value.patterns.iter().enumerate();
@@ -63,40 +61,35 @@ impl Nearest {
         // The short list first, so that a long map does not push it out.
         for (pattern, target) in of_public.chain(of_entries) {
             let key = (pattern.host(), pattern.port());
-            let at = *known.entry(key).or_insert(nearest.hosts.len());
-            if at == nearest.hosts.len() {
+            let at = *known.entry(key).or_insert(suggestions.hosts.len());
+            if at == suggestions.hosts.len() {
                 if at == MOST_HOSTS {
                     break;
                 }
-                nearest.hosts.push(Host {
+                suggestions.hosts.push(Host {
                     name: pattern.host().to_owned(),
                     port: pattern.port(),
                     rules: Vec::new(),
                 });
             }
-            if let Some(host) = nearest.hosts.get_mut(at)
+            if let Some(host) = suggestions.hosts.get_mut(at)
                 && host.rules.len() < MOST_PATTERNS
             {
                 host.rules.push(target);
             }
         }
-        nearest
+        suggestions
     }
 }
 
-impl Policy {
+impl<'p> Context<'p, '_> {
     /// The pattern most like a registry, `host[:port]`, or a name, `host[:port]/path`,
     /// that is allowed in the namespace: the same host with another path or port
     /// first, then a host that is spelled nearly so.
     ///
     /// Looks at the first 2,000 hosts of the map at most.
     #[must_use]
-    pub fn nearest(
-        &self,
-        registry_or_name: &str,
-        namespace: Option<Namespace<'_>>,
-        now: Timestamp,
-    ) -> Option<Near<'_>> {
+    pub fn suggestion(&self, registry_or_name: &str) -> Option<Suggestion<'p>> {
         let (registry, path) = registry_or_name
             .split_once('/')
             .unwrap_or((registry_or_name, ""));
@@ -107,12 +100,12 @@ impl Policy {
         let host = canonical::host(host);
         let port = digits.map_or(Some(HTTPS), canonical::port);
         let mut best: Option<(Distance, &Pattern)> = None;
-        for known in &self.nearest.hosts {
+        for known in &self.policy.suggestions.hosts {
             let Some(distance) = host_distance(&host, port, known) else {
                 continue;
             };
             for target in &known.rules {
-                let Some(pattern) = self.allowed(*target, namespace, now) else {
+                let Some(pattern) = self.allowed(*target) else {
                     continue;
                 };
                 let distance = match distance {
@@ -124,26 +117,21 @@ impl Policy {
                 }
             }
         }
-        best.map(|(distance, pattern)| Near {
+        best.map(|(distance, pattern)| Suggestion {
             pattern,
             same_registry: matches!(distance, Distance::Path(_)),
             likely: !matches!(distance, Distance::Path(letters) if letters > SLIPS),
         })
     }
 
-    fn allowed(
-        &self,
-        target: Target,
-        namespace: Option<Namespace<'_>>,
-        now: Timestamp,
-    ) -> Option<&Pattern> {
+    fn allowed(&self, target: Target) -> Option<&'p Pattern> {
         match target {
-            Target::Public(at) => self.public.get(at),
+            Target::Public(at) => self.policy.public.get(at),
             Target::Entry { entry, pattern } => {
-                let entry = self.entries.get(entry)?;
+                let entry = self.policy.entries.get(entry)?;
                 let allowed = matches!(entry.action, Action::Allow | Action::Audit)
-                    && entry.exists_in(namespace)
-                    && !entry.has_ended(now);
+                    && entry.exists_in(self.namespace)
+                    && !entry.is_expired(self.now);
                 entry.patterns.get(pattern).filter(|_| allowed)
             }
         }

@@ -6,7 +6,11 @@
 //! takes in new objects only what its predecessor could read; `secrets` alone may
 //! use more. Texts from the map get in through `quoted` and `glob`, nowhere else.
 
-use crate::policy::{Action, DOCKER_HUB_ALIASES, Pattern, Policy, Ranked, Rule, Scope};
+use crate::policy::message;
+use crate::policy::{
+    Action, DOCKER_HUB_ALIASES, Pattern, Policy, Ranked, RankedScope, Rule, SelectorInMap,
+    UnknownActions,
+};
 use crate::text::{cut, visible};
 use image_reference::DOCKER_HUB;
 use jiff::Timestamp;
@@ -92,10 +96,10 @@ fn host(pattern: &Pattern) -> String {
     format!("^{deep}{}:{port}$", glob(host, "[a-z0-9_-]"))
 }
 
-fn scope(scope: &Scope<'_>) -> String {
+fn scope(scope: &RankedScope<'_>) -> String {
     match scope {
-        Scope::Everywhere => String::new(),
-        Scope::Globs(texts) | Scope::Names(texts) => globs(texts, "[a-z0-9-]"),
+        RankedScope::Everywhere => String::new(),
+        RankedScope::Globs(texts) | RankedScope::Names(texts) => globs(texts, "[a-z0-9-]"),
     }
 }
 
@@ -148,10 +152,10 @@ fn shown(text: &str) -> String {
 }
 
 /// The two tables: rules of hosts that are written out, by `host:port`, and the others.
-fn tables(policy: &Policy, now: Timestamp) -> [Variable; 2] {
+fn tables(policy: &Policy, now: Timestamp) -> Result<[Variable; 2], SelectorInMap> {
     let mut literal: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut others = Vec::new();
-    for ranked in policy.ranked(now) {
+    for ranked in policy.ranked(now)? {
         let row = row(&ranked, now);
         if ranked.pattern.is_glob() {
             others.push(row);
@@ -163,10 +167,10 @@ fn tables(policy: &Policy, now: Timestamp) -> [Variable; 2] {
         .iter()
         .map(|(host, rows)| format!("{}: [{}]", quoted(host), rows.join(", ")))
         .collect();
-    [
+    Ok([
         ("hosts", format!("{{\n{}\n}}", hosts.join(",\n"))),
         ("globs", format!("[\n{}\n]", others.join(",\n"))),
-    ]
+    ])
 }
 
 fn images_of(object: &str) -> String {
@@ -181,9 +185,9 @@ fn images_of(object: &str) -> String {
 }
 
 /// What unknown images come to in the request's namespace.
-fn unknown(policy: &Policy) -> String {
-    let (overrides, default) = policy.unknown_actions();
-    let mut words = "no entry of the registry map covers it".to_owned();
+fn unknown(policy: &Policy) -> Result<String, SelectorInMap> {
+    let UnknownActions { overrides, default } = policy.unknown_actions()?;
+    let mut words = message::NO_ENTRY.to_owned();
     if let Some(reason) = policy.unknown_reason() {
         let _ = write!(words, "; {reason}");
     }
@@ -197,23 +201,23 @@ fn unknown(policy: &Policy) -> String {
         );
     }
     let default = quoted(default.as_str());
-    format!(
+    Ok(format!(
         "[\"\", \"\", \"\", {action}{default}, \"\", {}]",
         quoted(&shown(&words))
-    )
+    ))
 }
 
 /// From the request to `found`: `[image, host, path, scope, action, secrets, words]`
 /// of every image that is to be judged.
-pub(super) fn variables(policy: &Policy, now: Timestamp) -> Vec<Variable> {
+pub(super) fn variables(policy: &Policy, now: Timestamp) -> Result<Vec<Variable>, SelectorInMap> {
     let aliases: Vec<String> = DOCKER_HUB_ALIASES.iter().map(|a| quoted(a)).collect();
     let (hub, aliases) = (quoted(DOCKER_HUB), aliases.join(", "));
     let reference = quoted(REFERENCE);
-    let [hosts, globs] = tables(policy, now);
-    vec![
+    let [hosts, globs] = tables(policy, now)?;
+    Ok(vec![
         hosts,
         globs,
-        ("unknown", unknown(policy)),
+        ("unknown", unknown(policy)?),
         (
             "before",
             format!("oldObject == null ? [] : (\n{})", images_of("oldObject")),
@@ -269,7 +273,7 @@ pub(super) fn variables(policy: &Policy, now: Timestamp) -> Vec<Variable> {
              (r[2] == \"\" || request.namespace.matches(r[2])))[?0].orValue(variables.unknown)))"
                 .to_owned(),
         ),
-    ]
+    ])
 }
 
 /// Conditions under which anything is done: not in an exempt namespace.

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use crate::map::diagnostic::{Diagnostic, Place, Severity};
-use crate::map::draft::{Draft, DraftEntry};
+use crate::map::draft::Draft;
+use crate::map::entry::DraftEntry;
 use crate::map::reader::Problems;
 use crate::policy::glob;
-use crate::policy::{Entry, NamespaceSelector, Pattern};
+use crate::policy::precedence::Rank;
+use crate::policy::{NamespaceSelector, Overlap, Pattern, Scope};
 
 /// Who makes so many of the same mistake has made one.
 const MOST_REPORTED: usize = 50;
@@ -36,56 +38,9 @@ impl<'d, 's> Member<'d, 's> {
         self.draft.patterns.get(self.which)
     }
 
-    fn scope(&self) -> Scope<'d> {
-        Scope::of(&self.draft.entry)
+    fn scope(&self) -> &'d Scope {
+        &self.draft.entry.scope
     }
-}
-
-/// Where an entry exists.
-#[derive(Clone, Copy)]
-pub(in crate::map) enum Scope<'d> {
-    Everywhere,
-    Named(&'d [String]),
-    Selected(&'d NamespaceSelector),
-}
-
-impl<'d> Scope<'d> {
-    pub(in crate::map) fn of(entry: &'d Entry) -> Self {
-        match (&entry.namespaces, &entry.namespace_selector) {
-            (Some(namespaces), _) => Self::Named(namespaces),
-            (None, Some(selector)) => Self::Selected(selector),
-            (None, None) => Self::Everywhere,
-        }
-    }
-
-    /// Whether some namespace can be in both.
-    pub(in crate::map) fn meets(self, other: Self) -> Meeting {
-        let certain = match (self, other) {
-            (Self::Everywhere, _) | (_, Self::Everywhere) => true,
-            (Self::Named(a), Self::Named(b)) => {
-                a.iter().any(|a| b.iter().any(|b| glob::overlap(a, b)))
-            }
-            (Self::Selected(a), Self::Selected(b)) if a == b => true,
-            (Self::Selected(a), Self::Selected(b)) if a.may_meet(b) => return Meeting::Perhaps,
-            (Self::Selected(_), Self::Selected(_)) => false,
-            _ => return Meeting::Perhaps,
-        };
-        if certain {
-            Meeting::Certain
-        } else {
-            Meeting::Never
-        }
-    }
-}
-
-/// Whether two scopes have a namespace in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::map) enum Meeting {
-    Never,
-    /// It hangs on labels, which the map does not know.
-    Perhaps,
-    /// The map shows it.
-    Certain,
 }
 
 /// What makes two patterns the same.
@@ -146,8 +101,8 @@ fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Vec<Vec<Member<'d, 's>>> {
 }
 
 impl Reports<'_> {
-    /// On one pattern, a scope by name goes before one by glob, that before one by
-    /// selector, and that before none; two of one kind must not meet.
+    /// On one pattern a closer kind of scope precedes a wider one; two of one kind must
+    /// not overlap.
     fn within_one_pattern(&mut self, members: &[Member<'_, '_>]) -> ControlFlow<()> {
         let mut everywhere = None;
         let mut names: HashMap<&str, Member<'_, '_>> = HashMap::new();
@@ -155,8 +110,8 @@ impl Reports<'_> {
         let mut selected = Vec::new();
         for member in members {
             let namespaces = match member.scope() {
-                Scope::Named(namespaces) => namespaces,
-                Scope::Selected(selector) => {
+                Scope::Namespaces(namespaces) => namespaces,
+                Scope::Selector(selector) => {
                     selected.push((selector, *member));
                     continue;
                 }
@@ -210,7 +165,7 @@ impl Reports<'_> {
                     break;
                 }
                 self.ties_compared += 1;
-                if member.scope().meets(later.scope()) == Meeting::Perhaps {
+                if member.scope().overlap(later.scope()) == Overlap::Possible {
                     self.tie(*member, *later);
                 }
             }
@@ -241,12 +196,12 @@ impl Reports<'_> {
 
     /// Different globs with as many literal characters and the same path.
     fn between_globs(&mut self, groups: &[Vec<Member<'_, '_>>]) -> ControlFlow<()> {
-        let mut ranks: BTreeMap<(u16, &str, usize), Vec<&[Member<'_, '_>]>> = BTreeMap::new();
+        let mut ranks: BTreeMap<(u16, &str, Rank), Vec<&[Member<'_, '_>]>> = BTreeMap::new();
         for members in groups {
             if let Some(pattern) = members.first().and_then(Member::pattern)
                 && pattern.is_glob()
             {
-                let rank = (pattern.port(), pattern.path(), pattern.literal_characters());
+                let rank = (pattern.port(), pattern.path(), Rank::new(pattern, None));
                 ranks.entry(rank).or_default().push(members);
             }
         }
@@ -283,10 +238,10 @@ impl Reports<'_> {
         for first in left {
             for second in right {
                 self.compare(left)?;
-                match first.scope().meets(second.scope()) {
-                    Meeting::Never => {}
-                    Meeting::Perhaps => self.tie(*first, *second),
-                    Meeting::Certain => {
+                match first.scope().overlap(second.scope()) {
+                    Overlap::Never => {}
+                    Overlap::Possible => self.tie(*first, *second),
+                    Overlap::Certain => {
                         let place = format!("on the hosts that both `{a}` and `{b}` cover");
                         self.report(*first, *second, &place)?;
                     }

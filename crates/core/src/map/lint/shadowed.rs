@@ -1,4 +1,4 @@
-//! Where an allow goes before part of a deny: valid, and perhaps not meant.
+//! Where an allow shadows part of a deny: valid, and perhaps not meant.
 //!
 //! Only warnings come from here, so the work may be cut short.
 
@@ -6,15 +6,16 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::conflict::{Meeting, Scope};
 use crate::map::default_public_registries;
 use crate::map::diagnostic::{Diagnostic, Place, Severity};
-use crate::map::draft::{Draft, DraftEntry};
+use crate::map::draft::Draft;
+use crate::map::entry::DraftEntry;
 use crate::map::reader::Problems;
-use crate::policy::Pattern;
 use crate::policy::glob::GlobMap;
 use crate::policy::pattern::is_path_prefix;
+use crate::policy::precedence::Rank;
 use crate::policy::{Action, glob};
+use crate::policy::{Overlap, Pattern, Scope};
 
 const MOST_REPORTED: usize = 50;
 
@@ -36,7 +37,7 @@ struct Deny<'d, 's> {
 #[derive(Clone, Copy)]
 struct Allow<'d> {
     pattern: &'d Pattern,
-    scope: Scope<'d>,
+    scope: &'d Scope,
     is_entry: bool,
 }
 
@@ -62,16 +63,13 @@ pub(in crate::map) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     let (globs, literal): (Vec<_>, Vec<_>) =
         allows(draft).partition(|placed| placed.allow.pattern.is_glob());
     let of_literal = literal.iter().filter_map(|placed| {
-        let deny = denies.outranked_by_literal(placed.allow)?;
+        let deny = denies.shadowed_by_literal(placed.allow)?;
         Some((placed.place, deny))
     });
     let mut found: Vec<_> = of_literal.take(MOST_REPORTED).collect();
-    outranked_by_globs(&globs, &denies.globs, &mut found);
+    shadowed_by_globs(&globs, &denies.globs, &mut found);
     for (place, deny) in found {
-        let message = format!(
-            "this out-ranks part of the deny `{}`",
-            deny.draft.entry.name
-        );
+        let message = format!("this shadows part of the deny `{}`", deny.draft.entry.name);
         problems.add(
             Diagnostic::new(Severity::Warning, place, message)
                 .also(deny.place, "the deny")
@@ -83,8 +81,8 @@ pub(in crate::map) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     }
 }
 
-/// Globs against globs: a literal host is never out-ranked by one with `*`.
-fn outranked_by_globs<'d, 's>(
+/// Globs against globs: a literal host is never shadowed by one with `*`.
+fn shadowed_by_globs<'d, 's>(
     allows: &[Placed<'d, 's>],
     denies: &[Deny<'d, 's>],
     found: &mut Vec<(&'d Place<'s>, Deny<'d, 's>)>,
@@ -102,7 +100,7 @@ fn outranked_by_globs<'d, 's>(
         }
         let deny = b.checked_sub(allows.len()).and_then(|at| denies.get(at));
         if let (Some(placed), Some(deny)) = (allows.get(a), deny)
-            && outranks_part(placed.allow, *deny)
+            && shadows_part(placed.allow, *deny)
             && reported.insert(a)
         {
             found.push((placed.place, *deny));
@@ -119,20 +117,20 @@ fn check_default(denies: &Denies<'_, '_>, problems: &mut Problems) {
         .values()
         .flat_map(|paths| paths.values().flatten());
     for deny in denies.globs.iter().chain(literal).take(MOST_REPORTED) {
-        let outranking = default.iter().filter(|pattern| {
+        let shadowing = default.iter().filter(|pattern| {
             let allow = Allow {
                 pattern,
-                scope: Scope::Everywhere,
+                scope: &Scope::Everywhere,
                 is_entry: false,
             };
-            outranks_part(allow, *deny)
+            shadows_part(allow, *deny)
         });
-        let names: Vec<&str> = outranking.map(|pattern| pattern.text.as_str()).collect();
+        let names: Vec<&str> = shadowing.map(|pattern| pattern.text.as_str()).collect();
         if names.is_empty() {
             continue;
         }
         let message = format!(
-            "public registries by default out-rank part of this deny: {}",
+            "public registries by default shadow part of this deny: {}",
             names.join(", ")
         );
         problems.add(
@@ -148,11 +146,11 @@ fn allows<'d, 's>(draft: &'d Draft<'s>) -> impl Iterator<Item = Placed<'d, 's>> 
         entries.filter(|draft| matches!(draft.entry.action, Action::Allow | Action::Audit));
     let entries = entries.flat_map(|draft| {
         let patterns = draft.entry.patterns.iter().zip(&draft.patterns);
-        let scope = Scope::of(&draft.entry);
+        let scope = &draft.entry.scope;
         patterns.map(move |(pattern, place)| (pattern, place, scope, true))
     });
     let public = draft.public.iter().flat_map(|given| &given.value);
-    let public = public.map(|(pattern, place)| (pattern, place, Scope::Everywhere, false));
+    let public = public.map(|(pattern, place)| (pattern, place, &Scope::Everywhere, false));
     let placed = |(pattern, place, scope, is_entry)| Placed {
         allow: Allow {
             pattern,
@@ -193,14 +191,14 @@ impl<'d, 's> Denies<'d, 's> {
         denies
     }
 
-    fn outranked_by_literal(&self, allow: Allow<'d>) -> Option<Deny<'d, 's>> {
-        let outranked = |deny: &&Deny<'d, 's>| outranks_part(allow, **deny);
+    fn shadowed_by_literal(&self, allow: Allow<'d>) -> Option<Deny<'d, 's>> {
+        let is_shadowed = |deny: &&Deny<'d, 's>| shadows_part(allow, **deny);
         let host = (allow.pattern.host(), allow.pattern.port());
         if let Some(paths) = self.literal.get(&host) {
             let mut path = allow.pattern.path();
             loop {
                 let denies = paths.get(path).map_or(&[][..], Vec::as_slice);
-                if let Some(deny) = denies.iter().take(MOST_ON_ONE).find(outranked) {
+                if let Some(deny) = denies.iter().take(MOST_ON_ONE).find(is_shadowed) {
                     return Some(*deny);
                 }
                 if path.is_empty() {
@@ -210,45 +208,22 @@ impl<'d, 's> Denies<'d, 's> {
             }
         }
         let globs = self.by_host.globs(allow.pattern.host()).flatten();
-        globs.take(MOST_ON_ONE).find(outranked).copied()
+        globs.take(MOST_ON_ONE).find(is_shadowed).copied()
     }
 }
 
-fn outranks_part(allow: Allow<'_>, deny: Deny<'_, '_>) -> bool {
-    let rank = |pattern: &Pattern| {
-        (
-            !pattern.is_glob(),
-            pattern.literal_characters(),
-            pattern.path().len(),
-        )
-    };
+fn shadows_part(allow: Allow<'_>, deny: Deny<'_, '_>) -> bool {
     let (a, d) = (allow.pattern, deny.pattern);
-    let scope = Scope::of(&deny.draft.entry);
-    let before = || match rank(a).cmp(&rank(d)) {
+    let scope = &deny.draft.entry.scope;
+    let rank = |pattern| Rank::new(pattern, None);
+    let precedes = || match rank(a).cmp(&rank(d)) {
         Ordering::Less => false,
         Ordering::Greater => true,
-        Ordering::Equal => allow.is_entry && closer(allow.scope, scope),
+        Ordering::Equal => allow.is_entry && allow.scope.precedes_somewhere(scope),
     };
     a.port() == d.port()
         && (is_path_prefix(a.path(), d.path()) || is_path_prefix(d.path(), a.path()))
-        && before()
+        && precedes()
         && a.shares_hosts_with(d)
-        && allow.scope.meets(scope) != Meeting::Never
-}
-
-/// Whether the first scope goes before the second in some namespace, as far as one is
-/// by a closer kind than the other. Between two selectors the order is warned of elsewhere.
-fn closer(first: Scope<'_>, second: Scope<'_>) -> bool {
-    match (first, second) {
-        (Scope::Everywhere, _) | (Scope::Selected(_), Scope::Named(_) | Scope::Selected(_)) => {
-            false
-        }
-        (_, Scope::Everywhere) | (Scope::Named(_), Scope::Selected(_)) => true,
-        (Scope::Named(first), Scope::Named(second)) => first
-            .iter()
-            .filter(|name| !glob::is_glob(name))
-            .any(|name| {
-                !second.contains(name) && second.iter().any(|glob| glob::matches(glob, name))
-            }),
-    }
+        && allow.scope.overlap(scope) != Overlap::Never
 }

@@ -1,0 +1,94 @@
+//! Where an entry or an override of the map exists.
+//!
+//! A scope is one of three things and never two of them, so that no reader of the map
+//! can overlook one. It must not say what precedes what: see [`super::precedence`].
+
+use super::glob;
+use super::namespace::{Namespace, NamespaceSelector};
+use super::precedence::ScopeKind;
+
+/// In which namespaces an entry or an override exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// In all of them.
+    Everywhere,
+    /// In those whose name one of these names and globs covers.
+    Namespaces(Vec<String>),
+    /// In those whose labels the selector selects.
+    Selector(NamespaceSelector),
+}
+
+/// Whether two scopes have a namespace in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    /// No namespace is in both.
+    Never,
+    /// It depends on labels, which the map does not know.
+    Possible,
+    /// The map shows that some namespace is in both.
+    Certain,
+}
+
+impl Scope {
+    /// Whether the scope holds a namespace; without a namespace, whether it is
+    /// everywhere. `None` where that depends on labels that are not known.
+    #[must_use]
+    pub fn holds(&self, namespace: Option<Namespace<'_>>) -> Option<bool> {
+        match (self, namespace) {
+            (Self::Everywhere, _) => Some(true),
+            (Self::Namespaces(_) | Self::Selector(_), None) => Some(false),
+            (Self::Namespaces(globs), Some(namespace)) => {
+                Some(globs.iter().any(|glob| glob::matches(glob, namespace.name)))
+            }
+            (Self::Selector(selector), Some(namespace)) => selector.selects(&namespace),
+        }
+    }
+
+    /// How closely the scope names a namespace that it holds.
+    pub(crate) fn kind_in(&self, namespace: Option<Namespace<'_>>) -> ScopeKind {
+        match self {
+            Self::Everywhere => ScopeKind::Everywhere,
+            Self::Selector(_) => ScopeKind::Selector,
+            Self::Namespaces(globs) => {
+                let name = namespace.map(|namespace| namespace.name);
+                if globs.iter().any(|text| Some(text.as_str()) == name) {
+                    ScopeKind::Name
+                } else {
+                    ScopeKind::Glob
+                }
+            }
+        }
+    }
+
+    /// Whether some namespace is in both scopes.
+    pub(crate) fn overlap(&self, other: &Self) -> Overlap {
+        let is_certain = match (self, other) {
+            (Self::Everywhere, _) | (_, Self::Everywhere) => true,
+            (Self::Namespaces(a), Self::Namespaces(b)) => {
+                a.iter().any(|a| b.iter().any(|b| glob::overlap(a, b)))
+            }
+            (Self::Selector(a), Self::Selector(b)) if a == b => true,
+            (Self::Selector(a), Self::Selector(b)) if !a.may_meet(b) => false,
+            (Self::Selector(_), _) | (_, Self::Selector(_)) => return Overlap::Possible,
+        };
+        if is_certain {
+            Overlap::Certain
+        } else {
+            Overlap::Never
+        }
+    }
+
+    /// Whether this scope precedes the other in some namespace because it names that
+    /// namespace more closely. Between two selectors the position in the map decides.
+    pub(crate) fn precedes_somewhere(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Namespaces(first), Self::Namespaces(second)) => first
+                .iter()
+                .filter(|name| !glob::is_glob(name))
+                .any(|name| {
+                    !second.contains(name) && second.iter().any(|glob| glob::matches(glob, name))
+                }),
+            (first, second) => first.kind_in(None) > second.kind_in(None),
+        }
+    }
+}
