@@ -231,7 +231,7 @@ async fn who_observes_refuses_nothing_and_says_everywhere_what_would_have_been()
     let answer = scene.namespace.create("pods", &pod).await;
     assert!(
         answer.warnings[0]
-            .starts_with(r#"would be refused: image "registry.unknown.example/web:1""#),
+            .starts_with(r#"would be denied: image "registry.unknown.example/web:1""#),
         "{:?}",
         answer.warnings
     );
@@ -253,12 +253,12 @@ async fn who_observes_refuses_nothing_and_says_everywhere_what_would_have_been()
         our_events(&scene.namespace).await.into_iter().next()
     })
     .await;
-    assert_eq!(event["reason"], "PullpassWouldRefuse");
+    assert_eq!(event["reason"], "PullpassWouldDeny");
     let note = event["note"].as_str().unwrap();
-    assert!(note.starts_with("would be refused: "), "{note}");
+    assert!(note.starts_with("would be denied: "), "{note}");
 
     // In the records, which are what their schema says, and in the metrics.
-    let outcome = r#"pullpass_reviews_total{route="validate",outcome="would_be_refused"}"#;
+    let outcome = r#"pullpass_reviews_total{route="validate",outcome="would_deny"}"#;
     assert_eq!(metric(&scene.pullpass, outcome), 2);
     let records = eventually("two records", async || {
         let records = records(&log);
@@ -268,7 +268,7 @@ async fn who_observes_refuses_nothing_and_says_everywhere_what_would_have_been()
     let schema = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     for record in &records {
         assert!(schema.is_valid(record), "{record:#}");
-        assert_eq!(record["outcome"], "would_be_refused");
+        assert_eq!(record["outcome"], "would_deny");
     }
     assert_eq!(records[0]["requester"]["username"], "admin@shop.example");
     assert_eq!(records[0]["object"]["name"], "web");

@@ -152,7 +152,7 @@ async fn the_same_as_json() {
     );
     let row = json!({
         "namespace": "NAMESPACE", "probe": "denied-registry", "image": "docker.io/evil/pullpass-verify",
-        "expected": "refused", "got": "refused", "result": "as-expected", "detail": "",
+        "expected": "denied", "got": "denied", "result": "as-expected", "detail": "",
     });
     assert_eq!(report["probes"][1], row);
     let cluster = &report["cluster"];

@@ -114,7 +114,7 @@ async fn each_kind_is_warned_about_once_and_admitted() {
             panic!("{resource}: {answer:?}");
         };
         let words =
-            format!("its pods will be refused: image \"{UNKNOWN}\" ({path}containers[1].image)");
+            format!("its pods will be denied: image \"{UNKNOWN}\" ({path}containers[1].image)");
         assert!(warning.starts_with(&words), "{resource}: {warning}");
         answer.succeeded();
     }

@@ -342,7 +342,7 @@ mod validate {
         );
         let (near, words) = verdict("quay.io/legacy/a", "2026-12-31T23:59:59Z");
         assert_eq!(near, Outcome::Warned);
-        assert!(words.contains("ends after 2026-12-31"), "{words}");
+        assert!(words.contains("expires after 2026-12-31"), "{words}");
         // As if absent: what is left of quay.io is public.
         assert_eq!(
             verdict("quay.io/legacy/a", "2027-01-01T00:00:00Z").0,

@@ -138,7 +138,7 @@ mod observe {
         // The same words as the refusal has, as far as a warning goes.
         let warnings = warned["warnings"].as_array().unwrap();
         let first = warnings[0].as_str().unwrap();
-        let expected: String = format!("would be refused: {refusal}")
+        let expected: String = format!("would be denied: {refusal}")
             .chars()
             .take(255)
             .collect();
@@ -229,7 +229,7 @@ mod records {
             "apiVersion": "pullpass.dev/v1", "kind": "Decision",
             "time": "2026-11-20T12:00:00.000000Z", "uid": "5a1d6d0c",
             "endpoint": "validate", "operation": "create", "dryRun": false,
-            "mode": "observe", "outcome": "would_be_refused",
+            "mode": "observe", "outcome": "would_deny",
             "object": {"kind": "Pod", "namespace": "shop", "generateName": "web-5d4-"},
             "owner": {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4", "uid": "4b1c"},
             "requester": {
@@ -238,7 +238,7 @@ mod records {
             },
             "images": [
                 {"field": "spec.containers[1].image", "image": "evil/x", "rule": "entry",
-                 "entry": "evil", "action": "deny", "effect": "would_be_refused", "pullSecrets": []},
+                 "entry": "evil", "action": "deny", "effect": "would_deny", "pullSecrets": []},
                 {"field": "spec.containers[0].image", "image": "registry.corp.example/a", "rule": "entry",
                  "entry": "corp", "action": "allow", "effect": "allowed", "pullSecrets": ["corp-pull"]},
                 {"field": "spec.containers[2].image", "image": "nginx", "rule": "public",
@@ -252,7 +252,7 @@ mod records {
             messages[0]
                 .as_str()
                 .unwrap()
-                .starts_with("would be refused: ")
+                .starts_with("would be denied: ")
         );
         // No credential, not even the name of one.
         assert!(!record.to_string().contains("JTI"));
@@ -391,7 +391,7 @@ mod the_page {
     use super::*;
 
     fn page() -> String {
-        fs::read_to_string("docs/traces.md").unwrap()
+        fs::read_to_string("docs/audit.md").unwrap()
     }
 
     #[test]
@@ -469,9 +469,9 @@ mod events {
         let review = review(&["evil/x"]);
         assert_eq!(event(Mode::Enforce, Endpoint::Validate, &review), None);
         let event = event(Mode::Observe, Endpoint::Validate, &review).unwrap();
-        assert_eq!(event.reason, "PullpassWouldRefuse");
+        assert_eq!(event.reason, "PullpassWouldDeny");
         assert!(
-            event.note.starts_with("would be refused: "),
+            event.note.starts_with("would be denied: "),
             "{}",
             event.note
         );

@@ -104,7 +104,7 @@ fn each_kind_is_told_what_its_pods_will_meet() {
         let (response, outcome) = answer(WorkloadMode::Warn, &review);
         let warning = response["warnings"][0].as_str().unwrap();
         assert!(
-            warning.starts_with(&format!("its pods will be refused: {words}")),
+            warning.starts_with(&format!("its pods will be denied: {words}")),
             "{resource}: {warning}"
         );
         assert_eq!(response["warnings"].as_array().unwrap().len(), 1);
@@ -136,7 +136,7 @@ fn who_observes_refuses_no_workload_and_foretells_no_refusal() {
         let (response, outcome) = answer_in(Mode::Observe, severity, &review);
         assert_eq!((&response["allowed"], outcome), (&json!(true), expected));
         let warning = response["warnings"][0].as_str().unwrap();
-        assert!(warning.starts_with("would be refused: image "), "{warning}");
+        assert!(warning.starts_with("would be denied: image "), "{warning}");
         assert_eq!(response["auditAnnotations"]["decision"], "deny");
     }
 }

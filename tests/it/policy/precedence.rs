@@ -483,7 +483,7 @@ registries:
         explain("registry.corp.example/team/app", Some("b")),
         [
             "scoped: exists in other namespaces only",
-            "ended: ended at 2020-01-02T00:00:00Z",
+            "ended: expired at 2020-01-02T00:00:00Z",
             "other-path: its path is not the beginning of the image's",
             "other-port: is for port 5000",
             "shorter: a rule with a longer path comes first",

@@ -329,7 +329,7 @@ async fn it_is_counted_under_a_route_of_its_own() {
     assert_eq!(ask_with(&webhook, "rubbish").await.0, 400);
     let counted = metrics.render(Format::Text);
     for line in [
-        r#"pullpass_reviews_total{route="validate-map",outcome="refused"} 2"#,
+        r#"pullpass_reviews_total{route="validate-map",outcome="denied"} 2"#,
         r#"pullpass_reviews_total{route="validate-map",outcome="untouched"} 1"#,
         r#"pullpass_http_responses_total{route="validate-map",code="4xx"} 1"#,
         r#"pullpass_requests_in_flight{route="validate-map"} 0"#,
