@@ -42,7 +42,7 @@ app.kubernetes.io/component: webhook
   "app.kubernetes.io/version" (.Chart.AppVersion | toString)
   "app.kubernetes.io/part-of" "pullpass" -}}
 {{- $selector := include "pullpass.selectorLabels" . | fromYaml -}}
-{{- merge dict $own $selector (.Values.commonLabels | default dict) | toYaml -}}
+{{- merge dict $own $selector .Values.commonLabels | toYaml -}}
 {{- end -}}
 
 {{/* metadata of an object. Takes: root, name; optional: namespace, clusterScoped,
@@ -56,14 +56,14 @@ namespace: {{ .namespace | default (include "pullpass.namespace" $root) | toYaml
 labels:
   {{- $component := ternary (dict "app.kubernetes.io/component" .component) dict (hasKey . "component") }}
   {{- merge dict $component (include "pullpass.labels" $root | fromYaml) (.labels | default dict) | toYaml | nindent 2 }}
-{{- with merge dict (.annotations | default dict) ($root.Values.commonAnnotations | default dict) }}
+{{- with merge dict (.annotations | default dict) $root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
 {{- define "pullpass.serviceAccountName" -}}
-{{- $account := .Values.serviceAccount | default dict -}}
+{{- $account := .Values.serviceAccount -}}
 {{- if $account.create -}}
 {{- $account.name | default (include "pullpass.fullname" .) -}}
 {{- else -}}
@@ -72,10 +72,9 @@ annotations:
 {{- end -}}
 
 {{- define "pullpass.image" -}}
-{{- $image := .Values.image | default dict -}}
-{{- $registry := (.Values.global | default dict).imageRegistry | default $image.registry -}}
-{{- $repository := $image.repository | default "pullpass/pullpass" -}}
-{{- with $registry -}}{{ . }}/{{- end -}}{{ $repository }}
+{{- $image := .Values.image -}}
+{{- $registry := .Values.global.imageRegistry | default $image.registry -}}
+{{- with $registry -}}{{ . }}/{{- end -}}{{ $image.repository }}
 {{- if $image.digest -}}@{{ $image.digest }}
 {{- else -}}:{{ $image.tag | default .Chart.AppVersion }}
 {{- end -}}
@@ -84,7 +83,7 @@ annotations:
 {{/* Secrets to pull pullpass's own image with, from both places, each once. */}}
 {{- define "pullpass.imagePullSecrets" -}}
 {{- $names := list -}}
-{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}
+{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
 {{- $name := ternary . (get (ternary dict . (kindIs "string" .)) "name") (kindIs "string" .) -}}
 {{- $names = append $names $name -}}
 {{- end -}}
@@ -96,14 +95,10 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{- define "pullpass.certificateMode" -}}
-{{- (.Values.certificates | default dict).mode | default "selfSigned" -}}
-{{- end -}}
-
 {{- define "pullpass.certificateSecretName" -}}
-{{- if eq (include "pullpass.certificateMode" .) "provided" -}}
-{{- required "certificates.provided.secretName: name the Secret of type kubernetes.io/tls" ((.Values.certificates | default dict).provided | default dict).secretName -}}
-{{- else if eq (include "pullpass.certificateMode" .) "certManager" -}}
+{{- if eq .Values.certificates.mode "provided" -}}
+{{- required "certificates.provided.secretName: name the Secret of type kubernetes.io/tls" .Values.certificates.provided.secretName -}}
+{{- else if eq .Values.certificates.mode "certManager" -}}
 {{/* Not the name of the other mode: that Secret is the release's, and goes with the mode. */}}
 {{- include "pullpass.fullname" . }}-cert
 {{- else -}}
@@ -113,13 +108,13 @@ imagePullSecrets:
 
 {{/* Whether pullpass calls the API server at all: "true" or "false". */}}
 {{- define "pullpass.callsTheApi" -}}
-{{- or (eq (include "pullpass.certificateMode" .) "selfSigned") ((.Values.events | default dict).enabled | default false) (eq (include "pullpass.watchesNamespaces" .) "true") -}}
+{{- or (eq .Values.certificates.mode "selfSigned") .Values.events.enabled (eq (include "pullpass.watchesNamespaces" .) "true") -}}
 {{- end -}}
 
 {{/* Whether the map asks for labels of namespaces: "true" or "false". A key can be found in
      JSON as text, since a quote inside a string has a backslash before it. */}}
 {{- define "pullpass.watchesNamespaces" -}}
-{{- or ((.Values.rbac | default dict).watchNamespaces | default false) (and (not .Values.existingMap) (contains "\"namespaceSelector\":" (toJson .Values.map))) -}}
+{{- or .Values.rbac.watchNamespaces (and (not .Values.existingMap) (contains "\"namespaceSelector\":" (toJson .Values.map))) -}}
 {{- end -}}
 
 {{- define "pullpass.namespacesName" -}}
@@ -136,48 +131,48 @@ imagePullSecrets:
 {{- end -}}
 
 {{- define "pullpass.mutatingConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).mutate | default dict).configurationName | default (printf "zz-%s" (include "pullpass.fullname" .)) -}}
+{{- .Values.webhooks.mutate.configurationName | default (printf "zz-%s" (include "pullpass.fullname" .)) -}}
 {{- end -}}
 
 {{- define "pullpass.validatingConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).validate | default dict).configurationName | default (include "pullpass.fullname" .) -}}
+{{- .Values.webhooks.validate.configurationName | default (include "pullpass.fullname" .) -}}
 {{- end -}}
 
 {{- define "pullpass.mapConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).validateMap | default dict).configurationName | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
+{{- .Values.webhooks.validateMap.configurationName | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
 {{- end -}}
 
 {{- define "pullpass.workloadsConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).validateWorkloads | default dict).configurationName | default (printf "%s-workloads" (include "pullpass.fullname" .)) -}}
+{{- .Values.webhooks.validateWorkloads.configurationName | default (printf "%s-workloads" (include "pullpass.fullname" .)) -}}
 {{- end -}}
 
 {{/* All ValidatingWebhookConfigurations, as a JSON list. */}}
 {{- define "pullpass.validatingConfigurationNames" -}}
 {{- $names := list (include "pullpass.validatingConfigurationName" .) -}}
-{{- if ((.Values.webhooks | default dict).validateMap | default dict).enabled -}}
+{{- if .Values.webhooks.validateMap.enabled -}}
 {{- $names = append $names (include "pullpass.mapConfigurationName" .) -}}
 {{- end -}}
-{{- if ((.Values.webhooks | default dict).validateWorkloads | default dict).enabled -}}
+{{- if .Values.webhooks.validateWorkloads.enabled -}}
 {{- $names = append $names (include "pullpass.workloadsConfigurationName" .) -}}
 {{- end -}}
 {{- toJson $names -}}
 {{- end -}}
 
 {{- define "pullpass.port" -}}
-{{- .Values.port | default 8443 | int -}}
+{{- .Values.port | int -}}
 {{- end -}}
 
 {{- define "pullpass.adminPort" -}}
-{{- .Values.adminPort | default 8080 | int -}}
+{{- .Values.adminPort | int -}}
 {{- end -}}
 
 {{/* The least number of replicas there can be. */}}
 {{- define "pullpass.leastReplicas" -}}
-{{- $scaling := .Values.autoscaling | default dict -}}
+{{- $scaling := .Values.autoscaling -}}
 {{- if $scaling.enabled -}}
-{{- $scaling.minReplicas | default 1 | int -}}
+{{- $scaling.minReplicas | int -}}
 {{- else -}}
-{{- ternary 1 (.Values.replicaCount | int) (kindIs "invalid" .Values.replicaCount) -}}
+{{- .Values.replicaCount | int -}}
 {{- end -}}
 {{- end -}}
 
@@ -189,9 +184,9 @@ service:
   name: {{ include "pullpass.fullname" .root | toYaml }}
   namespace: {{ include "pullpass.namespace" .root | toYaml }}
   path: {{ .path }}
-  port: {{ (.root.Values.service | default dict).port | default 443 | int }}
-{{- if eq (include "pullpass.certificateMode" .root) "provided" }}
-{{- with ((.root.Values.certificates | default dict).provided | default dict).caBundle }}
+  port: {{ .root.Values.service.port | int }}
+{{- if eq .root.Values.certificates.mode "provided" }}
+{{- with .root.Values.certificates.provided.caBundle }}
 caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- end }}
 {{- end }}
@@ -200,13 +195,15 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{/* Namespaces that the API server never asks about. By the label that the API server itself
      sets and protects. */}}
 {{- define "pullpass.namespaceSelector" -}}
-{{- $webhooks := .Values.webhooks | default dict -}}
-{{- $selector := $webhooks.namespaceSelector | default dict -}}
-{{- $exempt := concat (list (include "pullpass.namespace" .)) ($webhooks.exemptNamespaces | default list) -}}
+{{- $webhooks := .Values.webhooks -}}
+{{- $selector := $webhooks.namespaceSelector -}}
+{{- $exempt := concat (list (include "pullpass.namespace" .)) $webhooks.exemptNamespaces -}}
 {{- if not .Values.existingMap -}}
-{{- range (.Values.map | default dict).exemptNamespaces -}}
+{{- with .Values.map -}}
+{{- range .exemptNamespaces -}}
 {{- if not (contains "*" .) -}}
 {{- $exempt = append $exempt . -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -218,14 +215,14 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{/* Annotations of a webhook configuration. Takes: root, hook. */}}
 {{- define "pullpass.webhookAnnotations" -}}
 {{- $ours := dict -}}
-{{- if eq (include "pullpass.certificateMode" .root) "certManager" -}}
+{{- if eq .root.Values.certificates.mode "certManager" -}}
 {{- $_ := set $ours "cert-manager.io/inject-ca-from" (printf "%s/%s" (include "pullpass.namespace" .root) (include "pullpass.fullname" .root)) -}}
 {{- end -}}
 {{- /* Old replicas of the mode selfSigned, which an upgrade ends last, leave such objects alone. */ -}}
-{{- if ne (include "pullpass.certificateMode" .root) "selfSigned" -}}
-{{- $_ := set $ours "pullpass.dev/ca-bundle" (include "pullpass.certificateMode" .root) -}}
+{{- if ne .root.Values.certificates.mode "selfSigned" -}}
+{{- $_ := set $ours "pullpass.dev/ca-bundle" .root.Values.certificates.mode -}}
 {{- end -}}
-{{- merge dict (.hook.annotations | default dict) ((.root.Values.webhooks | default dict).annotations | default dict) $ours | toYaml -}}
+{{- merge dict .hook.annotations .root.Values.webhooks.annotations $ours | toYaml -}}
 {{- end -}}
 
 {{/* What would only fail later, and less clearly. */}}
@@ -244,26 +241,27 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- if ne (len $configurations) (len ($configurations | uniq)) -}}
 {{- fail (printf "webhooks.validate, .validateMap and .validateWorkloads have one configurationName twice, in %s: write different ones" (join ", " $configurations)) -}}
 {{- end -}}
-{{- $mode := include "pullpass.certificateMode" . -}}
+{{- $mode := .Values.certificates.mode -}}
 {{- if eq $mode "provided" -}}
 {{- $_ := include "pullpass.certificateSecretName" . -}}
 {{- end -}}
-{{- $map := .Values.map | default dict -}}
-{{- if and .Values.existingMap (or $map.registries (gt (len (omit $map "registries")) 0)) -}}
+{{- with .Values.map -}}
+{{- if and $.Values.existingMap (or .registries (gt (len (omit . "registries")) 0)) -}}
 {{- fail "existingMap and map: both say what the map is; write one of them" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* The affinity of the values, with the replicas kept apart. */}}
 {{- define "pullpass.affinity" -}}
-{{- $affinity := .Values.affinity | default dict -}}
+{{- $affinity := .Values.affinity -}}
 {{- $term := dict
   "labelSelector" (dict "matchLabels" (include "pullpass.selectorLabels" . | fromYaml))
   "topologyKey" "kubernetes.io/hostname" -}}
 {{- $apart := dict -}}
-{{- if eq (.Values.podAntiAffinity | default "none") "required" -}}
+{{- if eq .Values.podAntiAffinity "required" -}}
 {{- $apart = dict "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
-{{- else if eq (.Values.podAntiAffinity | default "none") "preferred" -}}
+{{- else if eq .Values.podAntiAffinity "preferred" -}}
 {{- $apart = dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $term))) -}}
 {{- end -}}
 {{- if hasKey $affinity "podAntiAffinity" -}}
