@@ -3,7 +3,8 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of most objects: the release's, and the chart's where the release does not say it. */}}
+{{/* The name of most objects: the name of the release, with the name of the chart unless the
+     release contains it. */}}
 {{- define "pullpass.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -21,14 +22,14 @@
 {{- .Values.namespaceOverride | default .Release.Namespace -}}
 {{- end -}}
 
-{{/* What may never change in a Deployment. */}}
+{{/* The labels of the selector, which must never change in a Deployment. */}}
 {{- define "pullpass.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "pullpass.name" . | toYaml }}
 app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 app.kubernetes.io/component: webhook
 {{- end -}}
 
-{{/* Labels of every object; the chart's own win. */}}
+{{/* The labels of every object. The labels of the chart take precedence. */}}
 {{- define "pullpass.labels" -}}
 {{- $own := dict
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
@@ -36,7 +37,8 @@ app.kubernetes.io/component: webhook
 {{- merge dict $own (include "pullpass.podLabels" . | fromYaml) | toYaml -}}
 {{- end -}}
 
-{{/* Labels of pods: nothing in them changes with the chart alone, which would restart them. */}}
+{{/* The labels of the pods. They do not contain the version of the chart, because a new version
+     would restart the pods. */}}
 {{- define "pullpass.podLabels" -}}
 {{- $own := dict
   "app.kubernetes.io/version" (.Chart.AppVersion | toString)
@@ -45,8 +47,8 @@ app.kubernetes.io/component: webhook
 {{- merge dict $own $selector .Values.commonLabels | toYaml -}}
 {{- end -}}
 
-{{/* metadata of an object. Takes: root, name; optional: namespace, clusterScoped,
-     component, labels, annotations. */}}
+{{/* The metadata of an object. Takes root and name; namespace, clusterScoped, component, labels
+     and annotations are optional. */}}
 {{- define "pullpass.metadata" -}}
 {{- $root := .root -}}
 name: {{ .name | toYaml }}
@@ -80,7 +82,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* Secrets to pull pullpass's own image with, from both places, each once. */}}
+{{/* The pull secrets of pullpass's own image, from both values, without duplicates. */}}
 {{- define "pullpass.imagePullSecrets" -}}
 {{- $names := list -}}
 {{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
@@ -99,7 +101,7 @@ imagePullSecrets:
 {{- if eq .Values.certificates.mode "provided" -}}
 {{- required "certificates.provided.secretName: name the Secret of type kubernetes.io/tls" .Values.certificates.provided.secretName -}}
 {{- else if eq .Values.certificates.mode "certManager" -}}
-{{/* Not the name of the other mode: that Secret is the release's, and goes with the mode. */}}
+{{/* Another name than in the mode selfSigned: Helm deletes that Secret when the mode changes. */}}
 {{- include "pullpass.fullname" . }}-cert
 {{- else -}}
 {{- include "pullpass.fullname" . }}-tls
@@ -111,8 +113,8 @@ imagePullSecrets:
 {{- or (eq .Values.certificates.mode "selfSigned") .Values.events.enabled (eq (include "pullpass.watchesNamespaces" .) "true") -}}
 {{- end -}}
 
-{{/* Whether the map asks for labels of namespaces: "true" or "false". A key can be found in
-     JSON as text, since a quote inside a string has a backslash before it. */}}
+{{/* Whether the map depends on labels of namespaces: "true" or "false". A text search in the JSON
+     finds a key reliably, because JSON escapes every quote inside a string. */}}
 {{- define "pullpass.watchesNamespaces" -}}
 {{- or .Values.rbac.watchNamespaces (and (not .Values.existingMap) (contains "\"namespaceSelector\":" (toJson .Values.map))) -}}
 {{- end -}}
@@ -121,7 +123,7 @@ imagePullSecrets:
 {{- printf "%s-namespaces" (include "pullpass.fullname" .) -}}
 {{- end -}}
 
-{{/* The one name that the certificate must hold; the API server asks for no other. */}}
+{{/* The name that the certificate must be valid for; the API server uses no other. */}}
 {{- define "pullpass.serverName" -}}
 {{ include "pullpass.fullname" . }}.{{ include "pullpass.namespace" . }}.svc
 {{- end -}}
@@ -166,7 +168,7 @@ imagePullSecrets:
 {{- .Values.adminPort | int -}}
 {{- end -}}
 
-{{/* The least number of replicas there can be. */}}
+{{/* The lowest number of replicas. */}}
 {{- define "pullpass.leastReplicas" -}}
 {{- $scaling := .Values.autoscaling -}}
 {{- if $scaling.enabled -}}
@@ -176,9 +178,9 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{/* Where the API server finds us, and by whose word it trusts us. Takes: root, path. No
-     caBundle, but in the mode where we are told it: whoever writes it later would have to
-     fight the chart for the field. */}}
+{{/* How the API server reaches pullpass. Takes root and path. The caBundle is here only in the
+     mode provided: in the other modes pullpass or cert-manager owns the field, and an upgrade
+     must not overwrite it. */}}
 {{- define "pullpass.clientConfig" -}}
 service:
   name: {{ include "pullpass.fullname" .root | toYaml }}
@@ -192,8 +194,8 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- end }}
 {{- end -}}
 
-{{/* Namespaces that the API server never asks about. By the label that the API server itself
-     sets and protects. */}}
+{{/* Excludes the namespaces whose pods the API server never sends. It uses the label that the API
+     server itself sets and protects. */}}
 {{- define "pullpass.namespaceSelector" -}}
 {{- $webhooks := .Values.webhooks -}}
 {{- $selector := $webhooks.namespaceSelector -}}
@@ -212,20 +214,20 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- toYaml (merge dict (dict "matchExpressions" $expressions) $selector) -}}
 {{- end -}}
 
-{{/* Annotations of a webhook configuration. Takes: root, hook. */}}
+{{/* The annotations of a webhook configuration. Takes root and hook. */}}
 {{- define "pullpass.webhookAnnotations" -}}
 {{- $ours := dict -}}
 {{- if eq .root.Values.certificates.mode "certManager" -}}
 {{- $_ := set $ours "cert-manager.io/inject-ca-from" (printf "%s/%s" (include "pullpass.namespace" .root) (include "pullpass.fullname" .root)) -}}
 {{- end -}}
-{{- /* Old replicas of the mode selfSigned, which an upgrade ends last, leave such objects alone. */ -}}
+{{- /* During an upgrade from the mode selfSigned, old replicas do not write to objects with this annotation. */ -}}
 {{- if ne .root.Values.certificates.mode "selfSigned" -}}
 {{- $_ := set $ours "pullpass.dev/ca-bundle" .root.Values.certificates.mode -}}
 {{- end -}}
 {{- merge dict .hook.annotations .root.Values.webhooks.annotations $ours | toYaml -}}
 {{- end -}}
 
-{{/* What would only fail later, and less clearly. */}}
+{{/* Fails for values that would cause an error later, with a less clear message. */}}
 {{- define "pullpass.check" -}}
 {{- if eq (include "pullpass.port" .) (include "pullpass.adminPort" .) -}}
 {{- fail (printf "port and adminPort are both %s: write two different ones" (include "pullpass.port" .)) -}}
@@ -252,7 +254,7 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- end -}}
 {{- end -}}
 
-{{/* The affinity of the values, with the replicas kept apart. */}}
+{{/* The affinity of the values, with a rule that keeps the replicas apart. */}}
 {{- define "pullpass.affinity" -}}
 {{- $affinity := .Values.affinity -}}
 {{- $term := dict
@@ -270,12 +272,12 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- merge dict $affinity $apart | toYaml -}}
 {{- end -}}
 
-{{/* The name of rights that belong to no namespace. */}}
+{{/* The name of the ClusterRole for the webhook configurations. */}}
 {{- define "pullpass.clusterName" -}}
 {{- printf "%s-webhooks" (include "pullpass.fullname" .) -}}
 {{- end -}}
 
-{{/* The same for Events. */}}
+{{/* The name of the ClusterRole for Events. */}}
 {{- define "pullpass.eventsName" -}}
 {{- printf "%s-events" (include "pullpass.fullname" .) -}}
 {{- end -}}
