@@ -389,7 +389,7 @@ mod the_page {
     use super::*;
 
     fn page() -> String {
-        fs::read_to_string("docs/traces.md").unwrap()
+        fs::read_to_string("docs/audit.md").unwrap()
     }
 
     #[test]
