@@ -45,3 +45,18 @@ lock() {
 
 # Where the Go programs and Debian's are; set by `programs`, kept for the others.
 program_folders() { cat "$state/programs"; }
+
+# Makes a command for a person in the cluster's bin folder, as if the cluster were elsewhere.
+# Only root can use it, because it enters the cluster's network.
+command_file() { # name, namespaces to enter, program
+    cat >"$state/bin/$1" <<SH
+#!/bin/sh
+# $1 for the cluster in $state.
+read -r init namespace <"$state/init"
+[ "\$(readlink "/proc/\$init/ns/pid")" = "\$namespace" ] || { echo "$1: that cluster is not running" >&2; exit 1; }
+export KUBECONFIG="$state/etc/admin" KUBECACHEDIR="$state/cache/kubectl" KUBERC=off
+export HELM_CACHE_HOME="$state/cache/helm" HELM_CONFIG_HOME="$state/cache/helm" HELM_DATA_HOME="$state/cache/helm"
+exec nsenter --target "\$init" $2 -- $3 "\$@"
+SH
+    chmod +x "$state/bin/$1"
+}

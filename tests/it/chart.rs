@@ -1,5 +1,7 @@
-//! The chart's values and the registry map: one schema, not two. What Helm and an API
-//! server say to the chart is in `tests/chart`.
+//! The chart's values: their schema is that of the registry map, and their README says what
+//! they say. What Helm and an API server say to the chart is in `tests/chart`.
+
+mod readme;
 
 use pullpass_core::map::SCHEMA;
 use serde_json::Value;

@@ -24,6 +24,7 @@ fn every_page_that_is_linked_exists() {
                 "SECURITY.md",
                 "CHANGELOG.md",
                 "certs/README.md",
+                "charts/pullpass/README.md",
             ]
             .map(Into::into),
         );

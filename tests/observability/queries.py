@@ -33,11 +33,11 @@ MAY_BE_NOUGHT = [
 # What the replicas of this test give reason for, and nothing else. PullpassReviewsSlow is
 # left out: how fast a busy machine is proves nothing.
 ALARMING = {
-    "PullpassCertificateRefused",
-    "PullpassHandshakesRefused",
-    "PullpassMapRefused",
+    "PullpassCertificateReloadFailing",
+    "PullpassHandshakesFailing",
+    "PullpassMapReloadFailing",
     "PullpassReplicaDown",
-    "PullpassReviewsFail",
+    "PullpassReviewsFailing",
 }
 EITHER = {"PullpassReviewsSlow"}
 

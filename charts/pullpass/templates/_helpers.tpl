@@ -3,7 +3,8 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of most objects: the release's, and the chart's where the release does not say it. */}}
+{{/* The name of most objects: the name of the release, with the name of the chart unless the
+     release contains it. */}}
 {{- define "pullpass.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -21,14 +22,14 @@
 {{- .Values.namespaceOverride | default .Release.Namespace -}}
 {{- end -}}
 
-{{/* What may never change in a Deployment. */}}
+{{/* The labels of the selector, which must never change in a Deployment. */}}
 {{- define "pullpass.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "pullpass.name" . | toYaml }}
 app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 app.kubernetes.io/component: webhook
 {{- end -}}
 
-{{/* Labels of every object; the chart's own win. */}}
+{{/* The labels of every object. The labels of the chart take precedence. */}}
 {{- define "pullpass.labels" -}}
 {{- $own := dict
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
@@ -36,17 +37,18 @@ app.kubernetes.io/component: webhook
 {{- merge dict $own (include "pullpass.podLabels" . | fromYaml) | toYaml -}}
 {{- end -}}
 
-{{/* Labels of pods: nothing in them changes with the chart alone, which would restart them. */}}
+{{/* The labels of the pods. They do not contain the version of the chart, because a new version
+     would restart the pods. */}}
 {{- define "pullpass.podLabels" -}}
 {{- $own := dict
   "app.kubernetes.io/version" (.Chart.AppVersion | toString)
   "app.kubernetes.io/part-of" "pullpass" -}}
 {{- $selector := include "pullpass.selectorLabels" . | fromYaml -}}
-{{- merge dict $own $selector (.Values.commonLabels | default dict) | toYaml -}}
+{{- merge dict $own $selector .Values.commonLabels | toYaml -}}
 {{- end -}}
 
-{{/* metadata of an object. Takes: root, name; optional: namespace, clusterScoped,
-     component, labels, annotations. */}}
+{{/* The metadata of an object. Takes root and name; namespace, clusterScoped, component, labels
+     and annotations are optional. */}}
 {{- define "pullpass.metadata" -}}
 {{- $root := .root -}}
 name: {{ .name | toYaml }}
@@ -56,14 +58,14 @@ namespace: {{ .namespace | default (include "pullpass.namespace" $root) | toYaml
 labels:
   {{- $component := ternary (dict "app.kubernetes.io/component" .component) dict (hasKey . "component") }}
   {{- merge dict $component (include "pullpass.labels" $root | fromYaml) (.labels | default dict) | toYaml | nindent 2 }}
-{{- with merge dict (.annotations | default dict) ($root.Values.commonAnnotations | default dict) }}
+{{- with merge dict (.annotations | default dict) $root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
 {{- define "pullpass.serviceAccountName" -}}
-{{- $account := .Values.serviceAccount | default dict -}}
+{{- $account := .Values.serviceAccount -}}
 {{- if $account.create -}}
 {{- $account.name | default (include "pullpass.fullname" .) -}}
 {{- else -}}
@@ -72,19 +74,18 @@ annotations:
 {{- end -}}
 
 {{- define "pullpass.image" -}}
-{{- $image := .Values.image | default dict -}}
-{{- $registry := (.Values.global | default dict).imageRegistry | default $image.registry -}}
-{{- $repository := $image.repository | default "pullpass/pullpass" -}}
-{{- with $registry -}}{{ . }}/{{- end -}}{{ $repository }}
+{{- $image := .Values.image -}}
+{{- $registry := .Values.global.imageRegistry | default $image.registry -}}
+{{- with $registry -}}{{ . }}/{{- end -}}{{ $image.repository }}
 {{- if $image.digest -}}@{{ $image.digest }}
 {{- else -}}:{{ $image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 
-{{/* Secrets to pull pullpass's own image with, from both places, each once. */}}
+{{/* The pull secrets of pullpass's own image, from both values, without duplicates. */}}
 {{- define "pullpass.imagePullSecrets" -}}
 {{- $names := list -}}
-{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) -}}
+{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}
 {{- $name := ternary . (get (ternary dict . (kindIs "string" .)) "name") (kindIs "string" .) -}}
 {{- $names = append $names $name -}}
 {{- end -}}
@@ -96,15 +97,11 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
-{{- define "pullpass.certificateMode" -}}
-{{- (.Values.certificates | default dict).mode | default "selfSigned" -}}
-{{- end -}}
-
 {{- define "pullpass.certificateSecretName" -}}
-{{- if eq (include "pullpass.certificateMode" .) "provided" -}}
-{{- required "certificates.provided.secretName: name the Secret of type kubernetes.io/tls" ((.Values.certificates | default dict).provided | default dict).secretName -}}
-{{- else if eq (include "pullpass.certificateMode" .) "certManager" -}}
-{{/* Not the name of the other mode: that Secret is the release's, and goes with the mode. */}}
+{{- if eq .Values.certificates.mode "provided" -}}
+{{- required "certificates.provided.secretName: name the Secret of type kubernetes.io/tls" .Values.certificates.provided.secretName -}}
+{{- else if eq .Values.certificates.mode "certManager" -}}
+{{/* Another name than in the mode selfSigned: Helm deletes that Secret when the mode changes. */}}
 {{- include "pullpass.fullname" . }}-cert
 {{- else -}}
 {{- include "pullpass.fullname" . }}-tls
@@ -113,20 +110,20 @@ imagePullSecrets:
 
 {{/* Whether pullpass calls the API server at all: "true" or "false". */}}
 {{- define "pullpass.callsTheApi" -}}
-{{- or (eq (include "pullpass.certificateMode" .) "selfSigned") ((.Values.events | default dict).enabled | default false) (eq (include "pullpass.watchesNamespaces" .) "true") -}}
+{{- or (eq .Values.certificates.mode "selfSigned") .Values.events.enabled (eq (include "pullpass.watchesNamespaces" .) "true") -}}
 {{- end -}}
 
-{{/* Whether the map asks for labels of namespaces: "true" or "false". A key can be found in
-     JSON as text, since a quote inside a string has a backslash before it. */}}
+{{/* Whether the map depends on labels of namespaces: "true" or "false". A text search in the JSON
+     finds a key reliably, because JSON escapes every quote inside a string. */}}
 {{- define "pullpass.watchesNamespaces" -}}
-{{- or ((.Values.rbac | default dict).watchNamespaces | default false) (and (not .Values.existingMap) (contains "\"namespaceSelector\":" (toJson .Values.map))) -}}
+{{- or .Values.rbac.watchNamespaces (and (not .Values.existingMap) (contains "\"namespaceSelector\":" (toJson .Values.map))) -}}
 {{- end -}}
 
 {{- define "pullpass.namespacesName" -}}
 {{- printf "%s-namespaces" (include "pullpass.fullname" .) -}}
 {{- end -}}
 
-{{/* The one name that the certificate must hold; the API server asks for no other. */}}
+{{/* The name that the certificate must be valid for; the API server uses no other. */}}
 {{- define "pullpass.serverName" -}}
 {{ include "pullpass.fullname" . }}.{{ include "pullpass.namespace" . }}.svc
 {{- end -}}
@@ -136,77 +133,79 @@ imagePullSecrets:
 {{- end -}}
 
 {{- define "pullpass.mutatingConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).mutate | default dict).configurationName | default (printf "zz-%s" (include "pullpass.fullname" .)) -}}
+{{- .Values.webhooks.mutate.configurationName | default (printf "zz-%s" (include "pullpass.fullname" .)) -}}
 {{- end -}}
 
 {{- define "pullpass.validatingConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).validate | default dict).configurationName | default (include "pullpass.fullname" .) -}}
+{{- .Values.webhooks.validate.configurationName | default (include "pullpass.fullname" .) -}}
 {{- end -}}
 
 {{- define "pullpass.mapConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).validateMap | default dict).configurationName | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
+{{- .Values.webhooks.validateMap.configurationName | default (printf "%s-map" (include "pullpass.fullname" .)) -}}
 {{- end -}}
 
 {{- define "pullpass.workloadsConfigurationName" -}}
-{{- ((.Values.webhooks | default dict).validateWorkloads | default dict).configurationName | default (printf "%s-workloads" (include "pullpass.fullname" .)) -}}
+{{- .Values.webhooks.validateWorkloads.configurationName | default (printf "%s-workloads" (include "pullpass.fullname" .)) -}}
 {{- end -}}
 
 {{/* All ValidatingWebhookConfigurations, as a JSON list. */}}
 {{- define "pullpass.validatingConfigurationNames" -}}
 {{- $names := list (include "pullpass.validatingConfigurationName" .) -}}
-{{- if ((.Values.webhooks | default dict).validateMap | default dict).enabled -}}
+{{- if .Values.webhooks.validateMap.enabled -}}
 {{- $names = append $names (include "pullpass.mapConfigurationName" .) -}}
 {{- end -}}
-{{- if ((.Values.webhooks | default dict).validateWorkloads | default dict).enabled -}}
+{{- if .Values.webhooks.validateWorkloads.enabled -}}
 {{- $names = append $names (include "pullpass.workloadsConfigurationName" .) -}}
 {{- end -}}
 {{- toJson $names -}}
 {{- end -}}
 
 {{- define "pullpass.port" -}}
-{{- .Values.port | default 8443 | int -}}
+{{- .Values.port | int -}}
 {{- end -}}
 
 {{- define "pullpass.adminPort" -}}
-{{- .Values.adminPort | default 8080 | int -}}
+{{- .Values.adminPort | int -}}
 {{- end -}}
 
-{{/* The least number of replicas there can be. */}}
+{{/* The lowest number of replicas. */}}
 {{- define "pullpass.leastReplicas" -}}
-{{- $scaling := .Values.autoscaling | default dict -}}
+{{- $scaling := .Values.autoscaling -}}
 {{- if $scaling.enabled -}}
-{{- $scaling.minReplicas | default 1 | int -}}
+{{- $scaling.minReplicas | int -}}
 {{- else -}}
-{{- ternary 1 (.Values.replicaCount | int) (kindIs "invalid" .Values.replicaCount) -}}
+{{- .Values.replicaCount | int -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Where the API server finds us, and by whose word it trusts us. Takes: root, path. No
-     caBundle, but in the mode where we are told it: whoever writes it later would have to
-     fight the chart for the field. */}}
+{{/* How the API server reaches pullpass. Takes root and path. The caBundle is here only in the
+     mode provided: in the other modes pullpass or cert-manager owns the field, and an upgrade
+     must not overwrite it. */}}
 {{- define "pullpass.clientConfig" -}}
 service:
   name: {{ include "pullpass.fullname" .root | toYaml }}
   namespace: {{ include "pullpass.namespace" .root | toYaml }}
   path: {{ .path }}
-  port: {{ (.root.Values.service | default dict).port | default 443 | int }}
-{{- if eq (include "pullpass.certificateMode" .root) "provided" }}
-{{- with ((.root.Values.certificates | default dict).provided | default dict).caBundle }}
+  port: {{ .root.Values.service.port | int }}
+{{- if eq .root.Values.certificates.mode "provided" }}
+{{- with .root.Values.certificates.provided.caBundle }}
 caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* Namespaces that the API server never asks about. By the label that the API server itself
-     sets and protects. */}}
+{{/* Excludes the namespaces whose pods the API server never sends. It uses the label that the API
+     server itself sets and protects. */}}
 {{- define "pullpass.namespaceSelector" -}}
-{{- $webhooks := .Values.webhooks | default dict -}}
-{{- $selector := $webhooks.namespaceSelector | default dict -}}
-{{- $exempt := concat (list (include "pullpass.namespace" .)) ($webhooks.exemptNamespaces | default list) -}}
+{{- $webhooks := .Values.webhooks -}}
+{{- $selector := $webhooks.namespaceSelector -}}
+{{- $exempt := concat (list (include "pullpass.namespace" .)) $webhooks.exemptNamespaces -}}
 {{- if not .Values.existingMap -}}
-{{- range (.Values.map | default dict).exemptNamespaces -}}
+{{- with .Values.map -}}
+{{- range .exemptNamespaces -}}
 {{- if not (contains "*" .) -}}
 {{- $exempt = append $exempt . -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -215,20 +214,20 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- toYaml (merge dict (dict "matchExpressions" $expressions) $selector) -}}
 {{- end -}}
 
-{{/* Annotations of a webhook configuration. Takes: root, hook. */}}
+{{/* The annotations of a webhook configuration. Takes root and hook. */}}
 {{- define "pullpass.webhookAnnotations" -}}
 {{- $ours := dict -}}
-{{- if eq (include "pullpass.certificateMode" .root) "certManager" -}}
+{{- if eq .root.Values.certificates.mode "certManager" -}}
 {{- $_ := set $ours "cert-manager.io/inject-ca-from" (printf "%s/%s" (include "pullpass.namespace" .root) (include "pullpass.fullname" .root)) -}}
 {{- end -}}
-{{- /* Old replicas of the mode selfSigned, which an upgrade ends last, leave such objects alone. */ -}}
-{{- if ne (include "pullpass.certificateMode" .root) "selfSigned" -}}
-{{- $_ := set $ours "pullpass.dev/ca-bundle" (include "pullpass.certificateMode" .root) -}}
+{{- /* During an upgrade from the mode selfSigned, old replicas do not write to objects with this annotation. */ -}}
+{{- if ne .root.Values.certificates.mode "selfSigned" -}}
+{{- $_ := set $ours "pullpass.dev/ca-bundle" .root.Values.certificates.mode -}}
 {{- end -}}
-{{- merge dict (.hook.annotations | default dict) ((.root.Values.webhooks | default dict).annotations | default dict) $ours | toYaml -}}
+{{- merge dict .hook.annotations .root.Values.webhooks.annotations $ours | toYaml -}}
 {{- end -}}
 
-{{/* What would only fail later, and less clearly. */}}
+{{/* Fails for values that would cause an error later, with a less clear message. */}}
 {{- define "pullpass.check" -}}
 {{- if eq (include "pullpass.port" .) (include "pullpass.adminPort" .) -}}
 {{- fail (printf "port and adminPort are both %s: write two different ones" (include "pullpass.port" .)) -}}
@@ -244,26 +243,27 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- if ne (len $configurations) (len ($configurations | uniq)) -}}
 {{- fail (printf "webhooks.validate, .validateMap and .validateWorkloads have one configurationName twice, in %s: write different ones" (join ", " $configurations)) -}}
 {{- end -}}
-{{- $mode := include "pullpass.certificateMode" . -}}
+{{- $mode := .Values.certificates.mode -}}
 {{- if eq $mode "provided" -}}
 {{- $_ := include "pullpass.certificateSecretName" . -}}
 {{- end -}}
-{{- $map := .Values.map | default dict -}}
-{{- if and .Values.existingMap (or $map.registries (gt (len (omit $map "registries")) 0)) -}}
+{{- with .Values.map -}}
+{{- if and $.Values.existingMap (or .registries (gt (len (omit . "registries")) 0)) -}}
 {{- fail "existingMap and map: both say what the map is; write one of them" -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 
-{{/* The affinity of the values, with the replicas kept apart. */}}
+{{/* The affinity of the values, with a rule that keeps the replicas apart. */}}
 {{- define "pullpass.affinity" -}}
-{{- $affinity := .Values.affinity | default dict -}}
+{{- $affinity := .Values.affinity -}}
 {{- $term := dict
   "labelSelector" (dict "matchLabels" (include "pullpass.selectorLabels" . | fromYaml))
   "topologyKey" "kubernetes.io/hostname" -}}
 {{- $apart := dict -}}
-{{- if eq (.Values.podAntiAffinity | default "none") "required" -}}
+{{- if eq .Values.podAntiAffinity "required" -}}
 {{- $apart = dict "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
-{{- else if eq (.Values.podAntiAffinity | default "none") "preferred" -}}
+{{- else if eq .Values.podAntiAffinity "preferred" -}}
 {{- $apart = dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $term))) -}}
 {{- end -}}
 {{- if hasKey $affinity "podAntiAffinity" -}}
@@ -272,12 +272,12 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- merge dict $affinity $apart | toYaml -}}
 {{- end -}}
 
-{{/* The name of rights that belong to no namespace. */}}
+{{/* The name of the ClusterRole for the webhook configurations. */}}
 {{- define "pullpass.clusterName" -}}
 {{- printf "%s-webhooks" (include "pullpass.fullname" .) -}}
 {{- end -}}
 
-{{/* The same for Events. */}}
+{{/* The name of the ClusterRole for Events. */}}
 {{- define "pullpass.eventsName" -}}
 {{- printf "%s-events" (include "pullpass.fullname" .) -}}
 {{- end -}}
