@@ -1,7 +1,14 @@
-# The one task runner; CI calls `make test` and nothing else.
-# `make` alone lists the targets.
+# The task runner. `make` alone lists the targets; continuous integration runs `make test`.
 
 CARGO ?= cargo
+# Examples bring the dev-dependencies with them, so every cargo command here and in
+# tests/run builds them: without them some crates would be compiled twice.
+BUILD := $(CARGO) build --locked --bins --examples
+
+# How many fresh cases of each kind `make test-oracle` compares. It prints its seed,
+# which PULLPASS_ORACLE_SEED takes to repeat a run.
+PULLPASS_ORACLE_CASES ?= 300000
+PROPTEST_CASES ?= 20000
 
 .DEFAULT_GOAL := help
 
@@ -9,45 +16,94 @@ CARGO ?= cargo
 
 .PHONY: run
 run: ## build, start on loopback, send two recorded reviews, keep serving until Ctrl-C
-	$(CARGO) build --locked --release --features demo --bins
-	@$(CARGO) run --locked --release --features demo --quiet --bin pullpass-demo
+	$(CARGO) build --locked --bin pullpass --example demo
+	@$(CARGO) run --locked --quiet --example demo
 
 .PHONY: build
 build: ## the release binary, target/release/pullpass
 	$(CARGO) build --locked --release
 
+.PHONY: image
+image: ## the image for amd64 and arm64, without a daemon: target/image (IMAGE_ARCH=amd64 for one)
+	@image/build.sh $(IMAGE_ARCH)
+
 .PHONY: certs
 certs: ## development certificates in certs/ (CA, certificate, key), made by pullpass itself
 	$(CARGO) run --locked --quiet -- certs dev --dir certs --force
 
+.PHONY: cluster
+cluster: ## a one-node Kubernetes with pullpass, and a private registry (root)
+	@tests/cluster/playground
+
+.PHONY: cluster-down
+cluster-down: ## end the cluster and remove everything of it
+	@tests/cluster/down
+
 ## Check it
 
 .PHONY: test
-test: ## everything: format, lints, docs, unit tests, oracles, a real API server
+test: ## everything: format, lints, docs, unit tests, oracles, API server, chart, image, node
 	@tests/run
 
 .PHONY: check
 check: ## the fast half of `make test`: what needs nothing but Rust
 	@tests/run format lint docs unit demo
 
-.PHONY: test-apiserver
-test-apiserver: ## the tests against a real kube-apiserver alone
-	@tests/run controlplane apiserver
-
 .PHONY: fmt
 fmt: ## format the code
 	$(CARGO) fmt
 
 .PHONY: controlplane
-controlplane: ## build etcd, kube-apiserver, kube-controller-manager, kubectl and the oracles into the cache
+controlplane: ## build the control plane and the oracles into the cache (PULLPASS_KUBERNETES=1.36 for an older one)
 	@PATH="$$(tests/go/toolchain.sh):$$PATH" tests/go/build.sh
 
+.PHONY: test-apiserver
+test-apiserver: ## the tests against a real kube-apiserver alone
+	@tests/run controlplane apiserver
+
+.PHONY: test-chart
+test-chart: ## the chart through Helm 4 and 3, and before a real API server
+	@tests/run controlplane chart
+
+.PHONY: test-image
+test-image: ## an image of quickly built binaries: what is in it, both run, packed twice alike
+	@tests/run image
+
+.PHONY: image-verify
+image-verify: image ## the real image: the same, and a second build elsewhere gives the same digest (many minutes)
+	@tests/image/run --again
+
+.PHONY: soak
+soak: ## pods are created all the time while pullpass is upgraded, killed, drained... (root; ten minutes)
+	@$(BUILD)
+	@tests/cluster/soak
+
 .PHONY: fuzz
-fuzz: ## the property tests with many more cases (PROPTEST_CASES, default 20000; minutes)
-	PROPTEST_CASES=$${PROPTEST_CASES:-20000} $(CARGO) test --locked --features demo --lib --test it -- \
+fuzz: ## the property tests with PROPTEST_CASES cases each (default 20000; minutes)
+	PROPTEST_CASES=$(PROPTEST_CASES) $(CARGO) test --locked --lib --test it -- \
 		image:: pull_secret:: policy:: admission::
 
-include tests/go/oracle.mk tests/apiserver/apiserver.mk tests/cluster/cluster.mk charts/chart.mk
+.PHONY: test-oracle
+test-oracle: ## compare PULLPASS_ORACLE_CASES fresh cases (default 300000) with the Go code
+	PATH="$$(tests/go/toolchain.sh):$$PATH" && bin=$$(tests/go/build.sh oracles) && \
+	PULLPASS_ORACLE="$$bin" PULLPASS_ORACLE_CASES=$(PULLPASS_ORACLE_CASES) \
+		$(CARGO) test --locked --test it oracle_ -- --nocapture
+
+## Write expected results anew (read the difference before you commit it)
+
+.PHONY: golden
+golden: ## tests/fixtures/oracle, by the Go code itself
+	PATH="$$(tests/go/toolchain.sh):$$PATH" && bin=$$(tests/go/build.sh oracles) && \
+	"$$bin/oracle-reference" -generate -seed 1 -n 5000 > tests/fixtures/oracle/references.jsonl && \
+	"$$bin/oracle-keyring" -generate -seed 1 -n 6000 -repeat 100 > tests/fixtures/oracle/keyring.jsonl
+
+.PHONY: record-reviews
+record-reviews: ## tests/fixtures/reviews, from a real API server
+	PULLPASS_RECORD_REVIEWS=1 $(CARGO) test --locked --test apiserver recorded_reviews
+
+.PHONY: bless-chart
+bless-chart: ## tests/chart/golden.yaml, from what the chart renders now
+	@BLESS=1 tests/run controlplane chart
 
 .PHONY: help
 help: ## this list

@@ -54,8 +54,10 @@ fn main() -> ExitCode {
 }
 
 fn show(once: bool) -> Result<()> {
-    // Found beside this program, which cargo builds into the same folder.
-    let program = std::env::current_exe()?.with_file_name("pullpass");
+    // cargo puts examples into a folder beside the program.
+    let mut program = std::env::current_exe()?;
+    program.pop();
+    program.set_file_name("pullpass");
     ensure!(
         program.exists(),
         "{} is not built: use `make run`",

@@ -1,9 +1,9 @@
 //! Where the programs of the control plane are, or how to get them.
 
-use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
-/// `tests/go/build.sh` fixes the versions; here they are only read.
+/// Fixes etcd's version; here it is only read.
 const BUILD: &str = include_str!("../go/build.sh");
 
 /// The four programs.
@@ -81,15 +81,29 @@ fn built() -> Option<PathBuf> {
         "aarch64" => "arm64",
         other => other,
     };
-    let (kubernetes, etcd) = (version("kubernetes"), version("etcd"));
+    let (kubernetes, etcd) = (kubernetes(), etcd());
     Some(cache.join(format!(
         "kubernetes-{kubernetes}-etcd-{etcd}-{system}-{machine}"
     )))
 }
 
-/// The version of `kubernetes` or `etcd` that `tests/go/build.sh` builds.
-pub(crate) fn version(name: &str) -> &'static str {
+/// The version of Kubernetes that `tests/go/build.sh` builds: that of `go.mod`, or of the
+/// module file that `PULLPASS_KUBERNETES` chooses.
+pub(crate) fn kubernetes() -> String {
+    let chosen = env::var("PULLPASS_KUBERNETES").unwrap_or_default();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go");
+    let modules = fs::read_to_string(folder.join(format!("kubernetes-{chosen}.mod")))
+        .or_else(|_| fs::read_to_string(folder.join("go.mod")))
+        .unwrap();
+    let mut lines = modules.lines();
+    let version = lines.find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "));
+    version
+        .expect("the module file requires k8s.io/kubernetes")
+        .to_owned()
+}
+
+fn etcd() -> &'static str {
     let mut lines = BUILD.lines();
-    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    line.unwrap_or_else(|| panic!("tests/go/build.sh no longer sets {name}"))
+    let version = lines.find_map(|line| line.strip_prefix("etcd="));
+    version.expect("tests/go/build.sh sets etcd")
 }

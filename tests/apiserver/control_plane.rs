@@ -174,7 +174,7 @@ impl ControlPlane {
         }
     }
 
-    /// What the API server calls itself, such as `v1.36.3`.
+    /// What the API server calls itself, such as `v1.37.1`.
     pub(crate) fn version(&self) -> String {
         let said = self.kubectl(&["get", "--raw", "/version"], "");
         let version: Value = serde_json::from_str(&said.stdout).unwrap();

@@ -286,7 +286,7 @@ impl Recorder {
             }
             return;
         }
-        let (version, expected) = (self.plane.version(), assets::version("kubernetes"));
+        let (version, expected) = (self.plane.version(), assets::kubernetes());
         if version != expected {
             let why = format!("they are of {expected}, and the API server is {version}");
             skip("recorded-reviews", &why);

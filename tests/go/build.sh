@@ -10,19 +10,28 @@
 #   tests/go/build.sh node          the control plane and what a node and its user
 #                                   need: kube-scheduler, kubelet, crane, pause, helm, helm3
 #
-# A machine that has the control plane already says so, as envtest users do,
-# through KUBEBUILDER_ASSETS: then none of it is built.
+# PULLPASS_KUBERNETES=1.36 chooses an older Kubernetes: each has its own module
+# file with sums, go.mod or kubernetes-1.36.mod. A machine that has the control
+# plane already says so, as envtest users do, through KUBEBUILDER_ASSETS: then
+# none of it is built.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-kubernetes=v1.36.3
-etcd=v3.6.8
+etcd=v3.7.0
 helm=v4.3.1
 helm3=v3.22.0
 crane=v0.22.1
 want=${1:-all}
 
 say() { printf 'build.sh: %s\n' "$*" >&2; }
+
+modules=kubernetes-${PULLPASS_KUBERNETES:-}.mod
+[ -f "$modules" ] || modules=go.mod
+kubernetes=$(awk '$1 == "k8s.io/kubernetes" {print $2}' "$modules")
+case $kubernetes. in
+    v"${PULLPASS_KUBERNETES:-1}".*) ;;
+    *) say "PULLPASS_KUBERNETES=$PULLPASS_KUBERNETES cannot be built: go.mod and kubernetes-*.mod say what can"; exit 2 ;;
+esac
 
 command -v go >/dev/null 2>&1 || { say "go is not installed (the Makefile's target 'go' gets it)"; exit 3; }
 
@@ -44,10 +53,11 @@ stamp+=" -X k8s.io/component-base/version.gitMinor=${minor%%.*}"
 # Builds into a temporary name first, so that an interrupted build leaves no
 # half of a program behind.
 build() { # name, module folder, package, more linker flags
-    local target=$bin/$1
+    local target=$bin/$1 module_file=go.mod
     [ -x "$target" ] && return
+    [ "$2" != . ] || module_file=$modules
     say "building $1 (once; kept in $bin)"
-    (cd "$2" && go build -trimpath -ldflags "$stamp ${4:-}" -o "$target.new" "$3")
+    (cd "$2" && go build -modfile "$module_file" -trimpath -ldflags "$stamp ${4:-}" -o "$target.new" "$3")
     mv "$target.new" "$target"
 }
 
@@ -97,7 +107,7 @@ build_helm() {
 build_oracles() {
     local oracle
     for oracle in reference keyring; do
-        go build -trimpath -o "$bin/oracle-$oracle" "./oracle/$oracle"
+        go build -modfile "$modules" -trimpath -o "$bin/oracle-$oracle" "./oracle/$oracle"
     done
 }
 

