@@ -51,7 +51,7 @@ check: ## the fast half of `make test`: what needs nothing but Rust
 
 .PHONY: fmt
 fmt: ## format the code
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 .PHONY: controlplane
 controlplane: ## build the control plane and the oracles into the cache (PULLPASS_KUBERNETES=1.36 for an older one)
@@ -80,22 +80,22 @@ soak: ## pods are created all the time while pullpass is upgraded, killed, drain
 
 .PHONY: fuzz
 fuzz: ## the property tests with PROPTEST_CASES cases each (default 20000; minutes)
-	PROPTEST_CASES=$(PROPTEST_CASES) $(CARGO) test --locked --lib --test it -- \
-		image:: pull_secret:: policy:: admission::
+	PROPTEST_CASES=$(PROPTEST_CASES) $(CARGO) test --locked --workspace --lib --test it \
+		--test reference --test keyring -- policy:: admission:: secret_manifest:: any_ prop_
 
 .PHONY: test-oracle
 test-oracle: ## compare PULLPASS_ORACLE_CASES fresh cases (default 300000) with the Go code
 	PATH="$$(tests/go/toolchain.sh):$$PATH" && bin=$$(tests/go/build.sh oracles) && \
 	PULLPASS_ORACLE="$$bin" PULLPASS_ORACLE_CASES=$(PULLPASS_ORACLE_CASES) \
-		$(CARGO) test --locked --test it oracle_ -- --nocapture
+		$(CARGO) test --locked --workspace --test reference --test keyring oracle_ -- --nocapture
 
 ## Write expected results anew (read the difference before you commit it)
 
 .PHONY: golden
-golden: ## tests/fixtures/oracle, by the Go code itself
+golden: ## the golden files of the reference parser and the keyring, by the Go code itself
 	PATH="$$(tests/go/toolchain.sh):$$PATH" && bin=$$(tests/go/build.sh oracles) && \
-	"$$bin/oracle-reference" -generate -seed 1 -n 5000 > tests/fixtures/oracle/references.jsonl && \
-	"$$bin/oracle-keyring" -generate -seed 1 -n 6000 -repeat 100 > tests/fixtures/oracle/keyring.jsonl
+	"$$bin/oracle-reference" -generate -seed 1 -n 5000 > crates/image-reference/tests/golden/references.jsonl && \
+	"$$bin/oracle-keyring" -generate -seed 1 -n 6000 -repeat 100 > crates/kubelet-keyring/tests/golden/keyring.jsonl
 
 .PHONY: record-reviews
 record-reviews: ## tests/fixtures/reviews, from a real API server
