@@ -42,3 +42,23 @@ fn every_page_that_is_linked_exists() {
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
+
+/// A path in backticks, such as `src/serve.rs`, is a file or folder of the repository.
+#[test]
+fn every_path_that_the_architecture_names_exists() {
+    let page = std::fs::read_to_string("ARCHITECTURE.md").unwrap();
+    let words = page.split('`').skip(1).step_by(2);
+    let paths: Vec<_> = words
+        .filter(|word| {
+            ["src/", "tests/", "crates/"]
+                .iter()
+                .any(|top| word.starts_with(top))
+        })
+        .collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    let missing: Vec<_> = paths
+        .iter()
+        .filter(|path| !std::path::Path::new(path).exists())
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
