@@ -11,6 +11,7 @@
 
 mod admission;
 mod architecture;
+mod audit;
 mod chart;
 mod check;
 mod cli;
@@ -23,5 +24,5 @@ mod rotation;
 mod secret_manifest;
 mod server;
 mod suites;
-mod traces;
+
 mod workloads;

@@ -1,8 +1,7 @@
-//! When entries of the map in force begin to deny or end, as series by entry.
+//! When entries of the map in force begin to deny or expire, as series by entry.
 //!
-//! Only entries with such a date have a series, and a reload ends those of the map
-//! before it. The dates stay when they have passed: what has ended can then be cleared
-//! away.
+//! Only entries with such a date have a series, and a reload ends those of the map before it.
+//! A date stays when it has passed, so that expired entries can be found and removed.
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -60,12 +59,12 @@ impl Collector for EntryDates {
             ),
             (
                 "entry_until_timestamp",
-                "When an entry of the map ends.",
+                "When an entry of the map expires.",
                 &both.until,
             ),
         ];
         for (name, help, dates) in families {
-            // A family without series would be a head without a body.
+            // A family without series would show its help alone.
             if dates.is_empty() {
                 continue;
             }

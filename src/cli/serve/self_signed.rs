@@ -1,19 +1,18 @@
-//! The flags of the self-signed certificate that is kept in the cluster.
+//! The flags of the self-signed certificate that the replicas rotate.
 
-use crate::certs::rotator::Keeper;
-use crate::cli::Failure;
-use crate::http::{CertificateSource, Keep};
-use crate::kube::cert_store::{Cluster, Names};
+use crate::cli::CliError;
+use crate::kube::cert_store::{CertStore, ObjectNames};
+use crate::serve::CertificateSource;
 use pullpass_core::rotation::Settings;
 use std::time::Duration;
 
-/// Said with each flag: clap takes no requirement seriously that a flag which is there
-/// rules out.
+/// What a flag conflicts with, said with each: clap drops `requires` of a flag that another
+/// one rules out.
 const OTHER_WAYS: [&str; 3] = ["tls_cert", "tls_key", "self_signed"];
 
-/// With `--self-signed-secret`: who is called through what, and how long things last.
+/// The flags beside `--self-signed-secret`: names, and how long things last.
 #[derive(Debug, clap::Args)]
-pub(super) struct KeptArgs {
+pub(super) struct SelfSignedArgs {
     /// The Service through which the API server calls; with --self-signed-secret
     #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
     webhook_service: Option<String>,
@@ -53,36 +52,33 @@ pub(super) struct KeptArgs {
     self_signed_settle_time: Duration,
 }
 
-impl KeptArgs {
+impl SelfSignedArgs {
     /// The certificate in this Secret of this namespace.
     pub(super) async fn source(
         self,
         secret: String,
         namespace: Option<&str>,
-    ) -> Result<CertificateSource, Failure> {
+    ) -> Result<CertificateSource, CliError> {
         let settings = self.settings(namespace)?;
-        let names = Names {
+        let names = ObjectNames {
             namespace: namespace.unwrap_or_default().to_owned(),
             secret,
             mutating: self.mutating,
             validating: self.validating,
         };
-        let cluster = Cluster::new(names).await.map_err(Failure::unreachable)?;
-        let keeper = Keeper { cluster, settings };
-        Ok(CertificateSource::Kept(Keep::new(
-            |certificate, metrics| keeper.run(certificate, metrics),
-        )))
+        let store = CertStore::new(names).await.map_err(CliError::unreachable)?;
+        Ok(CertificateSource::Rotated { store, settings })
     }
 
-    fn settings(&self, namespace: Option<&str>) -> Result<Settings, Failure> {
+    fn settings(&self, namespace: Option<&str>) -> Result<Settings, CliError> {
         let Some(namespace) = namespace else {
-            return Err(Failure::input(
-                "--self-signed-secret needs --namespace (or POD_NAMESPACE): where the Secret and the Service are",
+            return Err(CliError::input(
+                "--self-signed-secret needs the namespace of the Secret and the Service; name it by --namespace or POD_NAMESPACE",
             ));
         };
         let Some(service) = &self.webhook_service else {
-            return Err(Failure::input(
-                "--self-signed-secret needs --webhook-service",
+            return Err(CliError::input(
+                "--self-signed-secret needs the Service of the webhook; name it by --webhook-service",
             ));
         };
         // What kube-apiserver connects to (apiserver `webhook/client.go`).
@@ -95,6 +91,6 @@ impl KeptArgs {
             ..Settings::new(names)
         };
         let complaint = settings.complaint();
-        complaint.map_or(Ok(settings), |words| Err(Failure::input(words)))
+        complaint.map_or(Ok(settings), |words| Err(CliError::input(words)))
     }
 }
