@@ -8,10 +8,9 @@ use crate::audit::AuditSinks;
 use crate::audit::decision_log::{DecisionLog, Destination};
 use crate::audit::events::{self, EventQueue, EventSource};
 use crate::certs::pair::{Pair, PairError, PairFiles};
-use crate::certs::rotator::CertificateRotator;
+use crate::certs::rotator::{CertificateRotator, Rotation};
 use crate::certs::served::ServedCertificate;
 use crate::http::{self, Addresses, BindError, Handles, Limits};
-use crate::kube::cert_store::CertStore;
 use crate::observe::metrics::Metrics;
 use crate::state::expiry_log;
 use crate::state::map_store::{MapFile, MapStore};
@@ -19,7 +18,6 @@ use crate::state::namespaces::{self, Namespaces};
 use background_tasks::BackgroundTasks;
 use pullpass_core::admission::Mode;
 use pullpass_core::admission::record::Recording;
-use pullpass_core::rotation::Settings;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,12 +54,7 @@ pub struct Config {
 #[derive(Debug)]
 pub enum CertificateSource {
     /// From the certificate rotator, which brings the first one later, and others after it.
-    Rotated {
-        /// Where the replicas share it.
-        store: CertStore,
-        /// How long things last.
-        settings: Settings,
-    },
+    Rotated(Box<Rotation>),
     /// From two files, read again when they change.
     Files(PairFiles),
     /// From memory, for as long as the process lives.
@@ -141,10 +134,10 @@ fn serve_certificate(
             tasks.add("certificate reload", reload::poll(poll_interval, reload));
             certificate
         }
-        CertificateSource::Rotated { store, settings } => {
+        CertificateSource::Rotated(rotation) => {
             let certificate = Arc::new(ServedCertificate::awaited(Arc::clone(&metrics)));
             let served = Arc::clone(&certificate);
-            let rotator = CertificateRotator::new(store, settings, served, metrics);
+            let rotator = CertificateRotator::new(*rotation, served, metrics);
             tasks.add_essential("certificate rotator", rotator.run());
             certificate
         }

@@ -108,11 +108,10 @@ impl DecisionLog {
                 Ok(()) if health.succeeds() => {
                     tracing::info!("decision records are written again");
                 }
-                Ok(()) => {}
                 Err(error) if health.fails(&error.to_string()) => {
                     tracing::error!(%error, "decision records cannot be written and are lost");
                 }
-                Err(_) => {}
+                _ => {}
             }
         });
         Self { writer, metrics }

@@ -39,10 +39,18 @@ enum RotatorError {
     Make(#[from] MakeError),
 }
 
+/// What is rotated, and when.
+#[derive(Debug)]
+pub struct Rotation {
+    /// Where the replicas share their certificates.
+    pub store: CertStore,
+    /// How long things last.
+    pub settings: Settings,
+}
+
 /// Keeps the self-signed certificate valid, together with the other replicas.
 pub struct CertificateRotator {
-    store: CertStore,
-    settings: Settings,
+    rotation: Rotation,
     memory: Memory,
     pace: Pace,
     certificate: Arc<ServedCertificate>,
@@ -56,17 +64,15 @@ enum NextStep {
 }
 
 impl CertificateRotator {
-    /// Rotates what is in `store`, and serves it as `certificate`.
+    /// Serves the newest leaf as `certificate`.
     #[must_use]
     pub fn new(
-        store: CertStore,
-        settings: Settings,
+        rotation: Rotation,
         certificate: Arc<ServedCertificate>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            store,
-            settings,
+            rotation,
             memory: Memory::default(),
             pace: Pace::new(),
             certificate,
@@ -76,7 +82,7 @@ impl CertificateRotator {
 
     /// Rotates for as long as the process lives.
     pub async fn run(mut self) {
-        let mut changes = self.store.changes();
+        let mut changes = self.rotation.store.changes();
         let mut pause = FIRST_PAUSE;
         loop {
             let wait = match self.step().await {
@@ -104,9 +110,11 @@ impl CertificateRotator {
     }
 
     async fn step(&mut self) -> Result<NextStep, RotatorError> {
-        let snapshot = self.store.read().await?;
+        let snapshot = self.rotation.store.read().await?;
         let now = Timestamp::now();
-        let plan = self.memory.plan(&snapshot.observed, now, &self.settings);
+        let plan = self
+            .memory
+            .plan(&snapshot.observed, now, &self.rotation.settings);
         self.metrics.authority_in_force(plan.authority_ends);
         // The server gets its leaf first: the requests below may fail.
         let mut done = plan.adopt.is_some();
@@ -116,7 +124,7 @@ impl CertificateRotator {
         let mut failure = None;
         if let Some(bundle) = plan.publish {
             self.pace.wait().await;
-            let result = self.store.publish(&snapshot, &bundle).await;
+            let result = self.rotation.store.publish(&snapshot, &bundle).await;
             done |= self.count(
                 RotatorAction::Publish,
                 result.map_err(Into::into),
@@ -140,7 +148,7 @@ impl CertificateRotator {
     async fn write(&self, snapshot: &Snapshot, recipe: Recipe) -> Result<(), RotatorError> {
         let reason = recipe.reason;
         let change = recipe.make(&mut CertificateMaker)?;
-        self.store.write(snapshot, &change).await?;
+        self.rotation.store.write(snapshot, &change).await?;
         tracing::info!(%reason, "wrote the Secret of the certificates");
         Ok(())
     }

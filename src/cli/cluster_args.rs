@@ -10,7 +10,7 @@ use pullpass_core::text::visible;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Where all ConfigMaps are, and what selects those of a map.
+/// Where all `ConfigMap`s are, and what selects those of a map.
 const MAPS: &str = "/api/v1/configmaps";
 const LABELLED: &str = "&labelSelector=pullpass.dev%2Fmap";
 

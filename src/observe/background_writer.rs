@@ -79,16 +79,16 @@ mod tests {
     #[test]
     fn a_writer_that_is_stuck_holds_nobody_up_and_hands_back_what_does_not_fit() {
         let (let_go, stuck) = mpsc::channel::<()>();
-        let (began, begun) = mpsc::channel();
+        let (start, started) = mpsc::channel();
         let (wrote, written) = mpsc::channel();
         let writer = BackgroundWriter::start("test", 2, move |item| {
-            let _ = began.send(());
+            let _ = start.send(());
             let _ = stuck.recv();
             let _ = wrote.send(item);
         });
         assert_eq!(writer.put(0), Ok(()));
         // The first item is in the writer's hand, and two fit into the queue.
-        begun.recv().unwrap();
+        started.recv().unwrap();
         let put: Vec<_> = (1..=5).map(|item| writer.put(item)).collect();
         assert_eq!(
             put,

@@ -258,9 +258,9 @@ mod tests {
     #[test]
     fn a_log_that_is_not_written_out_holds_nobody_up_and_is_counted() {
         let (let_go, stuck) = mpsc::channel::<()>();
-        let (began, begun) = mpsc::channel();
+        let (start, started) = mpsc::channel();
         let writer = BackgroundWriter::start("test", 2, move |_| {
-            let _ = began.send(());
+            let _ = start.send(());
             let _ = stuck.recv();
         });
         let lines = Lines {
@@ -269,7 +269,7 @@ mod tests {
         };
         assert_eq!((&lines).write(b"line\n").unwrap(), 5);
         // One line is in the writer's hand.
-        begun.recv().unwrap();
+        started.recv().unwrap();
         for _ in 0..5 {
             assert_eq!((&lines).write(b"line\n").unwrap(), 5);
         }

@@ -353,7 +353,7 @@ fn a_running_server_logs_the_date_once_when_it_comes() {
             assert!(line.contains(r#"entry="guest""#), "{line}");
             told.push(line);
         }
-        if told.last().is_some_and(|line| line.contains("has ended")) {
+        if told.last().is_some_and(|line| line.contains("has expired")) {
             break;
         }
     }
@@ -361,5 +361,5 @@ fn a_running_server_logs_the_date_once_when_it_comes() {
     server.wait().unwrap();
     reading.join().unwrap();
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("ends soon"), "{told:?}");
+    assert!(told[0].contains("expires soon"), "{told:?}");
 }

@@ -1,5 +1,6 @@
 //! The flags of the self-signed certificate that the replicas rotate.
 
+use crate::certs::rotator::Rotation;
 use crate::cli::CliError;
 use crate::kube::cert_store::{CertStore, ObjectNames};
 use crate::serve::CertificateSource;
@@ -67,7 +68,8 @@ impl SelfSignedArgs {
             validating: self.validating,
         };
         let store = CertStore::new(names).await.map_err(CliError::unreachable)?;
-        Ok(CertificateSource::Rotated { store, settings })
+        let rotation = Rotation { store, settings };
+        Ok(CertificateSource::Rotated(Box::new(rotation)))
     }
 
     fn settings(&self, namespace: Option<&str>) -> Result<Settings, CliError> {
