@@ -100,7 +100,7 @@ impl Webhook {
             )
             .layer(CatchPanicLayer::custom(move |_: Box<dyn Any + Send>| {
                 panics.panicked(route);
-                ReviewError::Panic.into_response()
+                RequestError::Panic.into_response()
             }))
         };
         let elsewhere = |State(webhook): State<Arc<Webhook>>, request: Request| async move {
@@ -128,7 +128,7 @@ impl Webhook {
         let answer = match route {
             HttpRoute::Review(endpoint) => self.review(endpoint, request).await,
             HttpRoute::Map => self.review_map(request).await,
-            HttpRoute::Other => Err(ReviewError::NotFound),
+            HttpRoute::Other => Err(RequestError::NotFound),
         };
         let response = match answer {
             Ok(body) => ([(CONTENT_TYPE, JSON)], body).into_response(),
@@ -141,10 +141,10 @@ impl Webhook {
         response
     }
 
-    async fn review(&self, endpoint: Endpoint, request: Request) -> Result<Vec<u8>, ReviewError> {
+    async fn review(&self, endpoint: Endpoint, request: Request) -> Result<Vec<u8>, RequestError> {
         check(&request)?;
         if !self.handles.maps.is_ready() {
-            return Err(ReviewError::NotReady);
+            return Err(RequestError::NotReady);
         }
         let received = self.read(request, self.limits.max_body).await?;
         if received.body.len() <= LARGE_BYTES {
@@ -155,7 +155,7 @@ impl Webhook {
     }
 
     /// Reviews a new registry map; there need not be one in force.
-    async fn review_map(&self, request: Request) -> Result<Vec<u8>, ReviewError> {
+    async fn review_map(&self, request: Request) -> Result<Vec<u8>, RequestError> {
         check(&request)?;
         let limit = self.limits.max_body.min(MOST_MAP_BYTES);
         let received = self.read(request, limit).await?;
@@ -173,7 +173,7 @@ impl Webhook {
         received.in_turn(&self.map_turn, decide).await
     }
 
-    async fn read(&self, request: Request, limit: usize) -> Result<Received, ReviewError> {
+    async fn read(&self, request: Request, limit: usize) -> Result<Received, RequestError> {
         let arrived = Instant::now();
         let allowance = deadline::allowance(request.uri().query());
         let time = allowance.min(self.limits.body_timeout);
@@ -186,9 +186,9 @@ impl Webhook {
     }
 
     /// Decides by one snapshot of the map and of the labels, and by one reading of the clock.
-    fn decide(&self, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, ReviewError> {
+    fn decide(&self, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, RequestError> {
         let map = self.handles.maps.current();
-        let map = map.as_ref().ok_or(ReviewError::NotReady)?;
+        let map = map.as_ref().ok_or(RequestError::NotReady)?;
         let labels = self.handles.namespaces.current();
         let started = Instant::now();
         let basis = Basis {
@@ -225,16 +225,16 @@ impl Received {
     async fn in_turn(
         self,
         turns: &Semaphore,
-        work: impl FnOnce(&[u8]) -> Result<Vec<u8>, ReviewError>,
-    ) -> Result<Vec<u8>, ReviewError> {
+        work: impl FnOnce(&[u8]) -> Result<Vec<u8>, RequestError>,
+    ) -> Result<Vec<u8>, RequestError> {
         let left = self.allowance.saturating_sub(self.arrived.elapsed());
         let _turn = tokio::time::timeout(left, turns.acquire())
             .await
-            .map_err(|_| ReviewError::Overloaded)?;
+            .map_err(|_| RequestError::Overloaded)?;
         let answer = off_the_workers(|| work(&self.body))?;
         // The sender has given up; the error is for the log and the metrics.
         if self.arrived.elapsed() > self.allowance {
-            return Err(ReviewError::Overloaded);
+            return Err(RequestError::Overloaded);
         }
         Ok(answer)
     }
@@ -251,20 +251,20 @@ fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-fn check(request: &Request) -> Result<(), ReviewError> {
+fn check(request: &Request) -> Result<(), RequestError> {
     if request.method() != Method::POST {
-        return Err(ReviewError::Method);
+        return Err(RequestError::Method);
     }
     check_media_type(request.headers())
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), ReviewError> {
+fn check_media_type(headers: &HeaderMap) -> Result<(), RequestError> {
     let media_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|value| value.split(';').next());
     if !essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(JSON)) {
-        return Err(ReviewError::MediaType);
+        return Err(RequestError::MediaType);
     }
     let plain = |value: &HeaderValue| {
         let codings = value.to_str().unwrap_or("?").split(',');
@@ -275,13 +275,13 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), ReviewError> {
     if headers.get_all(CONTENT_ENCODING).iter().all(plain) {
         Ok(())
     } else {
-        Err(ReviewError::Encoding)
+        Err(RequestError::Encoding)
     }
 }
 
 /// Why a request gets no review.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ReviewError {
+pub(crate) enum RequestError {
     NotFound,
     Method,
     MediaType,
@@ -298,7 +298,7 @@ pub(crate) enum ReviewError {
     Panic,
 }
 
-impl From<admission::Fault> for ReviewError {
+impl From<admission::Fault> for RequestError {
     fn from(fault: admission::Fault) -> Self {
         match fault {
             admission::Fault::BadReview(bad) => Self::BadReview(text::visible(&bad.to_string())),
@@ -308,7 +308,7 @@ impl From<admission::Fault> for ReviewError {
     }
 }
 
-impl From<BodyError> for ReviewError {
+impl From<BodyError> for RequestError {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => Self::TooLarge,
@@ -319,7 +319,7 @@ impl From<BodyError> for ReviewError {
     }
 }
 
-impl ReviewError {
+impl RequestError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -336,7 +336,7 @@ impl ReviewError {
     }
 }
 
-impl fmt::Display for ReviewError {
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFound => {
@@ -365,7 +365,7 @@ impl fmt::Display for ReviewError {
     }
 }
 
-impl IntoResponse for ReviewError {
+impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
         let headers = response.headers_mut();

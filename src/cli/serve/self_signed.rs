@@ -7,40 +7,11 @@ use crate::serve::CertificateSource;
 use pullpass_core::rotation::Settings;
 use std::time::Duration;
 
-/// What a flag conflicts with, said with each: clap drops `requires` of a flag that another
-/// one rules out.
-const OTHER_WAYS: [&str; 3] = ["tls_cert", "tls_key", "self_signed"];
-
 /// The flags beside `--self-signed-secret`: names, and how long things last.
 #[derive(Debug, clap::Args)]
 pub(super) struct SelfSignedArgs {
-    /// The Service through which the API server calls; with --self-signed-secret
-    #[arg(long, value_name = "NAME", requires = "self_signed_secret", conflicts_with_all = OTHER_WAYS)]
-    webhook_service: Option<String>,
-    /// Whose caBundle is written; may be repeated; with --self-signed-secret
-    #[arg(
-        long = "mutating-webhook-configuration",
-        value_name = "NAME",
-        requires = "self_signed_secret",
-        conflicts_with_all = OTHER_WAYS
-    )]
-    mutating: Vec<String>,
-    /// Whose caBundle is written; may be repeated; with --self-signed-secret
-    #[arg(
-        long = "validating-webhook-configuration",
-        value_name = "NAME",
-        requires = "self_signed_secret",
-        conflicts_with_all = OTHER_WAYS
-    )]
-    validating: Vec<String>,
-    /// A further DNS name or IP address of the server; may be repeated
-    #[arg(
-        long = "extra-san",
-        value_name = "NAME",
-        requires = "self_signed_secret",
-        conflicts_with_all = OTHER_WAYS
-    )]
-    extra_sans: Vec<String>,
+    #[command(flatten)]
+    names: NameArgs,
     /// How long a CA lasts; the next one takes over in its last third
     #[arg(long, value_name = "TIME", default_value = "8760h", value_parser = super::duration)]
     self_signed_ca_lifetime: Duration,
@@ -51,6 +22,29 @@ pub(super) struct SelfSignedArgs {
     /// How long after the caBundle was written every API server knows it
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = super::duration)]
     self_signed_settle_time: Duration,
+}
+
+/// The flags that mean nothing without `--self-signed-secret`.
+#[derive(Debug, clap::Args)]
+#[group(
+    id = "self_signed_names",
+    requires = "self_signed_secret",
+    // Said here too: clap drops `requires` of a flag that another one rules out.
+    conflicts_with_all = ["tls_cert", "tls_key", "self_signed"]
+)]
+struct NameArgs {
+    /// The Service through which the API server calls; with --self-signed-secret
+    #[arg(long, value_name = "NAME")]
+    webhook_service: Option<String>,
+    /// Whose caBundle is written; may be repeated; with --self-signed-secret
+    #[arg(long = "mutating-webhook-configuration", value_name = "NAME")]
+    mutating: Vec<String>,
+    /// Whose caBundle is written; may be repeated; with --self-signed-secret
+    #[arg(long = "validating-webhook-configuration", value_name = "NAME")]
+    validating: Vec<String>,
+    /// A further DNS name or IP address of the server; may be repeated
+    #[arg(long = "extra-san", value_name = "NAME")]
+    extra_sans: Vec<String>,
 }
 
 impl SelfSignedArgs {
@@ -64,8 +58,8 @@ impl SelfSignedArgs {
         let names = ObjectNames {
             namespace: namespace.unwrap_or_default().to_owned(),
             secret,
-            mutating: self.mutating,
-            validating: self.validating,
+            mutating: self.names.mutating,
+            validating: self.names.validating,
         };
         let store = CertStore::new(names).await.map_err(CliError::unreachable)?;
         let rotation = Rotation { store, settings };
@@ -78,14 +72,14 @@ impl SelfSignedArgs {
                 "--self-signed-secret needs the namespace of the Secret and the Service; name it by --namespace or POD_NAMESPACE",
             ));
         };
-        let Some(service) = &self.webhook_service else {
+        let Some(service) = &self.names.webhook_service else {
             return Err(CliError::input(
                 "--self-signed-secret needs the Service of the webhook; name it by --webhook-service",
             ));
         };
         // What kube-apiserver connects to (apiserver `webhook/client.go`).
         let mut names = vec![format!("{service}.{namespace}.svc")];
-        names.extend(self.extra_sans.iter().cloned());
+        names.extend(self.names.extra_sans.iter().cloned());
         let settings = Settings {
             authority_lifetime: self.self_signed_ca_lifetime,
             leaf_lifetime: self.self_signed_lifetime,
