@@ -23,8 +23,8 @@ pub struct ClusterArgs {
     /// The context of the kubeconfig, instead of its current one
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// The namespace that pullpass is installed in; found by the map's `ConfigMap` where this is
-    /// not given
+    /// The namespace that pullpass is installed in; found by the map's `ConfigMap` where it is
+    /// left out
     #[arg(long, value_name = "NAME", value_parser = namespace)]
     pullpass_namespace: Option<String>,
 }

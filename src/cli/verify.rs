@@ -18,17 +18,17 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Namespaces that are tried at the same time: few enough for a busy API server.
+/// Namespaces that are tried at the same time, few enough for a busy API server.
 const AT_ONCE: usize = 8;
 /// Pods that are looked at for one that can take an ephemeral container.
 const PODS: usize = 50;
 
 /// Try whether pullpass decides in a cluster
 ///
-/// Sends pods to the API server that must be refused or patched, as a dry run: nothing is
-/// created. Prints what was expected and what came back, namespace by namespace, with the date,
-/// the cluster and the map. Exits with 1 where something was not as expected, or where nothing
-/// shows that pullpass is asked. You need the rights to create pods and patch
+/// Sends pods to the API server that must be denied or patched, as a dry run: nothing is
+/// created. Prints the expected and the actual answers, namespace by namespace, with the date,
+/// the cluster and the map. Exits with 1 where an answer is not as expected, or where nothing
+/// shows that the API server calls pullpass. You need the rights to create pods and patch
 /// pods/ephemeralcontainers, and to list namespaces and pods.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -36,7 +36,7 @@ pub struct Args {
     map: MapArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// A namespace to try; may be repeated. All of them where none is named
+    /// A namespace to try; may be repeated; all namespaces where none is named
     #[arg(long = "namespace", short, value_name = "NAME", value_parser = cluster_args::namespace)]
     namespaces: Vec<String>,
     /// Also try a pod with this image, such as docker.io/nginx; may be repeated
@@ -124,7 +124,7 @@ struct Summary {
     not_tried: usize,
     no_proof: usize,
     exempt: usize,
-    /// Namespaces that are not exempt and in which nothing shows that pullpass is asked.
+    /// Namespaces that are not exempt and in which nothing shows that pullpass is called.
     unproven_namespaces: Vec<String>,
 }
 
@@ -188,7 +188,7 @@ impl Args {
         })?;
         let names = list.iter().filter_map(|object| {
             let name = object.pointer("/metadata/name")?.as_str()?;
-            // As for those that people write: it is to stand in a path.
+            // The name stands in a path, so it is checked like those that people write.
             Some((cluster_args::namespace(name).ok()?, labels(object)))
         });
         Ok(names.collect())
@@ -212,7 +212,7 @@ async fn identity(api: &DryRunClient) -> Result<Identity, CliError> {
         .get("/version")
         .await
         .map_err(|error| cluster_args::request_error(&error))?;
-    // Not everybody may read it.
+    // Not every user may read it.
     let system = api.get("/api/v1/namespaces/kube-system").await.ok();
     Ok(Identity {
         server: visible(api.url()),
@@ -248,7 +248,7 @@ async fn attempt(api: &DryRunClient, namespace: &str, probe: &Probe) -> Result<R
     })
 }
 
-/// The answer, or why there is none that says something.
+/// The answer, or why a probe cannot be sent.
 async fn send(
     api: &DryRunClient,
     namespace: &str,
@@ -367,7 +367,7 @@ impl VerifyReport {
         ))?;
         if !unproven.is_empty() {
             printer.line(format_args!(
-                "nothing shows that pullpass is asked in: {}",
+                "nothing shows that pullpass is called in: {}",
                 unproven.join(", ")
             ))?;
         }

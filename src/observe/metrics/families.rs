@@ -1,5 +1,5 @@
-//! Makes and registers the series, all of them at the start: one that first appears
-//! with its first count has no rate.
+//! Makes and registers the series, all of them at the start: a series that first appears with
+//! its first count has no rate.
 
 use super::durations::Durations;
 use super::{Codes, HttpRoute, LoadMetrics, PortMetrics, ReviewMetrics};
@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry, Unit};
 use pullpass_core::admission::Outcome;
 
-/// Labels whose every value is written in this program.
+/// Labels whose values are all written in this program.
 pub(super) type Labels = Vec<(&'static str, &'static str)>;
 
 /// The label of a path. Not `endpoint`: the Prometheus operator gives each target a label

@@ -1,6 +1,6 @@
 //! Which map is in force, as a series whose label is the map's digest.
 //!
-//! One series at a time: a reload ends the one before.
+//! There is one series at a time: a reload ends the one before.
 
 use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
