@@ -5,7 +5,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 use pullpass_core::policy::LabelsUnknown;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::process::ExitCode;
 
 pub mod certs;
@@ -35,14 +35,17 @@ pub enum Status {
 
 /// Why a command could not do its work, in words that say what happened, where, and what to do
 /// next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CliError {
     /// The command line, a file or the map is wrong.
+    #[error("{0}")]
     Input(String),
     /// Something could not be reached or opened.
+    #[error("{0}")]
     Unreachable(String),
     /// The reader of stdout has gone away, so there is nothing left to do.
+    #[error("the reader of stdout has gone away")]
     ReaderGone,
 }
 
@@ -54,17 +57,6 @@ impl From<LabelsUnknown> for CliError {
         Self::input(error)
     }
 }
-
-impl Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Input(message) | Self::Unreachable(message) => f.write_str(message),
-            Self::ReaderGone => f.write_str("the reader of stdout has gone away"),
-        }
-    }
-}
-
-impl std::error::Error for CliError {}
 
 impl CliError {
     /// The input is wrong.

@@ -6,7 +6,7 @@
 
 use crate::audit::AuditSinks;
 use crate::certs::served::ServedCertificate;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::{Metrics, Port};
 use crate::state::map_store::MapStore;
 use crate::state::namespaces::Namespaces;
 use pullpass_core::admission::Mode;
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub mod admin;
 pub mod body;
@@ -177,9 +178,19 @@ impl Server {
             budget: webhook.budget(),
             shutting_down: Arc::clone(&ending.last_answers),
         };
-        let tls = TlsAcceptor::from(Arc::new(tls));
-        let admin = Listener::admin(admin.router(), limits, Arc::clone(&metrics));
-        let webhook = Listener::webhook(tls, webhook.router(), limits, metrics, ending);
+        let listener = |port, tls, router, ending| Listener {
+            port,
+            tls,
+            router,
+            limits,
+            metrics: Arc::clone(&metrics),
+            ending,
+            connections: TaskTracker::new(),
+        };
+        // Probes are answered until the process ends, so nothing tells their connections to end.
+        let admin = listener(Port::Admin, None, admin.router(), Ending::default());
+        let tls = Some(TlsAcceptor::from(Arc::new(tls)));
+        let webhook = listener(Port::Webhook, tls, webhook.router(), ending);
         Ok(Bound {
             webhook: (listen(addresses.webhook).await?, webhook),
             admin: (listen(addresses.admin).await?, admin),
@@ -210,14 +221,12 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
 }
 
 impl Bound {
-    /// Where the webhook listens; the port is known even when 0 was asked for.
-    pub fn webhook_address(&self) -> io::Result<SocketAddr> {
-        self.webhook.0.local_addr()
-    }
-
-    /// Where the admin port listens.
-    pub fn admin_address(&self) -> io::Result<SocketAddr> {
-        self.admin.0.local_addr()
+    /// Where the ports are, which are known even when 0 was asked for.
+    pub fn addresses(&self) -> io::Result<Addresses> {
+        Ok(Addresses {
+            webhook: self.webhook.0.local_addr()?,
+            admin: self.admin.0.local_addr()?,
+        })
     }
 
     /// Serves until `shutdown` comes, then ends in order. `false` when requests had

@@ -19,7 +19,6 @@ use background_tasks::BackgroundTasks;
 use pullpass_core::admission::Mode;
 use pullpass_core::admission::record::Recording;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,11 +95,11 @@ impl Config {
         let audit = record_decisions(self.decision_log, self.events, &metrics, &mut tasks)?;
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&metrics)));
         let watch = namespaces::run(Arc::clone(&namespaces), maps.asks_for_labels());
-        tasks.add("namespaces", watch);
+        tasks.start("namespaces", watch);
         let map_options = self.map.options().clone();
         let reload = reload::map(self.map, Arc::clone(&maps));
-        tasks.add("map reload", reload::poll(self.poll_interval, reload));
-        tasks.add("expiry log", expiry_log::run(Arc::clone(&maps)));
+        tasks.start("map reload", reload::poll(self.poll_interval, reload));
+        tasks.start("expiry log", expiry_log::run(Arc::clone(&maps)));
         let decision_log = audit.decision_log.clone().map(|(log, _)| log);
         let server = http::Server {
             handles: Handles {
@@ -131,14 +130,14 @@ fn serve_certificate(
         CertificateSource::Memory(pair) => Arc::new(ServedCertificate::new(*pair, metrics)),
         CertificateSource::Files(files) => {
             let (certificate, reload) = reload::certificate(files, metrics)?;
-            tasks.add("certificate reload", reload::poll(poll_interval, reload));
+            tasks.start("certificate reload", reload::poll(poll_interval, reload));
             certificate
         }
         CertificateSource::Rotated(rotation) => {
             let certificate = Arc::new(ServedCertificate::awaited(Arc::clone(&metrics)));
             let served = Arc::clone(&certificate);
             let rotator = CertificateRotator::new(*rotation, served, metrics);
-            tasks.add_essential("certificate rotator", rotator.run());
+            tasks.start_essential("certificate rotator", rotator.run());
             certificate
         }
     })
@@ -165,7 +164,7 @@ fn record_decisions(
     if let Some(source) = events {
         let (queue, waiting) = EventQueue::new(Arc::clone(metrics));
         sinks.events = Some(queue);
-        tasks.add(
+        tasks.start(
             "events",
             events::create(source, waiting, Arc::clone(metrics)),
         );
@@ -195,20 +194,15 @@ impl Bound {
         }
     }
 
-    /// Where the webhook listens; the port is known even when 0 was asked for.
-    pub fn webhook_address(&self) -> io::Result<SocketAddr> {
-        self.http.webhook_address()
-    }
-
-    /// Where the admin port listens.
-    pub fn admin_address(&self) -> io::Result<SocketAddr> {
-        self.http.admin_address()
+    /// Where the ports are, which are known even when 0 was asked for.
+    pub fn addresses(&self) -> io::Result<Addresses> {
+        self.http.addresses()
     }
 
     /// Serves until `shutdown` comes or an essential task ends, then ends in order. `false`
     /// when requests had to be cut because they took too long.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> bool {
-        let mut tasks = self.tasks.start();
+        let mut tasks = self.tasks;
         let told_to_end = async {
             tokio::select! {
                 () = shutdown => {}
@@ -222,7 +216,7 @@ impl Bound {
             tasks.end_essential();
         };
         let is_whole = self.http.serve(told_to_end).await;
-        tasks.end();
+        drop(tasks);
         if let Some(log) = self.decision_log {
             // It waits on a channel, and must not block a thread of the runtime.
             let _ = tokio::task::spawn_blocking(move || log.flush()).await;

@@ -163,8 +163,7 @@ impl Args {
 
 /// Prints the addresses for people and scripts; these lines are an interface.
 fn announce(bound: &Bound, authority: Option<&AuthorityFile>) -> io::Result<()> {
-    let webhook = bound.webhook_address()?;
-    let admin = bound.admin_address()?;
+    let Addresses { webhook, admin } = bound.addresses()?;
     let mut stdout = anstream::stdout();
     writeln!(stdout, "webhook: https://{webhook}")?;
     writeln!(stdout, "admin: http://{admin}")?;

@@ -215,8 +215,8 @@ async fn identity(api: &DryRunClient) -> Result<Identity, CliError> {
     // Not every user may read it.
     let system = api.get("/api/v1/namespaces/kube-system").await.ok();
     Ok(Identity {
-        server: visible(api.url()),
-        context: api.context().map(visible),
+        server: visible(&api.url),
+        context: api.context.as_deref().map(visible),
         version: text(&version, "/gitVersion").unwrap_or_default(),
         uid: system.and_then(|object| text(&object, "/metadata/uid")),
     })
@@ -277,15 +277,10 @@ async fn send(
 
 /// What the pure code reads.
 fn answer(response: DryRunResponse) -> Answer {
-    let DryRunResponse {
-        status,
-        body,
-        warnings,
-    } = response;
     Answer {
-        status,
-        body,
-        warnings,
+        status: response.status,
+        body: response.body,
+        warnings: response.warnings,
     }
 }
 

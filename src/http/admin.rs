@@ -75,11 +75,7 @@ impl Admin {
                 visible(&problem)
             );
         }
-        Some(Check {
-            name: "namespaces",
-            ok: true,
-            words,
-        })
+        Some(Check::new("namespaces", true, words))
     }
 
     /// Never fails; people look for the mode here.
@@ -88,11 +84,7 @@ impl Admin {
             Mode::Enforce => "enforcing",
             Mode::Observe => "observing: nothing is denied",
         };
-        Check {
-            name: "mode",
-            ok: true,
-            words: words.to_owned(),
-        }
+        Check::new("mode", true, words)
     }
 
     fn check_certificate(&self, now: Timestamp) -> Check {
@@ -107,21 +99,12 @@ impl Admin {
         if let Some(problem) = self.certificate.renewal().problem() {
             let _ = write!(words, "; {problem}");
         }
-        Check {
-            name: "certificate",
-            ok,
-            words,
-        }
+        Check::new("certificate", ok, words)
     }
 
     fn check_shutdown(&self) -> Check {
         let ok = !self.shutting_down.load(Relaxed);
-        let words = if ok { "serving" } else { "shutting down" };
-        Check {
-            name: "shutdown",
-            ok,
-            words: words.to_owned(),
-        }
+        Check::new("shutdown", ok, if ok { "serving" } else { "shutting down" })
     }
 
     fn check_map(&self) -> Check {
@@ -131,11 +114,7 @@ impl Admin {
             let words = refused.map_or("not loaded yet".to_owned(), |refused| {
                 format!("none since the start: {}", first_line(&refused.error))
             });
-            return Check {
-                name,
-                ok: false,
-                words,
-            };
+            return Check::new(name, false, words);
         };
         let mut words = format!("loaded {:.0}", map.loaded);
         if let Some(refused) = refused {
@@ -146,11 +125,7 @@ impl Admin {
                 first_line(&refused.error)
             );
         }
-        Check {
-            name,
-            ok: true,
-            words,
-        }
+        Check::new(name, true, words)
     }
 }
 
@@ -168,6 +143,13 @@ struct Check {
     name: &'static str,
     ok: bool,
     words: String,
+}
+
+impl Check {
+    fn new(name: &'static str, ok: bool, words: impl Into<String>) -> Self {
+        let words = words.into();
+        Self { name, ok, words }
+    }
 }
 
 async fn live() -> &'static str {

@@ -27,56 +27,23 @@ const ADMIN_CONNECTIONS: usize = 64;
 
 /// One port and what is served on it.
 pub(super) struct Listener {
-    port: Port,
+    pub(super) port: Port,
     /// Plain HTTP where there is none.
-    tls: Option<TlsAcceptor>,
-    router: Router,
-    limits: Limits,
-    max_connections: usize,
-    metrics: Arc<Metrics>,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) router: Router,
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) ending: Ending,
     pub(super) connections: TaskTracker,
 }
 
 impl Listener {
-    /// The API server's port; `ending` tells its connections to end.
-    pub(super) fn webhook(
-        tls: TlsAcceptor,
-        router: Router,
-        limits: Limits,
-        metrics: Arc<Metrics>,
-        ending: Ending,
-    ) -> Self {
-        Self {
-            port: Port::Webhook,
-            tls: Some(tls),
-            router,
-            limits,
-            max_connections: limits.max_connections,
-            metrics,
-            ending,
-            connections: TaskTracker::new(),
-        }
-    }
-
-    /// The port of probes and Prometheus, whose connections are never told to end: probes are
-    /// answered until the process ends.
-    pub(super) fn admin(router: Router, limits: Limits, metrics: Arc<Metrics>) -> Self {
-        Self {
-            port: Port::Admin,
-            tls: None,
-            router,
-            limits,
-            max_connections: ADMIN_CONNECTIONS,
-            metrics,
-            ending: Ending::default(),
-            connections: TaskTracker::new(),
-        }
-    }
-
     /// Accepts connections until `stop`; those that are open then go on.
     pub(super) async fn accept(self, socket: TcpListener, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.max_connections));
+        let places = Arc::new(Semaphore::new(match self.port {
+            Port::Webhook => self.limits.max_connections,
+            Port::Admin => ADMIN_CONNECTIONS,
+        }));
         let this = Arc::new(self);
         let accept_all = async {
             // The semaphore is never closed.

@@ -76,17 +76,6 @@ impl KubeError {
     }
 }
 
-/// An API server that a person has chosen.
-#[derive(Clone)]
-pub struct Connection {
-    /// Sends the requests.
-    pub client: Client,
-    /// The address of the API server.
-    pub url: String,
-    /// The kubeconfig's context.
-    pub context: Option<String>,
-}
-
 /// Makes a client from `$KUBECONFIG`, or else from the ServiceAccount of the pod; does not
 /// connect yet.
 pub async fn connect() -> Result<Client, KubeError> {
@@ -95,11 +84,12 @@ pub async fn connect() -> Result<Client, KubeError> {
 }
 
 /// Makes a client from the kubeconfig and context that are named, else from `$KUBECONFIG`, the
-/// usual file, or a pod's ServiceAccount; does not connect yet.
+/// usual file, or a pod's ServiceAccount; returns it with the address of the API server and the
+/// context. Does not connect yet.
 pub async fn connect_as_user(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
-) -> Result<Connection, KubeError> {
+) -> Result<(Client, String, Option<String>), KubeError> {
     let read = match kubeconfig {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
@@ -120,11 +110,8 @@ pub async fn connect_as_user(
             (config.map_err(|error| wrong(&error))?, None)
         }
     };
-    Ok(Connection {
-        url: config.cluster_url.to_string(),
-        client: client(config)?,
-        context,
-    })
+    let url = config.cluster_url.to_string();
+    Ok((client(config)?, url, context))
 }
 
 fn client(config: kube::Config) -> Result<Client, KubeError> {

@@ -5,10 +5,11 @@
 //! Bodies go through as JSON, because a typed client drops the `Warning` headers.
 //! Decides nothing.
 
-use super::client::{self, Connection, KubeError, with_causes};
+use super::client::{self, KubeError, with_causes};
 use http_body_util::BodyExt as _;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request};
+use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use std::fmt;
@@ -22,11 +23,17 @@ const PAGE: usize = 500;
 
 /// Sends requests that change nothing.
 #[derive(Clone)]
-pub struct DryRunClient(Connection);
+pub struct DryRunClient {
+    client: Client,
+    /// The address of the API server.
+    pub url: String,
+    /// The kubeconfig's context.
+    pub context: Option<String>,
+}
 
 impl fmt::Debug for DryRunClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("DryRunClient").field(&self.0.url).finish()
+        f.debug_tuple("DryRunClient").field(&self.url).finish()
     }
 }
 
@@ -45,19 +52,12 @@ impl DryRunClient {
     /// Takes the kubeconfig and context that are named, else `$KUBECONFIG`, the usual
     /// file, or a pod's ServiceAccount; does not connect yet.
     pub async fn new(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, KubeError> {
-        client::connect_as_user(kubeconfig, context).await.map(Self)
-    }
-
-    /// The address of the API server.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.0.url
-    }
-
-    /// The kubeconfig's context.
-    #[must_use]
-    pub fn context(&self) -> Option<&str> {
-        self.0.context.as_deref()
+        let (client, url, context) = client::connect_as_user(kubeconfig, context).await?;
+        Ok(Self {
+            client,
+            url,
+            context,
+        })
     }
 
     /// Creates an object as a dry run.
@@ -114,7 +114,7 @@ impl DryRunClient {
         media_type: &'static str,
         body: &Value,
     ) -> Result<DryRunResponse, KubeError> {
-        let url = self.0.url.as_str();
+        let url = self.url.as_str();
         let unreachable = |error: &(dyn std::error::Error + 'static)| {
             KubeError::unreachable(url, with_causes(error))
         };
@@ -130,7 +130,7 @@ impl DryRunClient {
             .body(Body::from(body))
             .map_err(|error| unreachable(&error))?;
         let exchange = async {
-            let response = self.0.client.send(request).await;
+            let response = self.client.send(request).await;
             let response = response.map_err(|error| unreachable(&error))?;
             let status = response.status().as_u16();
             let headers = response.headers().get_all("warning").iter();

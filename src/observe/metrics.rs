@@ -25,10 +25,9 @@ use std::time::Duration;
 mod audit;
 mod durations;
 mod entries;
-mod entry_dates;
 mod exposition;
 mod families;
-mod map_info;
+mod map_series;
 mod process;
 mod rotator;
 
@@ -37,10 +36,9 @@ pub use audit::{EventFate, RecordFate};
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
-use entry_dates::EntryDates;
 pub use exposition::Format;
 use families::{Labels, PortFamilies, ReviewFamilies, register, register_with_unit};
-use map_info::MapInfo;
+use map_series::MapSeries;
 pub use rotator::RotatorAction;
 use rotator::RotatorMetrics;
 
@@ -119,8 +117,7 @@ pub struct Metrics {
     pub certificate: LoadMetrics,
     certificate_not_after: Gauge,
     rotator: RotatorMetrics,
-    map_info: MapInfo,
-    entry_dates: EntryDates,
+    map_series: MapSeries,
     audit: AuditMetrics,
     observing: Gauge,
     namespaces: Gauge,
@@ -254,8 +251,7 @@ impl Metrics {
         digest: &str,
         now: Timestamp,
     ) -> Arc<EntryCounters> {
-        self.map_info.set(digest);
-        self.entry_dates.set(entries);
+        self.map_series.set(digest, entries);
         let names = entries.iter().map(|entry| entry.name.as_str());
         let counters = self.entries.replace(names);
         self.map_entries
@@ -355,8 +351,7 @@ impl Default for Metrics {
             map_loaded,
             certificate_not_after,
             rotator,
-            map_info: MapInfo::register(ours),
-            entry_dates: EntryDates::register(ours),
+            map_series: MapSeries::register(ours),
             audit: AuditMetrics::register(ours),
             observing,
             namespaces,

@@ -145,9 +145,10 @@ impl Server {
 
     fn serve(bound: Bound, authority: String, directory: TempDir) -> Self {
         let (shutdown, told) = oneshot::channel();
+        let Addresses { webhook, admin } = bound.addresses().unwrap();
         Self {
-            webhook: bound.webhook_address().unwrap(),
-            admin: bound.admin_address().unwrap(),
+            webhook,
+            admin,
             authority,
             directory,
             shutdown: Some(shutdown),

@@ -413,7 +413,7 @@ async fn a_certificate_that_comes_later_is_waited_for() {
     let certificate = Arc::new(ServedCertificate::awaited(Arc::default()));
     let shown = Arc::clone(&certificate);
     let mut tasks = BackgroundTasks::default();
-    tasks.add_essential("certificate rotator", async move {
+    tasks.start_essential("certificate rotator", async move {
         assert!(shown.renewal().fails("the Secret is far away"));
         brought.await.unwrap();
         assert!(shown.renewal().succeeds());
@@ -441,7 +441,7 @@ async fn without_its_rotator_a_server_ends_in_order() {
     for panics in [false, true] {
         let certificate = Arc::new(ServedCertificate::awaited(Arc::default()));
         let mut tasks = BackgroundTasks::default();
-        tasks.add_essential("certificate rotator", async move {
+        tasks.start_essential("certificate rotator", async move {
             assert!(!panics, "the test wants this panic");
         });
         let server = Server::put_together(certificate, tasks).await;
@@ -469,8 +469,8 @@ async fn the_rotator_ends_with_the_signal_and_other_tasks_with_the_last_answer()
     };
     let ((rotator, rotator_ended), (other, mut other_ended)) = (task(), task());
     let mut tasks = BackgroundTasks::default();
-    tasks.add_essential("certificate rotator", rotator);
-    tasks.add("other", other);
+    tasks.start_essential("certificate rotator", rotator);
+    tasks.start("other", other);
     let pair = pair_of(&make_certificates()).unwrap();
     let certificate = Arc::new(ServedCertificate::new(pair, Arc::default()));
     let mut server = Server::put_together(certificate, tasks).await;
