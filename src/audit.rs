@@ -1,5 +1,45 @@
-//! Where decisions are told besides the answer: the decision log and Events. Both
-//! have bounded queues and hold up no review.
+//! Where decisions are recorded apart from the answer: the decision log and Events.
+//!
+//! Both have bounded queues, so that no review waits for them. Decides nothing: what a record
+//! or an Event says, and of which reviews there is one, is [`pullpass_core::admission`]'s.
+
+use decision_log::DecisionLog;
+use events::EventQueue;
+use pullpass_core::admission::event::Event;
+use pullpass_core::admission::record::{DecisionRecord, Recording};
 
 pub mod decision_log;
 pub mod events;
+
+/// Where the records of decisions go; clones share the queues.
+#[derive(Debug, Clone, Default)]
+pub struct AuditSinks {
+    /// The decision log, and the reviews that it gets records of.
+    pub decision_log: Option<(DecisionLog, Recording)>,
+    /// The Events.
+    pub events: Option<EventQueue>,
+}
+
+impl AuditSinks {
+    /// Of which reviews a record is needed.
+    #[must_use]
+    pub fn recording(&self) -> Recording {
+        match &self.decision_log {
+            Some((_, recording)) => *recording,
+            None if self.events.is_some() => Recording::Notable,
+            None => Recording::Nothing,
+        }
+    }
+
+    /// Passes the record of a review on; never waits.
+    pub fn put(&self, record: Box<DecisionRecord>) {
+        if let Some(events) = &self.events
+            && let Some(event) = Event::of(&record)
+        {
+            events.put(event);
+        }
+        if let Some((log, _)) = &self.decision_log {
+            log.put(record);
+        }
+    }
+}

@@ -1,16 +1,16 @@
-//! The command line: which commands there are, what they exit with, and the one
-//! door to standard output.
+//! The command line: which commands there are, what they exit with, and how they print.
 //!
-//! A command gathers, calls pure code and prints; it decides nothing about images.
-//! Data goes to standard output, talk to standard error.
+//! A command gathers input, calls pure code and prints; it decides nothing about images.
+//! Results go to stdout, diagnostics to stderr.
 
 use clap::{CommandFactory, Parser, Subcommand};
+use pullpass_core::policy::LabelsUnknown;
 use std::fmt::Display;
 use std::process::ExitCode;
 
 pub mod certs;
 pub mod check;
-pub mod cluster;
+pub mod cluster_args;
 pub mod config;
 pub mod explain;
 pub mod generate;
@@ -33,35 +33,50 @@ pub enum Status {
     Unreachable = 3,
 }
 
-/// Why a command could not do its work.
-#[derive(Debug)]
-pub struct Failure {
-    /// What the program exits with.
-    pub status: Status,
-    /// What happened, where, and what to do next.
-    pub message: String,
+/// Why a command could not do its work, in words that say what happened, where, and what to do
+/// next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The command line, a file or the map is wrong.
+    #[error("{0}")]
+    Input(String),
+    /// Something could not be reached or opened.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The reader of stdout has gone away, so there is nothing left to do.
+    #[error("the reader of stdout has gone away")]
+    ReaderGone,
 }
 
-impl From<pullpass_core::policy::LabelsUnknown> for Failure {
-    fn from(error: pullpass_core::policy::LabelsUnknown) -> Self {
+/// The name of [`CliError`] in modules that are being changed elsewhere.
+pub type Failure = CliError;
+
+impl From<LabelsUnknown> for CliError {
+    fn from(error: LabelsUnknown) -> Self {
         Self::input(error)
     }
 }
 
-impl Failure {
+impl CliError {
     /// The input is wrong.
     pub fn input(message: impl Display) -> Self {
-        Self {
-            status: Status::Input,
-            message: message.to_string(),
-        }
+        Self::Input(message.to_string())
     }
 
     /// Something could not be reached or opened.
     pub fn unreachable(message: impl Display) -> Self {
-        Self {
-            status: Status::Unreachable,
-            message: message.to_string(),
+        Self::Unreachable(message.to_string())
+    }
+
+    /// What the program exits with.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Input(_) => Status::Input,
+            Self::Unreachable(_) => Status::Unreachable,
+            // As every filter does.
+            Self::ReaderGone => Status::Fine,
         }
     }
 }
@@ -113,17 +128,16 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli.command) {
         Ok(status) => ExitCode::from(status as u8),
-        Err(failure) => {
-            // Without words where a reader went away: that is no error.
-            if !failure.message.is_empty() {
-                output::say(&format_args!("error: {}", failure.message));
+        Err(error) => {
+            if error != CliError::ReaderGone {
+                output::say(&format_args!("error: {error}"));
             }
-            ExitCode::from(failure.status as u8)
+            ExitCode::from(error.status() as u8)
         }
     }
 }
 
-fn dispatch(command: Command) -> Result<Status, Failure> {
+fn dispatch(command: Command) -> Result<Status, CliError> {
     match command {
         Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
@@ -141,7 +155,7 @@ fn dispatch(command: Command) -> Result<Status, Failure> {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command())
                 .render(&mut page)
-                .map_err(Failure::unreachable)?;
+                .map_err(CliError::unreachable)?;
             output::write(&page)
         }
     }

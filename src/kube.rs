@@ -1,4 +1,7 @@
-//! What pullpass says to the API server.
+//! What pullpass says to an API server.
+//!
+//! Each module sends the requests of one purpose; how they are sent is [`client`]'s.
 
 pub mod cert_store;
+pub mod client;
 pub mod dry_run;

@@ -1,33 +1,21 @@
-//! pullpass: pods get the pass to pull, or a clear word why not.
+//! The `pullpass` program: an admission webhook for Kubernetes and its command line.
 //!
-//! An admission webhook for Kubernetes. From one file, the registry map, it adds
-//! the missing `imagePullSecrets` to pods and refuses (or warns about, or only
-//! records) pods whose images come from registries that nobody has named.
-//!
-//! # The way of one review
+//! The decisions are in `pullpass-core`, which has no clock, files, network or log. This
+//! package reads, waits, counts and prints, in rooms whose arrows point one way:
 //!
 //! ```text
-//! bytes ─▶ request::parse ─▶ Policy::decide ─▶ patch::build or verdict ─▶ response ─▶ bytes
+//! cli ─▶ serve ─▶ http ─▶ { state, audit, certs } ─▶ { kube, observe }
 //! ```
 //!
-//! Four synchronous calls, on one screen: [`admission::review`].
-//!
-//! # Two halves
-//!
-//! The pure half takes values and gives values: no clock, no files, no network, no
-//! logging. It is [`image`], [`policy`], [`pull_secret`], [`admission`],
-//! [`manifest`], [`rotation`], [`verification`], [`text`] and `yaml`. The edges are thin
-//! and decide nothing: [`server`], [`policy_file`], [`certificate_keeper`], [`cluster`],
-//! [`api_server`], [`metrics`], [`telemetry`], [`decision_log`], [`events`], [`namespaces`], [`calendar`],
-//! [`certificates`] and [`cli`].
-//!
-//! The arrows point one way, `cli → edges → admission, pull_secret → policy →
-//! image`; `tests/it/architecture.rs` fails when one is turned round.
+//! A room may use every room to the right of it and none to the left. [`serve`] is the
+//! composition root, the one place that starts things; [`clock`] is used by all.
 
 pub mod audit;
 pub mod certs;
 pub mod cli;
+pub mod clock;
 pub mod http;
 pub mod kube;
 pub mod observe;
+pub mod serve;
 pub mod state;

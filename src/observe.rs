@@ -1,4 +1,6 @@
-//! What is counted and what is logged.
+//! What is counted, what is logged, and what these two need.
 
+pub mod background_writer;
+pub mod health;
 pub mod log;
 pub mod metrics;

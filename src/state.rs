@@ -1,5 +1,5 @@
-//! What a replica decides by, kept up to date in the background: the registry map
-//! and the labels of namespaces. Nothing here is waited for by a review.
+//! What a replica decides by, kept up to date in the background: the registry map and the
+//! labels of namespaces. No review waits for anything here.
 
 pub mod expiry_log;
 pub mod file_watch;

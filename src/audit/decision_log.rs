@@ -1,9 +1,11 @@
-//! Writes decision records, one line of JSON each, through a thread of its own.
+//! Writes decision records, one line of JSON each, in the background.
 //!
-//! A reader that is slow or away must not hold up a review: what does not fit into the
-//! queue is dropped and counted. Decides nothing; what a record says is
-//! [`pullpass_core::admission::record`].
+//! A reader that is slow or away must not hold up a review: a record that does not fit into
+//! the queue is dropped and counted. Decides nothing: what a record says is
+//! [`pullpass_core::admission::record`]'s.
 
+use crate::observe::background_writer::BackgroundWriter;
+use crate::observe::health::Health;
 use crate::observe::metrics::{Metrics, RecordFate};
 use pullpass_core::admission::record::DecisionRecord;
 use std::fmt;
@@ -13,22 +15,17 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
-use std::time::Duration;
 
 /// How many records may wait. The largest has some 60 kB.
 const WAITING: usize = 1024;
-/// How long the end of the program waits for them.
-const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 /// Where the records go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// Standard output.
+    /// stdout.
     Stdout,
-    /// The end of this file. It is opened anew for each record, so that whoever rotates
-    /// it need only move it away.
+    /// The end of this file. It is opened for each record, so that rotating it takes no
+    /// more than moving it away.
     File(PathBuf),
 }
 
@@ -47,14 +44,14 @@ impl FromStr for Destination {
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stdout => f.write_str("standard output"),
+            Self::Stdout => f.write_str("stdout"),
             Self::File(path) => path.display().fmt(f),
         }
     }
 }
 
 impl Destination {
-    /// Whether something can be written there at all.
+    /// Fails where nothing can be written; creates the file.
     pub fn check(&self) -> io::Result<()> {
         match self {
             Self::Stdout => Ok(()),
@@ -74,97 +71,62 @@ impl Destination {
     }
 }
 
-/// Made for its owner alone: it names users.
+/// Opens the file; only its owner may read it, because records name users.
 fn append_to(path: &PathBuf) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600).open(path)
 }
 
-enum Message {
-    DecisionRecord(Box<DecisionRecord>),
-    Flush(SyncSender<()>),
-}
-
 /// Where records are put to be written; clones share one thread.
 #[derive(Debug, Clone)]
 pub struct DecisionLog {
-    queue: SyncSender<Message>,
+    writer: BackgroundWriter<Box<DecisionRecord>>,
     metrics: Arc<Metrics>,
 }
 
 impl DecisionLog {
-    /// Begins; the thread ends with the last clone.
+    /// Starts the thread, which ends with the last clone.
     #[must_use]
     pub fn start(destination: Destination, metrics: Arc<Metrics>) -> Self {
-        Self::writing(move |line| destination.write(line), metrics)
+        Self::with_writer(move |line| destination.write(line), metrics)
     }
 
-    /// The same with something else that takes the lines.
-    pub fn writing(
-        write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    /// The same, but `write` takes the lines.
+    pub fn with_writer(
+        mut write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let (queue, messages) = sync_channel(WAITING);
         let counts = Arc::clone(&metrics);
-        // Without a thread the records are dropped and counted; the server goes on.
-        let _ = thread::Builder::new()
-            .name("decisions".to_owned())
-            .spawn(move || write_all(&messages, write, &counts));
-        Self { queue, metrics }
+        let health = Health::default();
+        let writer = BackgroundWriter::start("decisions", WAITING, move |record: Box<DecisionRecord>| {
+            let written = line(&record).and_then(|line| write(&line));
+            counts.recorded(match written {
+                Ok(()) => RecordFate::Written,
+                Err(_) => RecordFate::Failed,
+            });
+            match written {
+                Ok(()) if health.succeeds() => {
+                    tracing::info!("decision records are written again");
+                }
+                Err(error) if health.fails(&error.to_string()) => {
+                    tracing::error!(%error, "decision records cannot be written and are lost");
+                }
+                _ => {}
+            }
+        });
+        Self { writer, metrics }
     }
 
     /// Puts a record into the queue, if there is room; never waits.
     pub fn put(&self, record: Box<DecisionRecord>) {
-        if self
-            .queue
-            .try_send(Message::DecisionRecord(record))
-            .is_err()
-        {
+        if self.writer.put(record).is_err() {
             self.metrics.recorded(RecordFate::Dropped);
         }
     }
 
-    /// Waits, not long, until all that was put is written.
+    /// Waits until everything that was put before is written, one second at most.
     pub fn flush(&self) {
-        let (done, wait) = sync_channel(1);
-        // Not `send`: a full queue means that nobody reads, perhaps for ever.
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(FLUSH_TIME);
-        }
-    }
-}
-
-fn write_all(
-    messages: &Receiver<Message>,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
-    metrics: &Metrics,
-) {
-    let mut well = true;
-    while let Ok(message) = messages.recv() {
-        let record = match message {
-            Message::DecisionRecord(record) => record,
-            Message::Flush(done) => {
-                let _ = done.send(());
-                continue;
-            }
-        };
-        let written = line(&record).and_then(|line| write(&line));
-        metrics.recorded(match written {
-            Ok(()) => RecordFate::Written,
-            Err(_) => RecordFate::Failed,
-        });
-        // Once for all that fail one after the other; the metric counts them.
-        match written {
-            Err(error) if well => {
-                tracing::error!(%error, "decision records cannot be written and are lost");
-                well = false;
-            }
-            Ok(()) if !well => {
-                tracing::info!("decision records are written again");
-                well = true;
-            }
-            _ => {}
-        }
+        self.writer.flush();
     }
 }
 

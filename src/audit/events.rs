@@ -1,11 +1,11 @@
-//! Makes Events of Kubernetes, off the way of reviews.
+//! Creates Kubernetes Events in the background.
 //!
-//! A queue with a bound and a task that empties it: a review never waits for the API
-//! server, and what does not fit is dropped and counted. Which Events there are, and how
-//! many, is decided in [`pullpass_core::admission::event`]. Only creates; a name that is taken
-//! means that another replica has said it.
+//! There is a bounded queue and a task that empties it: a review never waits for the API
+//! server, and an Event that does not fit is dropped and counted. Which Events there are, and
+//! how many, is decided in [`pullpass_core::admission::event`]. This module only creates
+//! objects; a name that is taken means that another replica has created the same Event.
 
-use crate::kube::cert_store::{self, ClusterError};
+use crate::kube::client::{KubeError, request};
 use crate::observe::metrics::{EventFate, Metrics};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -19,16 +19,16 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// How many may wait to be looked at.
+/// How many Events may wait.
 const WAITING: usize = 256;
-/// Who says it; a qualified name of at most 128 characters
+/// The reporting controller; a qualified name of at most 128 characters
 /// (`pkg/apis/core/validation/events.go`).
 const CONTROLLER: &str = "pullpass.dev/webhook";
 
-/// Where Events are made, and by whom.
+/// Where Events are created, and by which replica.
 #[derive(Clone)]
 pub struct EventSource {
-    /// To the API server.
+    /// The client of the API server.
     pub client: Client,
     /// The name of this replica.
     pub instance: String,
@@ -40,7 +40,7 @@ impl fmt::Debug for EventSource {
     }
 }
 
-/// Where Events are put to be made.
+/// Where Events are put to be created.
 #[derive(Debug, Clone)]
 pub struct EventQueue {
     queue: Sender<Event>,
@@ -48,7 +48,7 @@ pub struct EventQueue {
 }
 
 impl EventQueue {
-    /// A queue, and what comes out of it.
+    /// An empty queue and its other end.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> (Self, Receiver<Event>) {
         let (queue, waiting) = channel(WAITING);
@@ -63,35 +63,35 @@ impl EventQueue {
     }
 }
 
-/// Makes what comes out of the queue, until nobody can put anything in.
-pub async fn make(source: EventSource, mut waiting: Receiver<Event>, metrics: Arc<Metrics>) {
+/// Creates what comes out of the queue, until nobody can put anything in.
+pub async fn create(source: EventSource, mut waiting: Receiver<Event>, metrics: Arc<Metrics>) {
     let mut budget = Budget::default();
     while let Some(event) = waiting.recv().await {
         let now = Timestamp::now();
         metrics.event(match budget.ask(&event, now) {
             Share::Repeated => EventFate::Repeated,
             Share::TooMany => EventFate::Limited,
-            Share::Make(name) => source.make(name, event, now).await,
+            Share::Make(name) => source.create(name, event, now).await,
         });
     }
 }
 
 impl EventSource {
-    async fn make(&self, name: String, event: Event, now: Timestamp) -> EventFate {
+    async fn create(&self, name: String, event: Event, now: Timestamp) -> EventFate {
         let api: Api<KubernetesEvent> = Api::namespaced(self.client.clone(), &event.namespace);
         let what = format!("Event in {}", event.namespace);
         let object = self.object(name, event, now);
-        let made = cert_store::request(&what, api.create(&PostParams::default(), &object)).await;
+        let made = request(&what, api.create(&PostParams::default(), &object)).await;
         match made {
             Ok(_) => EventFate::Made,
-            Err(ClusterError::Exists(_)) => EventFate::Repeated,
-            // There is no such namespace: whoever sent that review was no API server.
-            Err(error @ ClusterError::Missing(_)) => {
-                tracing::debug!(%error, "an Event was not made");
+            Err(KubeError::Exists(_)) => EventFate::Repeated,
+            // There is no such namespace, so the review did not come from this API server.
+            Err(error @ KubeError::Missing(_)) => {
+                tracing::debug!(%error, "cannot create an Event");
                 EventFate::Failed
             }
             Err(error) => {
-                tracing::warn!(%error, "an Event was not made");
+                tracing::warn!(%error, "cannot create an Event");
                 EventFate::Failed
             }
         }

@@ -1,9 +1,9 @@
 //! Makes keys and certificates: for development, and those that
-//! [`rotation`](pullpass_core::rotation) asks for.
+//! [`rotation`](pullpass_core::rotation) orders.
 //!
-//! For development the authority's key is used once and thrown away, so nobody can
-//! issue another certificate that its clients would trust. Writes nothing and
-//! decides nothing: what is made, for whom and for how long is the caller's.
+//! For development the key of the CA is used once and dropped, so that nobody can issue
+//! another certificate that its clients would trust. Writes nothing and decides nothing: the
+//! caller says what is made, for whom and for how long.
 
 use pullpass_core::rotation::{Authority, Leaf, LeafOrder, Maker, PrivateKey, Validity};
 use rcgen::{
@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 /// Service of the chart's default names.
 pub const DEVELOPMENT_NAMES: [&str; 4] = ["localhost", "127.0.0.1", "::1", "pullpass.pullpass.svc"];
 
-/// Long enough to forget, short enough not to outlive its use by much.
+/// How long a development certificate is valid.
 const VALIDITY: Duration = Duration::from_hours(365 * 24);
-/// Clocks differ between machines.
+/// How far the clocks of two machines may differ.
 const CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// An authority and a certificate that it has issued, as PEM.
@@ -33,7 +33,7 @@ pub struct DevelopmentCertificates {
     pub key: String,
 }
 
-/// Without the key.
+/// Leaves out the key.
 impl fmt::Debug for DevelopmentCertificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DevelopmentCertificates")
@@ -75,7 +75,7 @@ fn issue(names: &[String], now: SystemTime) -> Result<DevelopmentCertificates, r
     })
 }
 
-/// Makes what [`rotation`](pullpass_core::rotation) asks for, with P-256 keys.
+/// Makes what [`rotation`](pullpass_core::rotation) orders, with P-256 keys.
 #[derive(Debug, Default)]
 pub struct CertificateMaker;
 
@@ -86,9 +86,9 @@ pub enum MakeError {
     /// The names or the issuing CA cannot be used.
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// What came out is not what was asked for.
+    /// The result is not what was ordered.
     #[error(
-        "the CA in the Secret issues no certificate that it could be recognised by; empty the Secret's data to start anew"
+        "the CA in the Secret cannot issue a usable certificate; empty the Secret's data, so that pullpass makes a new CA"
     )]
     Unusable,
 }
@@ -97,7 +97,7 @@ impl Maker for CertificateMaker {
     type Error = MakeError;
 
     fn authority(&mut self, validity: Validity) -> Result<Authority, MakeError> {
-        // Each has a name of its own, so that clients do not try one for the other.
+        // Each CA has a name of its own, so that clients do not confuse two of them.
         let name = format!("pullpass CA {:.0}", validity.not_before);
         let params = authority_params(&name, times(validity))?;
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;

@@ -1,15 +1,18 @@
-//! Keeps the self-signed certificate: looks at the cluster, asks
-//! [`rotation`](pullpass_core::rotation) what is to be done, does it, and hands the leaf to
+//! The certificate rotator: reads the state in the cluster, asks
+//! [`rotation`](pullpass_core::rotation) for the next step, takes it, and hands the leaf to
 //! the server.
 //!
-//! Never on the way of a review: the server goes on with the leaf that it has,
-//! whatever happens here. Decides nothing; the words, the pace and the patience are
-//! its own.
+//! Runs in the background and never holds up a review: whatever happens here, the server goes
+//! on with the leaf that it has. Decides nothing about certificates; only the pace, the
+//! pauses after errors and the log messages are its own.
 
-use crate::certs::issuer::CertificateMaker;
-use crate::http::tls::{Certificate, Pair};
-use crate::kube::cert_store::{Cluster, ClusterError, Sight};
-use crate::observe::metrics::{KeeperAction, Metrics};
+use super::issuer::{CertificateMaker, MakeError};
+use super::pair::Pair;
+use super::served::ServedCertificate;
+use crate::clock::wait_until;
+use crate::kube::cert_store::{CertStore, Snapshot};
+use crate::kube::client::KubeError;
+use crate::observe::metrics::{Metrics, RotatorAction};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use pullpass_core::rotation::{Adoption, Memory, Recipe, Settings};
@@ -17,48 +20,80 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The cluster is looked at this often, in case a watch has missed something.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
-/// After an error the next try comes this much later, then later and later.
+/// How often the objects are read without a hint, in case a watch has missed something.
+const READ_INTERVAL: Duration = Duration::from_mins(1);
+/// The pause after an error, which doubles with each further error up to the longest one.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// Writes in a row; more come one a second. Somebody who takes back what we write
-/// must not make us a flood.
+/// Writes without a pause; each further one waits a second. A client that reverts what we
+/// write must not cause a flood of writes.
 const WRITES: u32 = 10;
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The keeper, before it begins.
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+enum RotatorError {
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+    #[error(transparent)]
+    Make(#[from] MakeError),
+}
+
+/// What is rotated, and when.
 #[derive(Debug)]
-pub struct Keeper {
-    /// Where everything is.
-    pub cluster: Cluster,
+pub struct Rotation {
+    /// Where the replicas share their certificates.
+    pub store: CertStore,
     /// How long things last.
     pub settings: Settings,
 }
 
-impl Keeper {
-    /// Keeps `certificate` up to date, for as long as the process lives.
-    pub async fn run(self, certificate: Arc<Certificate>, metrics: Arc<Metrics>) {
-        let mut changes = self.cluster.changes();
-        let mut keeping = Keeping {
-            cluster: self.cluster,
-            settings: self.settings,
+/// Keeps the self-signed certificate valid, together with the other replicas.
+pub struct CertificateRotator {
+    rotation: Rotation,
+    memory: Memory,
+    pace: Pace,
+    certificate: Arc<ServedCertificate>,
+    metrics: Arc<Metrics>,
+}
+
+/// When the next step is due.
+enum NextStep {
+    Now,
+    In(Duration),
+}
+
+impl CertificateRotator {
+    /// Serves the newest leaf as `certificate`.
+    #[must_use]
+    pub fn new(
+        rotation: Rotation,
+        certificate: Arc<ServedCertificate>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            rotation,
             memory: Memory::default(),
             pace: Pace::new(),
             certificate,
             metrics,
-        };
+        }
+    }
+
+    /// Rotates for as long as the process lives.
+    pub async fn run(mut self) {
+        let mut changes = self.rotation.store.changes();
         let mut pause = FIRST_PAUSE;
         loop {
-            let wait = match keeping.step().await {
-                Ok(Next::Now) => continue,
-                Ok(Next::In(wait)) => {
+            let wait = match self.step().await {
+                Ok(NextStep::Now) => continue,
+                Ok(NextStep::In(wait)) => {
                     pause = FIRST_PAUSE;
-                    keeping.well();
-                    wait.min(LOOK_AGAIN)
+                    self.succeeds();
+                    wait.min(READ_INTERVAL)
                 }
                 Err(error) => {
-                    keeping.unwell(&error);
+                    self.fails(&error);
                     let wait = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     wait
@@ -66,68 +101,55 @@ impl Keeper {
             };
             tokio::select! {
                 Some(()) = changes.next() => {
-                    // One look answers for all that has changed by now.
+                    // One step answers for everything that has changed by now.
                     while let Some(Some(())) = changes.next().now_or_never() {}
                 }
                 () = sleep(wait) => {}
             }
         }
     }
-}
 
-struct Keeping {
-    cluster: Cluster,
-    settings: Settings,
-    memory: Memory,
-    pace: Pace,
-    certificate: Arc<Certificate>,
-    metrics: Arc<Metrics>,
-}
-
-/// When to look again.
-enum Next {
-    Now,
-    In(Duration),
-}
-
-impl Keeping {
-    async fn step(&mut self) -> Result<Next, ClusterError> {
-        let sight = self.cluster.look().await?;
+    async fn step(&mut self) -> Result<NextStep, RotatorError> {
+        let snapshot = self.rotation.store.read().await?;
         let now = Timestamp::now();
-        let plan = self.memory.plan(&sight.observed, now, &self.settings);
+        let plan = self
+            .memory
+            .plan(&snapshot.observed, now, &self.rotation.settings);
         self.metrics.authority_in_force(plan.authority_ends);
-        // What is served does not wait for what may fail.
+        // The server gets its leaf first: the requests below may fail.
         let mut done = plan.adopt.is_some();
         if let Some(adoption) = plan.adopt {
             self.adopt(adoption, now);
         }
         let mut failure = None;
         if let Some(bundle) = plan.publish {
-            self.pace.keep().await;
-            let result = self.cluster.publish(&sight, &bundle).await;
-            done |= self.count(KeeperAction::Publish, result, &mut failure);
+            self.pace.wait().await;
+            let result = self.rotation.store.publish(&snapshot, &bundle).await;
+            done |= self.count(
+                RotatorAction::Publish,
+                result.map_err(Into::into),
+                &mut failure,
+            );
         }
         if let Some(recipe) = plan.write {
-            self.pace.keep().await;
-            let result = self.write(&sight, recipe).await;
-            done |= self.count(KeeperAction::Write, result, &mut failure);
+            self.pace.wait().await;
+            let result = self.write(&snapshot, recipe).await;
+            done |= self.count(RotatorAction::Write, result, &mut failure);
         }
         match failure {
             Some(error) => Err(error),
-            None if done => Ok(Next::Now),
-            None => Ok(Next::In(plan.wake.map_or(LOOK_AGAIN, |at| until(now, at)))),
+            None if done => Ok(NextStep::Now),
+            None => Ok(NextStep::In(
+                plan.wake.map_or(READ_INTERVAL, |at| wait_until(now, at)),
+            )),
         }
     }
 
-    async fn write(&self, sight: &Sight, recipe: Recipe) -> Result<(), ClusterError> {
+    async fn write(&self, snapshot: &Snapshot, recipe: Recipe) -> Result<(), RotatorError> {
         let reason = recipe.reason;
-        let made = recipe.make(&mut CertificateMaker);
-        let change = made.map_err(|error| ClusterError::Refused {
-            what: "the Secret".to_owned(),
-            message: error.to_string(),
-        })?;
-        self.cluster.write(sight, &change).await?;
-        tracing::info!(%reason, "wrote the certificates' Secret");
+        let change = recipe.make(&mut CertificateMaker)?;
+        self.rotation.store.write(snapshot, &change).await?;
+        tracing::info!(%reason, "wrote the Secret of the certificates");
         Ok(())
     }
 
@@ -136,69 +158,63 @@ impl Keeping {
         let pem = leaf.to_pem();
         let key = leaf.key().expose_pem();
         let pair = Pair::from_pem(pem.as_bytes(), key.as_bytes());
-        self.metrics.kept(KeeperAction::Adopt, pair.is_ok());
+        self.metrics
+            .rotator_acted(RotatorAction::Adopt, pair.is_ok());
         self.certificate.replace(pair, now);
         self.memory.adopted(adoption);
     }
 
-    /// Whether to look again at once; what has failed is kept.
+    /// Whether the next step is due at once; puts the error into `failure`.
     fn count(
         &self,
-        action: KeeperAction,
-        result: Result<(), ClusterError>,
-        failure: &mut Option<ClusterError>,
+        action: RotatorAction,
+        result: Result<(), RotatorError>,
+        failure: &mut Option<RotatorError>,
     ) -> bool {
         match result {
             Ok(()) => {
-                if matches!(action, KeeperAction::Publish) {
+                if matches!(action, RotatorAction::Publish) {
                     tracing::info!("wrote the caBundle of the webhooks");
                 }
-                self.metrics.kept(action, true);
+                self.metrics.rotator_acted(action, true);
                 true
             }
-            // Another replica was faster, which is as good.
-            Err(ClusterError::Conflict(what)) => {
-                tracing::debug!(what, "changed in the meantime, looking again");
+            // Another replica was faster, which is just as good.
+            Err(RotatorError::Kube(KubeError::Conflict(what))) => {
+                tracing::debug!(
+                    what,
+                    "the object has changed since it was read, reading it again"
+                );
                 true
             }
             Err(error) => {
-                self.metrics.kept(action, false);
+                self.metrics.rotator_acted(action, false);
                 *failure = Some(error);
                 false
             }
         }
     }
 
-    fn well(&self) {
-        if self.certificate.trouble().is_some() {
-            tracing::info!("keeping the certificate works again");
+    fn succeeds(&self) {
+        self.metrics.rotator_works(true);
+        if self.certificate.renewal().succeeds() {
+            tracing::info!("the certificate rotator works again");
         }
-        self.metrics.keeping(true);
-        self.certificate.set_trouble(None);
     }
 
-    /// Said once, not with each try.
-    fn unwell(&self, error: &ClusterError) {
-        let words = error.to_string();
-        self.metrics.keeping(false);
-        if self
-            .certificate
-            .trouble()
-            .is_none_or(|before| *before != words)
-        {
-            tracing::warn!(error = words, "cannot keep the certificate, trying again");
+    fn fails(&self, error: &RotatorError) {
+        let error = error.to_string();
+        self.metrics.rotator_works(false);
+        if self.certificate.renewal().fails(&error) {
+            tracing::warn!(
+                error,
+                "the certificate rotator cannot do its work, trying again"
+            );
         }
-        self.certificate.set_trouble(Some(words));
     }
 }
 
-fn until(now: Timestamp, at: Timestamp) -> Duration {
-    // A little later, so that the moment is over.
-    let wait = at.duration_since(now) + jiff::SignedDuration::from_millis(20);
-    Duration::try_from(wait).unwrap_or_default()
-}
-
-/// How fast we write.
+/// Limits how fast the rotator writes.
 struct Pace {
     left: u32,
     since: Instant,
@@ -212,8 +228,8 @@ impl Pace {
         }
     }
 
-    /// Waits when there was too much lately.
-    async fn keep(&mut self) {
+    /// Waits when there were too many writes lately.
+    async fn wait(&mut self) {
         let earned = self.since.elapsed().as_secs() / WRITE_PAUSE.as_secs().max(1);
         if earned > 0 {
             let earned = u32::try_from(earned).unwrap_or(u32::MAX);

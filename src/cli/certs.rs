@@ -1,6 +1,6 @@
-//! `pullpass certs dev`: certificates for development, as files.
+//! `pullpass certs dev`: writes certificates for development.
 
-use super::{Failure, Status, output};
+use super::{CliError, Status, output};
 use crate::certs::issuer::{self, DEVELOPMENT_NAMES, DevelopmentCertificates};
 use anyhow::{Context as _, bail};
 use std::fs::{self, OpenOptions};
@@ -22,23 +22,23 @@ pub enum Command {
 /// Which certificates, and where.
 #[derive(Debug, clap::Args)]
 pub struct DevArgs {
-    /// Where to write; made if it is not there
+    /// Where to write; created if it does not exist
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// A further DNS name or IP address of the server; may be repeated
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Replace files that are there
+    /// Replace files that exist
     #[arg(long)]
     force: bool,
 }
 
 /// Runs the command.
-pub fn run(command: Command) -> Result<Status, Failure> {
+pub fn run(command: Command) -> Result<Status, CliError> {
     let Command::Dev(args) = command;
     let words = args
         .run()
-        .map_err(|error| Failure::input(format_args!("{error:#}")))?;
+        .map_err(|error| CliError::input(format_args!("{error:#}")))?;
     output::write(words.as_bytes())
 }
 
@@ -64,9 +64,9 @@ impl DevArgs {
         if !force && let Some((name, ..)) = files.iter().find(|(name, ..)| dir.join(name).exists())
         {
             let path = dir.join(name);
-            bail!("{} is there already; --force replaces it", path.display());
+            bail!("{} exists already; --force replaces it", path.display());
         }
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         for (name, text, mode) in files {
             let path = dir.join(name);
             write_file(&path, text, mode)
@@ -80,8 +80,8 @@ impl DevArgs {
     }
 }
 
-/// Writes beside the file and renames, so that nobody reads half of it, and a key is
-/// at no time readable by others.
+/// Writes a new file and renames it, so that nobody reads half of it, and a key is never
+/// readable by others.
 fn write_file(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -91,7 +91,7 @@ fn write_file(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
         .truncate(true)
         .mode(mode)
         .open(&beside)?;
-    // What an earlier run left there keeps its old mode.
+    // A file that an earlier run left has its old mode.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     fs::rename(&beside, path)

@@ -1,10 +1,10 @@
-//! `pullpass config`: the map itself.
+//! `pullpass config`: checks and tests a registry map, and prints its schema.
 //!
 //! Reads files and prints what [`pullpass_core::map`] says about them.
 
 use super::map_args::MapArgs;
 use super::output::{self, Format, Printer};
-use super::{Failure, Status};
+use super::{CliError, Status};
 use crate::state::map_store;
 use pullpass_core::map::{self, Case, Diagnostic, ExpectedEntry, Options};
 use pullpass_core::policy::{Labels, LabelsUnknown, Namespace, Policy};
@@ -15,9 +15,9 @@ use std::path::PathBuf;
 /// Check the registry map, print its schema, run its tests
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Check a registry map: every error at once, with its place
+    /// Check a registry map: print every error, with its file, line and column
     ///
-    /// Exits with 1 where the map has errors; warnings alone are fine.
+    /// Exits with 1 where the map has errors, and with 0 where it has warnings alone.
     Validate {
         /// Which map
         #[command(flatten)]
@@ -28,9 +28,9 @@ pub enum Command {
     },
     /// Print the JSON Schema of the registry map, for editors
     Schema,
-    /// Run the RegistryMapTest documents that stand beside a registry map
+    /// Run the RegistryMapTest documents beside a registry map
     ///
-    /// Exits with 1 where a case does not come out as written.
+    /// Exits with 1 where the result of a case is not the expected one.
     Test {
         /// Which map, and which time
         #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct Source {
 }
 
 /// Runs the command.
-pub fn run(command: Command) -> Result<Status, Failure> {
+pub fn run(command: Command) -> Result<Status, CliError> {
     match command {
         Command::Validate { source, output } => validate(&source, output),
         Command::Schema => output::write(map::SCHEMA.as_bytes()),
@@ -68,30 +68,30 @@ pub fn run(command: Command) -> Result<Status, Failure> {
     }
 }
 
-fn validate(source: &Source, format: Format) -> Result<Status, Failure> {
+fn validate(source: &Source, format: Format) -> Result<Status, CliError> {
     let path = source.path.as_ref().or(source.config.as_ref());
-    let path = path.ok_or_else(|| Failure::input("name a registry map"))?;
-    let files = map_store::read(path).map_err(Failure::input)?;
-    let (found, entries) = match map::load(&files, &Options::default()) {
+    let path = path.ok_or_else(|| CliError::input("name a registry map"))?;
+    let files = map_store::read(path).map_err(CliError::input)?;
+    let (diagnostics, entries) = match map::load(&files, &Options::default()) {
         Ok(loaded) => (loaded.warnings, Some(loaded.policy.entries().len())),
         Err(errors) => (errors, None),
     };
     let mut printer = Printer::default();
     match format {
         Format::Json => {
-            for diagnostic in &found {
-                printer.json(&Found::from(diagnostic))?;
+            for diagnostic in &diagnostics {
+                printer.json(&DiagnosticLine::from(diagnostic))?;
             }
         }
         Format::Text => {
-            if !found.is_empty() {
-                printer.line(map::render(&found, &files, output::stdout_coloured()))?;
+            if !diagnostics.is_empty() {
+                printer.line(map::render(&diagnostics, &files, output::stdout_coloured()))?;
             }
             if let Some(entries) = entries {
                 printer.line(format_args!(
-                    "fine: {} in {}",
-                    counted(entries, "entry", "entries"),
-                    counted(files.len(), "file", "files"),
+                    "ok: {} in {}",
+                    output::counted(entries, "entry", "entries"),
+                    output::counted(files.len(), "file", "files"),
                 ))?;
             }
         }
@@ -103,13 +103,9 @@ fn validate(source: &Source, format: Format) -> Result<Status, Failure> {
     })
 }
 
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
 /// A diagnostic as JSON.
 #[derive(Serialize)]
-struct Found<'d> {
+struct DiagnosticLine<'d> {
     severity: &'static str,
     file: &'d str,
     line: usize,
@@ -120,7 +116,7 @@ struct Found<'d> {
     help: Option<&'d str>,
 }
 
-impl<'d> From<&'d Diagnostic> for Found<'d> {
+impl<'d> From<&'d Diagnostic> for DiagnosticLine<'d> {
     fn from(diagnostic: &'d Diagnostic) -> Self {
         Self {
             severity: diagnostic.severity.as_str(),
@@ -134,22 +130,20 @@ impl<'d> From<&'d Diagnostic> for Found<'d> {
     }
 }
 
-fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failure> {
-    let path = map.config.as_ref().ok_or_else(|| {
-        Failure::input("no registry map is named: use --config FILE or $PULLPASS_CONFIG")
-    })?;
-    let mut files = map_store::read(path).map_err(Failure::input)?;
+fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, CliError> {
+    let path = map.config.as_ref().ok_or_else(super::map_args::no_map)?;
+    let mut files = map_store::read(path).map_err(CliError::input)?;
     let policy = super::map_args::load(&files)?.policy;
     let known: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
     for path in more {
-        let named = map_store::read(path).map_err(Failure::input)?;
+        let named = map_store::read(path).map_err(CliError::input)?;
         // A file of the map's own directory may be named again.
         files.extend(named.into_iter().filter(|file| !known.contains(&file.name)));
     }
     let cases = map::tests(&files).map_err(|errors| super::map_args::broken(&errors, &files))?;
     if cases.is_empty() {
-        return Err(Failure::input(
-            "there is no RegistryMapTest document: write one beside the map, or name its file",
+        return Err(CliError::input(
+            "there is no RegistryMapTest document; write one beside the map, or name its file",
         ));
     }
     let now = map.now();
@@ -159,7 +153,7 @@ fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failu
         let differences = differences(&policy, case, now)?;
         failed += usize::from(!differences.is_empty());
         match format {
-            Format::Json => printer.json(&Ran::of(case, &differences))?,
+            Format::Json => printer.json(&CaseResult::of(case, &differences))?,
             Format::Text => tell(case, &differences, &mut printer)?,
         }
     }
@@ -176,8 +170,8 @@ fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, Failu
     })
 }
 
-/// What came out otherwise; nothing for a case that passed.
-fn tell(case: &Case, differences: &[String], printer: &mut Printer) -> Result<(), Failure> {
+/// Prints what is not as expected; nothing for a case that passed.
+fn tell(case: &Case, differences: &[String], printer: &mut Printer) -> Result<(), CliError> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -194,14 +188,14 @@ fn tell(case: &Case, differences: &[String], printer: &mut Printer) -> Result<()
 
 /// A case's result as JSON.
 #[derive(Serialize)]
-struct Ran<'c> {
+struct CaseResult<'c> {
     location: &'c str,
     image: &'c str,
     passed: bool,
     differences: &'c [String],
 }
 
-impl<'c> Ran<'c> {
+impl<'c> CaseResult<'c> {
     fn of(case: &'c Case, differences: &'c [String]) -> Self {
         Self {
             location: &case.location,
@@ -212,8 +206,7 @@ impl<'c> Ran<'c> {
     }
 }
 
-/// What came out otherwise than the case says. A key that the case leaves out is
-/// not looked at.
+/// What is not as the case expects. A key that the case leaves out is not compared.
 fn differences(
     policy: &Policy,
     case: &Case,

@@ -1,9 +1,9 @@
-//! How a command finds the registry map and the time it is to decide for.
+//! The flags that name the registry map and the time to decide for.
 //!
-//! `--config`, then `$PULLPASS_CONFIG`. Where a question can be answered without a
-//! map, the built-in defaults answer it and the command says so.
+//! The map is that of `--config`, else of `$PULLPASS_CONFIG`. A command that can do without a
+//! map uses the built-in defaults and says so.
 
-use super::{Failure, output};
+use super::{CliError, output};
 use crate::state::map_store;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -12,7 +12,7 @@ use pullpass_core::map::{self, Diagnostic, Loaded, Options, SourceFile};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The flags of every command that asks the map.
+/// The flags of every command that decides by the map.
 #[derive(Debug, clap::Args)]
 pub struct MapArgs {
     /// The registry map: a file, or a directory of them
@@ -51,47 +51,50 @@ impl MapArgs {
     }
 
     /// The map; there must be one.
-    pub fn load(&self) -> Result<Loaded, Failure> {
-        let path = self.config.as_ref().ok_or_else(|| {
-            Failure::input("no registry map is named: use --config FILE or $PULLPASS_CONFIG")
-        })?;
-        load(&map_store::read(path).map_err(Failure::input)?)
+    pub fn load(&self) -> Result<Loaded, CliError> {
+        let path = self.config.as_ref().ok_or_else(no_map)?;
+        load(&map_store::read(path).map_err(CliError::input)?)
     }
 
     /// The map, or the built-in defaults where none is named.
-    pub fn load_or_defaults(&self) -> Result<Loaded, Failure> {
+    pub fn load_or_defaults(&self) -> Result<Loaded, CliError> {
         let Some(path) = &self.config else {
             output::say(
-                "note: no registry map is named (--config FILE or $PULLPASS_CONFIG); answering \
-                 from the defaults: no entries, well-known public registries, warn about all others",
+                "note: no registry map is named (--config FILE or $PULLPASS_CONFIG), so the defaults \
+                 apply: no entries, well-known public registries, warnings about all others",
             );
             return load(&[SourceFile {
                 name: "defaults".to_owned(),
                 text: DEFAULTS.to_owned(),
             }]);
         };
-        load(&map_store::read(path).map_err(Failure::input)?)
+        load(&map_store::read(path).map_err(CliError::input)?)
     }
 }
 
-/// A map that leaves everything out that can be left out.
+/// The error of a command that needs a map.
+pub(super) fn no_map() -> CliError {
+    CliError::input("no registry map is named; use --config FILE or $PULLPASS_CONFIG")
+}
+
+/// A map without any optional key.
 const DEFAULTS: &str = "apiVersion: pullpass.dev/v1\nkind: RegistryMap\nregistries: []\n";
 
-/// The map in these files; all of its errors, the way its author reads them.
-pub fn load(files: &[SourceFile]) -> Result<Loaded, Failure> {
+/// The map in these files; the error shows each diagnostic with its source.
+pub fn load(files: &[SourceFile]) -> Result<Loaded, CliError> {
     load_with(files, &Options::default())
 }
 
-/// The same by these options.
-pub fn load_with(files: &[SourceFile], options: &Options) -> Result<Loaded, Failure> {
+/// The same with these options.
+pub fn load_with(files: &[SourceFile], options: &Options) -> Result<Loaded, CliError> {
     map::load(files, options).map_err(|errors| broken(&errors, files))
 }
 
-/// A map, or its tests, that cannot be used.
+/// The error for a map, or its tests, that cannot be used.
 #[must_use]
-pub fn broken(errors: &[Diagnostic], files: &[SourceFile]) -> Failure {
-    Failure::input(format_args!(
-        "the registry map, or a test of it, cannot be used\n{}",
+pub fn broken(errors: &[Diagnostic], files: &[SourceFile]) -> CliError {
+    CliError::input(format_args!(
+        "cannot use the registry map or its tests\n{}",
         map::render(errors, files, output::coloured())
     ))
 }

@@ -1,10 +1,11 @@
-//! The one door to standard output and standard error.
+//! How commands print: everything for stdout and stderr goes through this module.
 //!
-//! A reader that goes away (`pullpass explain - | head`) is no error: the rest is
-//! not wanted. Texts from outside must have gone through [`pullpass_core::text`] before; in JSON
-//! they stand whole, with escapes for what is not plain to see.
+//! A reader that goes away (`pullpass explain - | head`) ends the command, but is not an error:
+//! see [`CliError::ReaderGone`]. Texts from outside must have gone through
+//! [`pullpass_core::text`] before; in JSON they stand whole, with escapes for characters that
+//! cannot be seen.
 
-use super::{Failure, Status};
+use super::{CliError, Status};
 use pullpass_core::text::is_hidden;
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -21,7 +22,7 @@ pub enum Format {
     Json,
 }
 
-/// Standard output, buffered: hundreds of thousands of lines go through it.
+/// stdout, buffered, because some commands print hundreds of thousands of lines.
 pub struct Printer {
     out: BufWriter<StdoutLock<'static>>,
 }
@@ -36,29 +37,29 @@ impl Default for Printer {
 
 impl Printer {
     /// Prints a line.
-    pub fn line(&mut self, line: impl fmt::Display) -> Result<(), Failure> {
-        writeln!(self.out, "{line}").or_else(gone)
+    pub fn line(&mut self, line: impl fmt::Display) -> Result<(), CliError> {
+        writeln!(self.out, "{line}").or_else(write_error)
     }
 
     /// Prints a value as one line of JSON.
-    pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+    pub fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let mut json = serde_json::Serializer::with_formatter(&mut self.out, PlainToSee);
         value
             .serialize(&mut json)
             .map_err(io::Error::from)
             .and_then(|()| self.out.write_all(b"\n"))
-            .or_else(gone)
+            .or_else(write_error)
     }
 
-    /// Makes sure that all of it is out.
-    pub fn finish(mut self, status: Status) -> Result<Status, Failure> {
-        self.out.flush().or_else(gone)?;
+    /// Writes what is left in the buffer.
+    pub fn finish(mut self, status: Status) -> Result<Status, CliError> {
+        self.out.flush().or_else(write_error)?;
         Ok(status)
     }
 }
 
-/// Compact JSON that does nothing to a terminal: characters that cannot be seen, or that
-/// change how others are seen, are written as `\u…`, which says the same to a program.
+/// Compact JSON that is safe to show on a terminal: characters that cannot be seen, or that
+/// change how others are seen, are written as `\u…`, which means the same to a program.
 struct PlainToSee;
 
 impl Formatter for PlainToSee {
@@ -80,30 +81,30 @@ impl Formatter for PlainToSee {
     }
 }
 
-/// Writes bytes that are made already.
-pub fn write(bytes: &[u8]) -> Result<Status, Failure> {
+/// Writes bytes to stdout as they are.
+pub fn write(bytes: &[u8]) -> Result<Status, CliError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)
         .and_then(|()| out.flush())
-        .or_else(gone)?;
+        .or_else(write_error)?;
     Ok(Status::Fine)
 }
 
-/// Whether standard output shows colours, by the same rule.
+/// Whether stdout shows colours, by the same rule as [`coloured`].
 #[must_use]
 pub fn stdout_coloured() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
-/// Whether standard error shows colours: a terminal, and nobody said `NO_COLOR`.
+/// Whether stderr shows colours: it is a terminal, and `NO_COLOR` is not set.
 #[must_use]
 pub fn coloured() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
-/// Says something to the person at the terminal.
+/// Prints a line to stderr.
 pub fn say(words: &(impl fmt::Display + ?Sized)) {
-    // Where standard error is closed there is nobody to tell.
+    // A failure cannot be reported where stderr is closed.
     let _ = writeln!(io::stderr().lock(), "{words}");
 }
 
@@ -111,16 +112,15 @@ pub fn say(words: &(impl fmt::Display + ?Sized)) {
     clippy::needless_pass_by_value,
     reason = "the form that `or_else` asks for"
 )]
-fn gone(error: io::Error) -> Result<(), Failure> {
-    if error.kind() == ErrorKind::BrokenPipe {
-        // Ending here and now is what every filter does.
-        Err(Failure {
-            status: Status::Fine,
-            message: String::new(),
-        })
+fn write_error(error: io::Error) -> Result<(), CliError> {
+    Err(if error.kind() == ErrorKind::BrokenPipe {
+        CliError::ReaderGone
     } else {
-        Err(Failure::unreachable(format_args!(
-            "standard output cannot be written: {error}"
-        )))
-    }
+        CliError::unreachable(format_args!("cannot write to stdout: {error}"))
+    })
+}
+
+/// `1 entry`, `2 entries`.
+pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

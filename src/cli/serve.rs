@@ -1,18 +1,19 @@
 //! `pullpass serve`: the webhook.
 //!
-//! Flags become the server's configuration, signals become its shutdown; nothing is
-//! decided here.
+//! Turns flags into the configuration of [`serve`](crate::serve) and signals into its shutdown.
+//! Starts and decides nothing else.
 
-use super::{Failure, Status};
+use super::{CliError, Status};
 use crate::certs::issuer::{self, DEVELOPMENT_NAMES};
+use crate::certs::pair::{Pair, PairFiles};
 use crate::http::deadline::parse_duration;
-use crate::http::tls::{Pair, PairFiles};
-use crate::http::{Bound, CertificateSource, Config, Limits, StartError};
+use crate::http::{Addresses, BindError, Limits};
 use crate::observe::log::{self, LogFilter, LogFormat};
+use crate::serve::{Bound, CertificateSource, Config, POLL_INTERVAL, StartError};
 use crate::state::map_store::MapFile;
-use kept::KeptArgs;
-use pullpass_core::admission;
+use audit::AuditArgs;
 use pullpass_core::map::Options;
+use self_signed::SelfSignedArgs;
 use std::fs::{self, DirBuilder};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write as _};
@@ -21,10 +22,9 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use traces::TraceArgs;
 
-mod kept;
-mod traces;
+mod audit;
+mod self_signed;
 
 /// Run the admission webhook
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub struct Args {
     #[command(flatten)]
     tls: TlsArgs,
     #[command(flatten)]
-    kept: KeptArgs,
+    self_signed: SelfSignedArgs,
     /// The namespace that pullpass runs in; it is never touched
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -52,12 +52,12 @@ pub struct Args {
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: LogFilter,
     #[command(flatten)]
-    traces: TraceArgs,
+    audit: AuditArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
 
-/// One of the three ways must be chosen.
+/// The ways to a certificate, of which one must be chosen.
 #[derive(Debug, clap::Args)]
 #[group(id = "tls", required = true, multiple = true)]
 struct TlsArgs {
@@ -67,10 +67,10 @@ struct TlsArgs {
     /// Its private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Make a throw-away certificate and print where its CA is; for trying out
+    /// Make a temporary certificate and print where its CA is; for trying out
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     self_signed: bool,
-    /// Keep a self-signed certificate in this Secret, together with the other replicas,
+    /// Rotate a self-signed certificate in this Secret, together with the other replicas,
     /// and its CA in the caBundle of the webhooks; for clusters
     #[arg(
         long,
@@ -83,7 +83,7 @@ struct TlsArgs {
 
 #[derive(Debug, clap::Args)]
 struct LimitArgs {
-    /// Connections at a time; more wait
+    /// Connections at a time; further ones wait
     #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = parse_count)]
     max_connections: usize,
     /// Memory that request bodies may hold together, such as 256Mi; above it the
@@ -99,67 +99,71 @@ struct LimitArgs {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub fn run(args: Args) -> Result<Status, Failure> {
+pub fn run(args: Args) -> Result<Status, CliError> {
     let log = log::start(args.log_format, &args.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::unreachable(format_args!("cannot start threads: {error}")))?;
+        .map_err(|error| CliError::unreachable(format_args!("cannot start threads: {error}")))?;
     let result = runtime.block_on(args.serve());
-    // Not waiting for threads that still read files.
+    // Threads that still read files are not waited for.
     runtime.shutdown_background();
     drop(log);
     result.map(|()| Status::Fine)
 }
 
 impl Args {
-    async fn serve(self) -> Result<(), Failure> {
+    async fn serve(self) -> Result<(), CliError> {
         let Self {
             config,
             listen,
             admin_listen,
             tls,
-            kept,
+            self_signed,
             namespace,
             log_format: _,
             log_level: _,
-            traces,
+            audit,
             limits,
         } = self;
-        // Before anything is made, so that no signal finds us without them.
-        let signals = Signals::new().map_err(Failure::unreachable)?;
+        // Before anything is created, so that every signal is handled.
+        let signals = Signals::new().map_err(CliError::unreachable)?;
         let (certificate, authority) = match tls.self_signed_secret {
-            Some(secret) => (kept.source(secret, namespace.as_deref()).await?, None),
+            Some(secret) => (
+                self_signed.source(secret, namespace.as_deref()).await?,
+                None,
+            ),
             None => tls.source(listen)?,
         };
         let options = Options {
             own_namespace: namespace,
         };
         let config = Config {
-            listen,
-            admin_listen,
+            addresses: Addresses {
+                webhook: listen,
+                admin: admin_listen,
+            },
             certificate,
             map: MapFile::new(config, options),
-            mode: traces.mode(),
-            decisions: traces.decisions(),
-            events: traces.events().await?,
+            mode: audit.mode(),
+            decision_log: audit.decision_log(),
+            events: audit.events().await?,
             limits: limits.into(),
-            review: admission::review,
+            poll_interval: POLL_INTERVAL,
         };
         let bound = config.bind().await.map_err(|error| match error {
-            StartError::Listen { .. } => Failure::unreachable(error),
-            _ => Failure::input(error),
+            StartError::Bind(BindError::Listen { .. }) => CliError::unreachable(error),
+            _ => CliError::input(error),
         })?;
-        announce(&bound, authority.as_ref()).map_err(Failure::unreachable)?;
+        announce(&bound, authority.as_ref()).map_err(CliError::unreachable)?;
         signals.serve(bound).await;
         Ok(())
     }
 }
 
-/// Tells people and scripts where we are; these lines are an interface.
+/// Prints the addresses for people and scripts; these lines are an interface.
 fn announce(bound: &Bound, authority: Option<&AuthorityFile>) -> io::Result<()> {
-    let webhook = bound.webhook_address()?;
-    let admin = bound.admin_address()?;
+    let Addresses { webhook, admin } = bound.addresses()?;
     let mut stdout = anstream::stdout();
     writeln!(stdout, "webhook: https://{webhook}")?;
     writeln!(stdout, "admin: http://{admin}")?;
@@ -190,7 +194,7 @@ impl Signals {
         }
     }
 
-    /// The first signal ends in order, a second one at once.
+    /// Serves until the first signal, then ends in order; a second one ends the program at once.
     async fn serve(mut self, bound: Bound) {
         let (first, came) = tokio::sync::oneshot::channel::<()>();
         let serving = bound.serve(async {
@@ -212,7 +216,7 @@ impl TlsArgs {
     fn source(
         self,
         listen: SocketAddr,
-    ) -> Result<(CertificateSource, Option<AuthorityFile>), Failure> {
+    ) -> Result<(CertificateSource, Option<AuthorityFile>), CliError> {
         if let (Some(certificate), Some(key)) = (self.tls_cert, self.tls_key) {
             let files = PairFiles { certificate, key };
             return Ok((CertificateSource::Files(files), None));
@@ -222,11 +226,11 @@ impl TlsArgs {
         if !listen.ip().is_unspecified() && !names.contains(&address) {
             names.push(address);
         }
-        let made = issuer::development(&names, SystemTime::now()).map_err(Failure::input)?;
+        let made = issuer::development(&names, SystemTime::now()).map_err(CliError::input)?;
         let pair = Pair::from_pem(made.certificate.as_bytes(), made.key.as_bytes())
-            .map_err(Failure::input)?;
+            .map_err(CliError::input)?;
         let authority = AuthorityFile::write(&made.authority).map_err(|error| {
-            Failure::input(format_args!(
+            CliError::input(format_args!(
                 "cannot write the CA to a temporary directory: {error}"
             ))
         })?;
@@ -234,7 +238,7 @@ impl TlsArgs {
     }
 }
 
-/// The throw-away CA, in a directory of its own that goes when this does.
+/// The temporary CA, in a directory of its own that is removed when this is dropped.
 #[derive(Debug)]
 struct AuthorityFile {
     directory: PathBuf,
@@ -243,8 +247,8 @@ struct AuthorityFile {
 
 impl AuthorityFile {
     fn write(pem: &str) -> io::Result<Self> {
-        // Different in each process and not to be guessed; `create` refuses what is
-        // there already, so nobody can have put a link in the way.
+        // The name is different in each process and cannot be guessed, and `create` fails
+        // where something exists, so that nobody can put a link in the way.
         let name = format!("pullpass-{:016x}", RandomState::new().hash_one(pem));
         let directory = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&directory)?;

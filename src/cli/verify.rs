@@ -1,13 +1,14 @@
-//! `pullpass verify`: is it on?
+//! `pullpass verify`: tries whether pullpass decides in a cluster.
 //!
-//! Sends what [`verification`] makes of the map to the API server, as a dry run, and
-//! prints what came back beside what must come back. Has no opinion of its own.
+//! Sends the [probes](probe) of the map to the API server, as a dry run, and prints each answer
+//! beside the expected one. Decides nothing.
 
-use super::cluster::{self, ClusterArgs, Found};
+use super::cluster_args::{self, ClusterArgs, MapSource};
 use super::map_args::MapArgs;
 use super::output::{Format, Printer};
-use super::{Failure, Status};
-use crate::kube::dry_run::{ApiError, ApiServer};
+use super::{CliError, Status};
+use crate::kube::client::KubeError;
+use crate::kube::dry_run::{DryRunClient, DryRunResponse};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use pullpass_core::policy::{LabelMap, Namespace, Policy};
@@ -18,7 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Namespaces that are tried at the same time: few enough for a busy API server.
+/// Namespaces that are tried at the same time, few enough for a busy API server.
 const AT_ONCE: usize = 8;
 /// Pods that are looked at for one that can take an ephemeral container.
 const PODS: usize = 50;
@@ -26,9 +27,9 @@ const PODS: usize = 50;
 /// Try whether pullpass decides in a cluster
 ///
 /// Sends pods to the API server that must be denied or patched, as a dry run: nothing is
-/// created. Prints what was expected and what came back, namespace by namespace, with the date,
-/// the cluster and the map. Exits with 1 where something was not as expected, or where nothing
-/// shows that pullpass is asked. You need the rights to create pods and patch
+/// created. Prints the expected and the actual answers, namespace by namespace, with the date,
+/// the cluster and the map. Exits with 1 where an answer is not as expected, or where nothing
+/// shows that the API server calls pullpass. You need the rights to create pods and patch
 /// pods/ephemeralcontainers, and to list namespaces and pods.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -36,8 +37,8 @@ pub struct Args {
     map: MapArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// A namespace to try; may be repeated. All of them where none is named
-    #[arg(long = "namespace", short, value_name = "NAME", value_parser = cluster::namespace)]
+    /// A namespace to try; may be repeated; all namespaces where none is named
+    #[arg(long = "namespace", short, value_name = "NAME", value_parser = cluster_args::namespace)]
     namespaces: Vec<String>,
     /// Also try a pod with this image, such as docker.io/nginx; may be repeated
     #[arg(long = "image", value_name = "IMAGE")]
@@ -48,16 +49,16 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Status, Failure> {
+pub fn run(args: &Args) -> Result<Status, CliError> {
     if args.map.at.is_some() {
-        return Err(Failure::input(
-            "the server that is asked goes by its own clock: leave out --at",
+        return Err(CliError::input(
+            "--at has no effect on a cluster, which goes by its own clock; leave it out",
         ));
     }
     let report = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Failure::unreachable)?
+        .map_err(CliError::unreachable)?
         .block_on(args.verify())?;
     let mut printer = Printer::default();
     match args.output {
@@ -69,7 +70,7 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
         unproven_namespaces: unproven,
         ..
     } = &report.summary;
-    // Nothing shown is nothing to vouch for.
+    // Where nothing shows that pullpass is called, nothing is verified.
     printer.finish(if *findings > 0 || !unproven.is_empty() {
         Status::Findings
     } else {
@@ -80,7 +81,7 @@ pub fn run(args: &Args) -> Result<Status, Failure> {
 /// What is printed. The keys are a promise to scripts.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+struct VerifyReport {
     time: Timestamp,
     pullpass: &'static str,
     cluster: Identity,
@@ -129,10 +130,10 @@ struct Summary {
 }
 
 impl Args {
-    async fn verify(&self) -> Result<Report, Failure> {
+    async fn verify(&self) -> Result<VerifyReport, CliError> {
         let api = self.cluster.connect().await?;
         let cluster = identity(&api).await?;
-        let Found { loaded, source } = self.cluster.map(&self.map, &api).await?;
+        let MapSource { loaded, source } = self.cluster.map(&self.map, &api).await?;
         let now = self.map.now();
         let namespaces = self.namespaces(&api, &loaded.policy).await?;
         let (api, policy) = (&api, &loaded.policy);
@@ -142,11 +143,11 @@ impl Args {
             for probe in probe::probes(policy, namespace, now, &self.images)? {
                 rows.push(attempt(api, name, &probe).await?);
             }
-            Ok::<_, Failure>(rows)
+            Ok::<_, CliError>(rows)
         });
         let rows: Vec<Vec<Row>> = tried.buffered(AT_ONCE).try_collect().await?;
         let rows: Vec<Row> = rows.into_iter().flatten().collect();
-        Ok(Report {
+        Ok(VerifyReport {
             time: now,
             pullpass: env!("CARGO_PKG_VERSION"),
             cluster,
@@ -162,15 +163,15 @@ impl Args {
     /// The namespaces to try, with their labels where the map asks for those.
     async fn namespaces(
         &self,
-        api: &ApiServer,
+        api: &DryRunClient,
         policy: &Policy,
-    ) -> Result<BTreeMap<String, LabelMap>, Failure> {
+    ) -> Result<BTreeMap<String, LabelMap>, CliError> {
         if !self.namespaces.is_empty() {
             let mut found = BTreeMap::new();
             for name in &self.namespaces {
                 let labels = if policy.uses_selectors() {
                     let object = api.get(&format!("/api/v1/namespaces/{name}")).await;
-                    labels(&object.map_err(|error| cluster::failure(&error))?)
+                    labels(&object.map_err(|error| cluster_args::request_error(&error))?)
                 } else {
                     LabelMap::new()
                 };
@@ -180,16 +181,16 @@ impl Args {
         }
         let list = api.list("/api/v1/namespaces", "").await;
         let list = list.map_err(|error| match error {
-            ApiError::Refused { .. } => Failure::unreachable(format_args!(
-                "namespaces cannot be listed, name them by --namespace: {}",
+            KubeError::Refused { .. } => CliError::unreachable(format_args!(
+                "cannot list namespaces: {}; name them by --namespace",
                 visible(&error.to_string())
             )),
-            error => cluster::failure(&error),
+            error => cluster_args::request_error(&error),
         })?;
         let names = list.iter().filter_map(|object| {
             let name = object.pointer("/metadata/name")?.as_str()?;
-            // As for those that people write: it is to stand in a path.
-            Some((cluster::namespace(name).ok()?, labels(object)))
+            // The name stands in a path, so it is checked like those that people write.
+            Some((cluster_args::namespace(name).ok()?, labels(object)))
         });
         Ok(names.collect())
     }
@@ -203,7 +204,7 @@ fn labels(object: &Value) -> LabelMap {
     labels.into_iter().flatten().filter_map(text).collect()
 }
 
-async fn identity(api: &ApiServer) -> Result<Identity, Failure> {
+async fn identity(api: &DryRunClient) -> Result<Identity, CliError> {
     let text = |value: &Value, pointer: &str| {
         let text = value.pointer(pointer).and_then(Value::as_str);
         text.map(visible)
@@ -211,8 +212,8 @@ async fn identity(api: &ApiServer) -> Result<Identity, Failure> {
     let version = api
         .get("/version")
         .await
-        .map_err(|error| cluster::failure(&error))?;
-    // Not everybody may read it.
+        .map_err(|error| cluster_args::request_error(&error))?;
+    // Not every user may read it.
     let system = api.get("/api/v1/namespaces/kube-system").await.ok();
     Ok(Identity {
         server: visible(&api.url),
@@ -222,8 +223,8 @@ async fn identity(api: &ApiServer) -> Result<Identity, Failure> {
     })
 }
 
-/// Sends a probe and takes down what came of it.
-async fn attempt(api: &ApiServer, namespace: &str, probe: &Probe) -> Result<Row, Failure> {
+/// Sends a probe and compares the answer.
+async fn attempt(api: &DryRunClient, namespace: &str, probe: &Probe) -> Result<Row, CliError> {
     let result = match send(api, namespace, &probe.sent).await {
         Ok(Ok(answer)) => probe::read(probe, &answer),
         Ok(Err(why)) => probe::ProbeResult {
@@ -231,7 +232,7 @@ async fn attempt(api: &ApiServer, namespace: &str, probe: &Probe) -> Result<Row,
             outcome: ProbeOutcome::NotTried,
             detail: why,
         },
-        Err(error) => return Err(cluster::failure(&error)),
+        Err(error) => return Err(cluster_args::request_error(&error)),
     };
     Ok(Row {
         namespace: namespace.to_owned(),
@@ -248,19 +249,19 @@ async fn attempt(api: &ApiServer, namespace: &str, probe: &Probe) -> Result<Row,
     })
 }
 
-/// The answer, or why there is none that says something.
+/// The answer, or why a probe cannot be sent.
 async fn send(
-    api: &ApiServer,
+    api: &DryRunClient,
     namespace: &str,
     sent: &Sent,
-) -> Result<Result<ApiResponse, String>, ApiError> {
+) -> Result<Result<ApiResponse, String>, KubeError> {
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     match sent {
         Sent::Nothing(why) => Ok(Err((*why).to_owned())),
-        Sent::Pod(pod) => api.try_to_create(&pods, pod).await.map(Ok),
+        Sent::Pod(pod) => api.create(&pods, pod).await.map(answer).map(Ok),
         Sent::Ephemeral(change) => {
             let list = match api.get(&format!("{pods}?limit={PODS}")).await {
-                Err(error @ ApiError::Refused { .. }) => {
+                Err(error @ KubeError::Refused { .. }) => {
                     return Ok(Err(visible(&error.to_string())));
                 }
                 list => list?,
@@ -270,8 +271,17 @@ async fn send(
                 return Ok(Err("no running pod".to_owned()));
             };
             let path = format!("{pods}/{name}/ephemeralcontainers");
-            api.try_to_patch(&path, change).await.map(Ok)
+            api.patch(&path, change).await.map(answer).map(Ok)
         }
+    }
+}
+
+/// What the pure code reads.
+fn answer(response: DryRunResponse) -> ApiResponse {
+    ApiResponse {
+        status: response.status,
+        body: response.body,
+        warnings: response.warnings,
     }
 }
 
@@ -317,8 +327,8 @@ impl Summary {
 /// How much of an image a table shows, in characters.
 const IMAGE: usize = 48;
 
-impl Report {
-    fn tell(&self, printer: &mut Printer) -> Result<(), Failure> {
+impl VerifyReport {
+    fn tell(&self, printer: &mut Printer) -> Result<(), CliError> {
         let Identity {
             server,
             context,
@@ -360,7 +370,7 @@ impl Report {
         Ok(())
     }
 
-    fn table(&self, printer: &mut Printer) -> Result<(), Failure> {
+    fn table(&self, printer: &mut Printer) -> Result<(), CliError> {
         let head = ["NAMESPACE", "PROBE", "IMAGE", "EXPECTED", "GOT", "RESULT"];
         let mut lines = vec![head.map(str::to_owned)];
         for row in &self.probes {

@@ -1,13 +1,13 @@
 //! The admin port's three paths: `/livez`, `/readyz` and `/metrics`.
 //!
-//! Plain HTTP, for the kubelet and Prometheus; holds nothing secret and changes
+//! They are plain HTTP, for the kubelet and Prometheus: they show nothing secret and change
 //! nothing.
 
+use super::Handles;
 use super::body::Budget;
-use super::tls::Certificate;
-use crate::observe::metrics::{Format, Metrics};
-use crate::state::map_store::{MapError, MapStore};
-use crate::state::namespaces::Namespaces;
+use crate::certs::served::ServedCertificate;
+use crate::observe::metrics::Format;
+use crate::state::map_store::MapError;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -21,28 +21,22 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What the admin port looks at.
+/// What the admin port shows.
 #[derive(Debug, Clone)]
-pub struct Admin {
-    /// Whether refusals are meant.
-    pub mode: Mode,
-    /// The map in force.
-    pub maps: Arc<MapStore>,
-    /// What is known of namespaces.
-    pub namespaces: Arc<Namespaces>,
+pub(super) struct Admin {
+    /// What the endpoints of the webhook work with.
+    pub(super) handles: Handles,
     /// The certificate in force.
-    pub certificate: Arc<Certificate>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    pub(super) certificate: Arc<ServedCertificate>,
     /// The memory that bodies hold.
-    pub budget: Budget,
-    /// Set when the process is about to end.
-    pub shutting_down: Arc<AtomicBool>,
+    pub(super) budget: Budget,
+    /// Whether the process is about to end.
+    pub(super) shutting_down: Arc<AtomicBool>,
 }
 
 impl Admin {
-    /// The three paths, and a plain word for every other one.
-    pub fn router(self) -> Router {
+    /// The three paths, and a plain answer on every other one.
+    pub(super) fn router(self) -> Router {
         Router::new()
             .route("/livez", get(live))
             .route("/readyz", get(ready))
@@ -63,88 +57,64 @@ impl Admin {
         checks
     }
 
-    /// Never fails: only what hangs on labels waits for them, and nobody is helped by a
-    /// server that answers nothing else either. Not spoken of where nobody asks.
+    /// Never fails: only decisions that depend on labels wait for them, and the others are
+    /// answered meanwhile. Left out where no map asks for labels.
     fn check_namespaces(&self) -> Option<Check> {
-        if !*self.maps.asks_for_labels().borrow() {
+        if !*self.handles.maps.asks_for_labels().borrow() {
             return None;
         }
-        let mut words = match &*self.namespaces.current() {
+        let mut words = match &*self.handles.namespaces.current() {
             Some(known) => format!("the labels of {} are known", known.len()),
-            None => "labels are not known yet; what hangs on them is answered with 503".to_owned(),
+            None => "labels are not known yet; reviews that depend on them are answered with 503"
+                .to_owned(),
         };
-        if let Some(trouble) = self.namespaces.trouble() {
+        if let Some(problem) = self.handles.namespaces.watch().problem() {
             let _ = write!(
                 words,
                 "; the watch was interrupted, last by: {}",
-                visible(&trouble)
+                visible(&problem)
             );
         }
-        Some(Check {
-            name: "namespaces",
-            ok: true,
-            words,
-        })
+        Some(Check::new("namespaces", true, words))
     }
 
-    /// Never fails; it is what people look for here.
+    /// Never fails; people look for the mode here.
     fn check_mode(&self) -> Check {
-        let words = match self.mode {
+        let words = match self.handles.mode {
             Mode::Enforce => "enforcing",
-            Mode::Observe => "observing: nothing is refused",
+            Mode::Observe => "observing: nothing is denied",
         };
-        Check {
-            name: "mode",
-            ok: true,
-            words: words.to_owned(),
-        }
+        Check::new("mode", true, words)
     }
 
     fn check_certificate(&self, now: Timestamp) -> Check {
         let not_after = self.certificate.not_after();
-        // Nobody who verifies an ended one connects any more; another replica may have
-        // a better one.
+        // A client that verifies refuses an expired certificate; another replica may have a
+        // valid one.
         let ok = not_after.is_some_and(|end| now <= end);
         let mut words = match not_after {
-            Some(end) => format!("{} {end:.0}", if ok { "until" } else { "ended" }),
+            Some(end) => format!("{} {end:.0}", if ok { "until" } else { "expired" }),
             None => "none yet".to_owned(),
         };
-        if let Some(trouble) = self.certificate.trouble() {
-            let _ = write!(words, "; {trouble}");
+        if let Some(problem) = self.certificate.renewal().problem() {
+            let _ = write!(words, "; {problem}");
         }
-        Check {
-            name: "certificate",
-            ok,
-            words,
-        }
+        Check::new("certificate", ok, words)
     }
 
     fn check_shutdown(&self) -> Check {
         let ok = !self.shutting_down.load(Relaxed);
-        let words = if ok {
-            "serving"
-        } else {
-            "a signal told it to end"
-        };
-        Check {
-            name: "shutdown",
-            ok,
-            words: words.to_owned(),
-        }
+        Check::new("shutdown", ok, if ok { "serving" } else { "shutting down" })
     }
 
     fn check_map(&self) -> Check {
         let name = "registry-map";
-        let refused = self.maps.refused();
-        let Some(map) = &*self.maps.current() else {
+        let refused = self.handles.maps.refused();
+        let Some(map) = &*self.handles.maps.current() else {
             let words = refused.map_or("not loaded yet".to_owned(), |refused| {
                 format!("none since the start: {}", first_line(&refused.error))
             });
-            return Check {
-                name,
-                ok: false,
-                words,
-            };
+            return Check::new(name, false, words);
         };
         let mut words = format!("loaded {:.0}", map.loaded);
         if let Some(refused) = refused {
@@ -155,15 +125,11 @@ impl Admin {
                 first_line(&refused.error)
             );
         }
-        Check {
-            name,
-            ok: true,
-            words,
-        }
+        Check::new(name, true, words)
     }
 }
 
-/// The whole of it, with lines of the map, is for the log and not for whoever asks.
+/// The first line of an error. The others quote the map, and are for the log alone.
 fn first_line(error: &MapError) -> String {
     let words = error.to_string();
     match words.split_once('\n') {
@@ -179,11 +145,18 @@ struct Check {
     words: String,
 }
 
+impl Check {
+    fn new(name: &'static str, ok: bool, words: impl Into<String>) -> Self {
+        let words = words.into();
+        Self { name, ok, words }
+    }
+}
+
 async fn live() -> &'static str {
     "ok\n"
 }
 
-/// As kube-apiserver does it: `ok`, or every check when one fails or `?verbose` asks.
+/// Answers as kube-apiserver does: `ok`, or every check when one fails or `?verbose` asks.
 async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
     let checks = admin.checks(Timestamp::now());
     let ok = checks.iter().all(|check| check.ok);
@@ -215,8 +188,9 @@ async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respons
 
 async fn render(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let Admin {
-        metrics, budget, ..
+        handles, budget, ..
     } = &admin;
+    let metrics = &handles.metrics;
     metrics.set_body_memory(budget.used(), budget.total());
     let accept = headers.get_all(ACCEPT).iter();
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();

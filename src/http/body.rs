@@ -1,8 +1,8 @@
 //! Reads a request's body into one contiguous buffer, within bounds.
 //!
-//! Bytes are counted while they are read, never trusted to a header, and every byte
-//! held is first taken from a budget that all requests share; so neither one huge
-//! review nor many at once can exhaust memory. Knows nothing of what the bytes mean.
+//! Bytes are counted while they are read, whatever a header declares, and every byte that is
+//! held is first taken from a budget that all requests share. So neither one huge review nor
+//! many at once can exhaust memory. Knows nothing of what the bytes mean.
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// What a buffer starts with at most, whatever length is declared: a client that
-/// declares 32 MiB and sends nothing must not hold 32 MiB.
+/// The first size of a buffer, whatever length is declared: a client that declares 32 MiB and
+/// sends nothing must not hold 32 MiB.
 const FIRST_CAPACITY: usize = 128 * 1024;
 
 /// The memory that the bodies of all requests together may hold, in bytes.
@@ -49,7 +49,7 @@ impl Budget {
 
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
         let bytes = u32::try_from(bytes).map_err(|_| BodyError::TooLarge)?;
-        // Never waits: requests that each hold a part and wait for more would wait for ever.
+        // Does not wait: requests that each hold a part and wait for more would wait for ever.
         Arc::clone(&self.free)
             .try_acquire_many_owned(bytes)
             .map_err(|_| BodyError::NoMemory)
@@ -77,9 +77,9 @@ impl Deref for Collected {
 /// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyError {
-    /// It is, or says that it is, above the limit.
+    /// It is above the limit, or declares a length above it.
     TooLarge,
-    /// The budget is used up; later there may be room.
+    /// The budget is used up for the time being.
     NoMemory,
     /// It did not arrive in time.
     TooSlow,

@@ -1,15 +1,15 @@
-//! One connection: HTTP/1.1 with time-outs that a client cannot stretch, ended so
-//! that the other side gets its answer.
+//! One connection: HTTP/1.1 with time-outs that a client cannot stretch, ended so that the
+//! other side gets its answer.
 //!
-//! hyper's own `header_read_timeout` runs from the moment a connection falls idle;
-//! one value would have to be both short, against clients that send a header byte by
-//! byte, and above the 90 s for which the API server keeps idle connections. So the
-//! time is kept here: [`Activity`] is idle until a byte comes, then the header must
-//! be whole within its own time.
+//! hyper's own `header_read_timeout` runs from the moment a connection falls idle. One value
+//! would have to be both short, against clients that send a header byte by byte, and above the
+//! 90 s for which the API server keeps idle connections. So [`Activity`] measures the time: a
+//! connection is idle until a byte comes, and then the header must be complete within a time of
+//! its own.
 //!
-//! A connection is never closed while a request may be on its way, for the API
-//! server does not repeat a POST whose connection died: age and shutdown end it by
-//! answering a request with `Connection: close`.
+//! A connection must not be closed while a request may be on its way, because the API server
+//! does not repeat a POST whose connection died: age and shutdown end a connection by answering
+//! a request with `Connection: close`.
 
 use super::Limits;
 use axum::Router;
@@ -29,11 +29,11 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// The most that hyper holds of a connection's bytes; a longer header is answered
-/// with 431. Times the connection cap it is a bound on memory.
+/// The most bytes of a connection that hyper holds; a longer header is answered with 431. With
+/// the connection cap this bounds the memory.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// How long the other side may take to read our last answer.
+/// How long the client may take to read the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// What ends connections from outside.
@@ -43,7 +43,7 @@ pub(super) struct Ending {
     pub(super) last_answers: Arc<AtomicBool>,
     /// Idle connections are closed too.
     pub(super) close_idle: CancellationToken,
-    /// All are cut, whatever they do.
+    /// All connections are cut, whatever they do.
     pub(super) cut: CancellationToken,
 }
 
@@ -96,7 +96,7 @@ where
     let mut stop = pin!(ending.close_idle.cancelled());
     let mut stopping = false;
     let ended = std::future::poll_fn(|cx| {
-        // First the connection, so that a request that is already here gets its answer.
+        // The connection is polled first, so that a request that has arrived gets its answer.
         if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(result.is_ok());
         }
@@ -111,12 +111,12 @@ where
     });
     if ended.await {
         let io = connection.into_parts().io.into_inner().io;
-        // Whatever goes wrong now, the connection is at its end.
+        // The connection ends in any case, so an error has no consequence.
         let _ = timeout(LINGER, linger(io)).await;
     }
 }
 
-/// Says that we are done and reads on until the other side is too.
+/// Closes our side and reads on until the client has closed its own.
 ///
 /// Closing a socket while bytes are unread resets the connection, and the reset can
 /// overtake the answer: a client that still sends its 40 MiB would not see our 413.

@@ -1,20 +1,20 @@
 //! How long a review may take: the API server's `?timeout=`, less a margin.
 //!
-//! Durations are written as Go writes them (`1m30s`), because the API server does.
-//! Pure: reads no clock.
+//! Durations are written as in Go (`1m30s`), as the API server writes them. kube's reader of
+//! such durations panics on overflow, and anybody may send this query. Reads no clock.
 
 use std::time::Duration;
 
 /// No API server waits longer for a webhook (`timeoutSeconds` is at most 30,
 /// k8s.io/api `admissionregistration/v1`).
 const LONGEST: Duration = Duration::from_secs(30);
-/// What is kept back at the most for the answer's own way.
+/// The most that is kept back for the way of the answer.
 const LONGEST_MARGIN: Duration = Duration::from_millis(500);
 
 /// The time that a review with this query has, counted from its arrival.
 ///
-/// A tenth is kept back, so that our words arrive before the API server gives up
-/// with its own. Without a usable `timeout` it is the longest that there is.
+/// A tenth is kept back, so that our answer arrives before the API server gives up. Without a
+/// usable `timeout` it is the longest time that an API server waits.
 #[must_use]
 pub fn allowance(query: Option<&str>) -> Duration {
     let asked = query

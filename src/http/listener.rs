@@ -1,7 +1,7 @@
 //! Accepts connections on one port, no more at a time than are allowed.
 //!
-//! The place is taken before the connection is accepted: what is above the cap waits
-//! in the kernel's queue and costs us nothing.
+//! A place is taken before a connection is accepted: connections above the cap wait in the
+//! kernel's queue and cost nothing.
 
 use super::Limits;
 use super::connection::{self, Ending};
@@ -17,28 +17,33 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// After an error that concerns the whole process (no file descriptor left): time
-/// for it to pass, without filling the log.
+/// The pause after an error that concerns the whole process (no file descriptor left), so
+/// that the log does not fill while it lasts.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Connections on the admin port: probes and Prometheus need few, and a flood there must not
+/// take the webhook's memory.
+const ADMIN_CONNECTIONS: usize = 64;
+
 /// One port and what is served on it.
-#[derive(Clone)]
 pub(super) struct Listener {
     pub(super) port: Port,
-    /// Plain when there is none.
+    /// Plain HTTP where there is none.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) router: Router,
     pub(super) limits: Limits,
-    pub(super) max_connections: usize,
     pub(super) metrics: Arc<Metrics>,
     pub(super) ending: Ending,
     pub(super) connections: TaskTracker,
 }
 
 impl Listener {
-    /// Accepts until told to stop; connections go on after that.
+    /// Accepts connections until `stop`; those that are open then go on.
     pub(super) async fn accept(self, socket: TcpListener, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.max_connections));
+        let places = Arc::new(Semaphore::new(match self.port {
+            Port::Webhook => self.limits.max_connections,
+            Port::Admin => ADMIN_CONNECTIONS,
+        }));
         let this = Arc::new(self);
         let accept_all = async {
             // The semaphore is never closed.
@@ -94,7 +99,7 @@ impl Listener {
     }
 }
 
-/// The client was gone before it was accepted; that is no trouble of ours.
+/// Whether the client was gone before it was accepted, which is nothing to log.
 fn of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

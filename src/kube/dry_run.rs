@@ -1,101 +1,58 @@
-//! A cluster's API server, as the person at the terminal may use it: reads, and
-//! requests as a dry run. Changes nothing: every request that is not a `GET` has
-//! `dryRun=All`, written here and nowhere else.
+//! An API server as the person at the terminal may use it: reads, and requests as a dry
+//! run. Changes nothing: every request that is not a `GET` has `dryRun=All`, written here
+//! and nowhere else.
 //!
 //! Bodies go through as JSON, because a typed client drops the `Warning` headers.
 //! Decides nothing.
 
-use crate::kube::cert_store::chain;
+use super::client::{self, KubeError, with_causes};
 use http_body_util::BodyExt as _;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request};
 use kube::Client;
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use pullpass_core::probe::ApiResponse;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::timeout;
 
-/// For one request. A webhook may take 30 seconds, and two are asked.
+/// The time limit of one request. A webhook may take 30 seconds, and the API server calls two.
 const REQUEST_TIME: Duration = Duration::from_secs(65);
 /// Objects on one page of a list.
 const PAGE: usize = 500;
 
-/// A connection to an API server.
+/// Sends requests that change nothing.
 #[derive(Clone)]
-pub struct ApiServer {
+pub struct DryRunClient {
     client: Client,
-    /// Its address.
+    /// The address of the API server.
     pub url: String,
     /// The kubeconfig's context.
     pub context: Option<String>,
 }
 
-impl fmt::Debug for ApiServer {
+impl fmt::Debug for DryRunClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ApiServer").field(&self.url).finish()
+        f.debug_tuple("DryRunClient").field(&self.url).finish()
     }
 }
 
-/// Why the API server could not be asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ApiError {
-    /// There is no usable kubeconfig.
-    #[error("cannot tell how to reach the API server: {0}")]
-    Config(String),
-    /// There was no answer.
-    #[error("the API server at {url} does not answer: {error}")]
-    Unreachable {
-        /// Its address.
-        url: String,
-        /// What went wrong.
-        error: String,
-    },
-    /// It said no.
-    #[error("{what}: {message}")]
-    Refused {
-        /// What was asked.
-        what: String,
-        /// The HTTP status.
-        status: u16,
-        /// The API server's words.
-        message: String,
-    },
+/// What the API server answers, whatever its status.
+#[derive(Debug)]
+pub struct DryRunResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// The object, or the `Status` that says why there is none.
+    pub body: Value,
+    /// The texts of the `Warning` headers.
+    pub warnings: Vec<String>,
 }
 
-impl ApiServer {
+impl DryRunClient {
     /// Takes the kubeconfig and context that are named, else `$KUBECONFIG`, the usual
     /// file, or a pod's ServiceAccount; does not connect yet.
-    pub async fn new(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, ApiError> {
-        // The one provider of this program; an error means that it is set already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let wrong = |error: &(dyn std::error::Error + 'static)| ApiError::Config(chain(error));
-        let read = match kubeconfig {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
-        };
-        let (config, context) = match read {
-            Ok(read) => {
-                let context = context.map(str::to_owned).or(read.current_context.clone());
-                let options = KubeConfigOptions {
-                    context: context.clone(),
-                    ..KubeConfigOptions::default()
-                };
-                let config = kube::Config::from_custom_kubeconfig(read, &options).await;
-                (config.map_err(|error| wrong(&error))?, context)
-            }
-            Err(error) if kubeconfig.is_some() || context.is_some() => return Err(wrong(&error)),
-            Err(_) => {
-                let config = kube::Config::infer().await;
-                (config.map_err(|error| wrong(&error))?, None)
-            }
-        };
-        let url = config.cluster_url.to_string();
-        let client = Client::try_from(config).map_err(|error| wrong(&error))?;
+    pub async fn new(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Self, KubeError> {
+        let (client, url, context) = client::connect_as_user(kubeconfig, context).await?;
         Ok(Self {
             client,
             url,
@@ -104,37 +61,36 @@ impl ApiServer {
     }
 
     /// Creates an object as a dry run.
-    pub async fn try_to_create(&self, path: &str, object: &Value) -> Result<ApiResponse, ApiError> {
+    pub async fn create(&self, path: &str, object: &Value) -> Result<DryRunResponse, KubeError> {
         let path = format!("{path}?dryRun=All");
         self.send(Method::POST, &path, "application/json", object)
             .await
     }
 
     /// Patches an object by a strategic merge as a dry run.
-    pub async fn try_to_patch(&self, path: &str, change: &Value) -> Result<ApiResponse, ApiError> {
+    pub async fn patch(&self, path: &str, change: &Value) -> Result<DryRunResponse, KubeError> {
         let path = format!("{path}?dryRun=All");
         let media_type = "application/strategic-merge-patch+json";
         self.send(Method::PATCH, &path, media_type, change).await
     }
 
     /// Reads what is at a path.
-    pub async fn get(&self, path: &str) -> Result<Value, ApiError> {
-        let answer = self
+    pub async fn get(&self, path: &str) -> Result<Value, KubeError> {
+        let response = self
             .send(Method::GET, path, "application/json", &Value::Null)
             .await?;
-        if (200..300).contains(&answer.status) {
-            return Ok(answer.body);
+        if (200..300).contains(&response.status) {
+            return Ok(response.body);
         }
-        let message = answer.body.get("message").and_then(Value::as_str);
-        Err(ApiError::Refused {
+        let message = response.body.get("message").and_then(Value::as_str);
+        Err(KubeError::Refused {
             what: format!("GET {path}"),
-            status: answer.status,
             message: message.unwrap_or("no reason is given").to_owned(),
         })
     }
 
     /// Reads a list, page by page.
-    pub async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, ApiError> {
+    pub async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, KubeError> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
@@ -157,10 +113,10 @@ impl ApiServer {
         path: &str,
         media_type: &'static str,
         body: &Value,
-    ) -> Result<ApiResponse, ApiError> {
-        let unreachable = |error: String| ApiError::Unreachable {
-            url: self.url.clone(),
-            error,
+    ) -> Result<DryRunResponse, KubeError> {
+        let url = self.url.as_str();
+        let unreachable = |error: &(dyn std::error::Error + 'static)| {
+            KubeError::unreachable(url, with_causes(error))
         };
         let body = if body.is_null() {
             Vec::new()
@@ -172,26 +128,24 @@ impl ApiServer {
             .uri(path)
             .header(CONTENT_TYPE, HeaderValue::from_static(media_type))
             .body(Body::from(body))
-            .map_err(|error| unreachable(chain(&error)))?;
+            .map_err(|error| unreachable(&error))?;
         let exchange = async {
             let response = self.client.send(request).await;
-            let response = response.map_err(|error| unreachable(chain(&error)))?;
+            let response = response.map_err(|error| unreachable(&error))?;
             let status = response.status().as_u16();
             let headers = response.headers().get_all("warning").iter();
             let warnings = headers.map(|value| warning(value.as_bytes())).collect();
             let body = response.into_body().collect().await;
-            let body = body.map_err(|error| unreachable(chain(&error)))?.to_bytes();
+            let body = body.map_err(|error| unreachable(&error))?.to_bytes();
             let body = serde_json::from_slice(&body)
                 .unwrap_or_else(|_| json!({"message": String::from_utf8_lossy(&body)}));
-            Ok(ApiResponse {
+            Ok(DryRunResponse {
                 status,
                 body,
                 warnings,
             })
         };
-        timeout(REQUEST_TIME, exchange)
-            .await
-            .unwrap_or_else(|_| Err(unreachable(format!("waited {REQUEST_TIME:?}"))))
+        client::within(REQUEST_TIME, url, exchange).await
     }
 }
 

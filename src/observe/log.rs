@@ -1,9 +1,10 @@
-//! Logs: their format, where they go, and the one line of a decision.
+//! The log: its format, its way to stderr, and the lines of decisions.
 //!
-//! Lines go to stderr through a thread of their own: a log that nobody reads must
-//! not hold up a review. Never logged: bodies, objects, credentials. What a request
-//! names is data: it goes through [`pullpass_core::text`] and is cut to a length.
+//! Lines are written in the background, because a log that nobody reads must not hold up
+//! a review. Bodies, objects and credentials are never logged. What a request names is
+//! untrusted: it goes through [`pullpass_core::text`] and is cut to a length.
 
+use crate::observe::background_writer::BackgroundWriter;
 use crate::observe::metrics::HttpRoute;
 use pullpass_core::admission::verdict::Statement;
 use pullpass_core::admission::{Outcome, ReviewReport};
@@ -14,8 +15,6 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
@@ -67,10 +66,9 @@ pub fn start(format: LogFormat, filter: &LogFilter) -> LogWriter {
     writer
 }
 
-/// Logs one review: at info when something was done or a registry map was reviewed,
-/// else at debug.
+/// Logs one review: at info when something was done or said, else at debug.
 pub(crate) fn review(route: HttpRoute, report: &ReviewReport<'_>, took: Duration) {
-    // The level is part of the macro, so that a line that nobody wants costs nothing.
+    // The level is part of the macro, so that a line below the level costs nothing.
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(
@@ -97,27 +95,36 @@ pub(crate) fn review(route: HttpRoute, report: &ReviewReport<'_>, took: Duration
     }
 }
 
-/// Logs a date of the map that has come, or is near.
+/// Logs a date of an entry that has come, or is near.
 pub(crate) fn date_event(event: &DateEvent<'_>) {
-    let words = match event.kind {
-        DateEventKind::ExpiresSoon => "an entry of the registry map expires soon",
-        DateEventKind::Expired => "an entry of the registry map has expired: it is as if absent",
-        DateEventKind::DeniesSoon => "an entry of the registry map soon denies what it warns about",
-        DateEventKind::Denies => {
-            "an entry of the registry map denies from now on what it warned about"
+    // A log message is part of the macro, so that it is constant.
+    macro_rules! line {
+        ($message:literal) => {
+            tracing::warn!(
+                entry = event.entry.name,
+                date = %event.date,
+                location = event.entry.location,
+                $message
+            )
+        };
+    }
+    match event.kind {
+        DateEventKind::ExpiresSoon => line!("an entry of the registry map expires soon"),
+        DateEventKind::Expired => {
+            line!("an entry of the registry map has expired and no longer applies");
         }
-    };
-    tracing::warn!(
-        entry = event.entry.name,
-        date = %event.date,
-        location = event.entry.location,
-        "{words}"
-    );
+        DateEventKind::DeniesSoon => {
+            line!("an entry of the registry map will soon deny what it warns about");
+        }
+        DateEventKind::Denies => {
+            line!("an entry of the registry map now denies what it warned about");
+        }
+    }
 }
 
-/// A request that got no review. Whoever reaches the port can cause these, so they
-/// are counted and not logged unless asked for.
-pub(crate) fn fault(route: HttpRoute, status: u16, reason: &impl fmt::Display) {
+/// Logs a request that got no review, at debug: whoever reaches the port can cause these,
+/// and a metric counts them.
+pub(crate) fn request_error(route: HttpRoute, status: u16, reason: &impl fmt::Display) {
     tracing::debug!(
         endpoint = route.as_str(),
         status,
@@ -129,13 +136,9 @@ pub(crate) fn fault(route: HttpRoute, status: u16, reason: &impl fmt::Display) {
 /// The most of an untrusted text that is logged, in bytes.
 const LONGEST: usize = 256;
 
-/// What was answered, which is escaped and cut where it was made.
+/// What was answered, which has been escaped and cut where it was made.
 fn said(statement: &Statement) -> &str {
-    match (
-        &statement.denial,
-        statement.warnings.first(),
-        &statement.audit,
-    ) {
+    match (&statement.denial, statement.warnings.first(), &statement.audit) {
         (Some(denial), _, _) => denial,
         (None, Some(warning), _) => warning,
         (None, None, Some((_, images))) => images,
@@ -161,44 +164,42 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(
         place,
         message,
-        "panic: a fault of pullpass, please report it"
+        "panic: this is a defect of pullpass, please report it"
     );
 }
 
 /// How many lines may wait to be written.
 const WAITING_LINES: usize = 4096;
-/// How long the end of the program waits for them.
-const FLUSH_TIME: Duration = Duration::from_secs(1);
-
-enum Message {
-    Line(Vec<u8>),
-    Flush(SyncSender<()>),
-}
 
 /// Where lines are put to be written.
 #[derive(Debug, Clone)]
 struct Lines {
-    queue: SyncSender<Message>,
+    writer: BackgroundWriter<Vec<u8>>,
     lost: Arc<AtomicU64>,
 }
 
-/// The thread that writes the log; dropping this waits, not long, for what is left.
+/// The thread that writes the log; dropping this waits for the lines that are left, one
+/// second at most.
 #[derive(Debug)]
 pub struct LogWriter(Lines);
 
 impl LogWriter {
     fn start() -> Self {
-        let (queue, messages) = sync_channel(WAITING_LINES);
-        let lines = Lines {
-            queue,
-            lost: Arc::default(),
-        };
-        let lost = Arc::clone(&lines.lost);
-        // Without a thread the lines are lost and counted; the server goes on.
-        let _ = thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || write_lines(&messages, &lost));
-        Self(lines)
+        let lost = Arc::<AtomicU64>::default();
+        let dropped = Arc::clone(&lost);
+        let mut stderr = io::stderr();
+        let writer = BackgroundWriter::start("log", WAITING_LINES, move |line: Vec<u8>| {
+            // A failure cannot be reported where stderr does not work.
+            let _ = stderr.write_all(&line);
+            let dropped = dropped.swap(0, Relaxed);
+            if dropped > 0 {
+                let _ = writeln!(
+                    stderr,
+                    "{dropped} log lines were dropped: stderr is too slow"
+                );
+            }
+        });
+        Self(Lines { writer, lost })
     }
 
     fn lines(&self) -> Lines {
@@ -208,26 +209,7 @@ impl LogWriter {
 
 impl Drop for LogWriter {
     fn drop(&mut self) {
-        let (done, wait) = sync_channel(1);
-        // Not `send`: a full queue means that stderr is stuck, perhaps for ever.
-        if self.0.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(FLUSH_TIME);
-        }
-    }
-}
-
-fn write_lines(messages: &Receiver<Message>, lost: &AtomicU64) {
-    let mut stderr = io::stderr();
-    while let Ok(message) = messages.recv() {
-        // There is nowhere to complain to when stderr does not take it.
-        let _ = match message {
-            Message::Line(line) => stderr.write_all(&line),
-            Message::Flush(done) => done.send(()).or(Ok(())),
-        };
-        let lost = lost.swap(0, Relaxed);
-        if lost > 0 {
-            let _ = writeln!(stderr, "{lost} log lines were dropped: stderr is too slow");
-        }
+        self.0.writer.flush();
     }
 }
 
@@ -242,7 +224,7 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Write for &Lines {
     /// Gets one whole line: the format layer writes each event at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.queue.try_send(Message::Line(line.to_vec())).is_err() {
+        if self.writer.put(line.to_vec()).is_err() {
             self.lost.fetch_add(1, Relaxed);
         }
         Ok(line.len())
@@ -256,19 +238,28 @@ impl Write for &Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
 
     #[test]
     fn a_log_that_is_not_written_out_holds_nobody_up_and_is_counted() {
-        let (queue, messages) = sync_channel(2);
+        let (let_go, stuck) = mpsc::channel::<()>();
+        let (start, started) = mpsc::channel();
+        let writer = BackgroundWriter::start("test", 2, move |_| {
+            let _ = start.send(());
+            let _ = stuck.recv();
+        });
         let lines = Lines {
-            queue,
+            writer,
             lost: Arc::default(),
         };
+        assert_eq!((&lines).write(b"line\n").unwrap(), 5);
+        // One line is in the writer's hand.
+        started.recv().unwrap();
         for _ in 0..5 {
             assert_eq!((&lines).write(b"line\n").unwrap(), 5);
         }
         assert_eq!(lines.lost.load(Relaxed), 3);
-        drop(messages);
+        drop(let_go);
         assert_eq!((&lines).write(b"line\n").unwrap(), 5);
     }
 

@@ -1,9 +1,13 @@
 //! Every metric: its name, its help, its labels.
 //!
-//! Labels are closed sets: enums, and the names of the map's own entries; never a
-//! host, an image or a namespace from a request. Counting on the way of a review is
-//! an atomic addition: no series is looked up, made or locked there. Only the admin
-//! port reads what is counted.
+//! Labels are closed sets: enums, and the names of the map's own entries; never a host, an
+//! image or a namespace from a request. Counting on the way of a review is an atomic
+//! addition: no series is looked up, made or locked there. Only the admin port reads what is
+//! counted.
+//!
+//! `prometheus-client` holds and encodes the metrics. The modules below do what it does not:
+//! a histogram without a lock, series that end with a reload, the text format 0.0.4, and
+//! the figures of the process.
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -18,27 +22,25 @@ use pullpass_core::policy::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod audit;
 mod durations;
 mod entries;
-mod entry_dates;
 mod exposition;
 mod families;
-mod keeper;
-mod map_info;
+mod map_series;
 mod process;
-mod traces;
+mod rotator;
 
+use audit::AuditMetrics;
+pub use audit::{EventFate, RecordFate};
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
-use entry_dates::EntryDates;
 pub use exposition::Format;
-use families::{Labels, PortFamilies, ReviewFamilies, gauge};
-pub use keeper::KeeperAction;
-use keeper::KeeperMetrics;
-use map_info::MapInfo;
-use traces::TraceMetrics;
-pub use traces::{EventFate, RecordFate};
+use families::{Labels, PortFamilies, ReviewFamilies, register, register_with_unit};
+use map_series::MapSeries;
+pub use rotator::RotatorAction;
+use rotator::RotatorMetrics;
 
 /// Where a request went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +85,9 @@ pub enum Port {
 pub enum HandshakeFailure {
     /// It took too long.
     Timeout,
-    /// The client did not like our certificate, or not our TLS.
+    /// The client refused our certificate, or the TLS that we offer.
     Refused,
-    /// The connection ended, or what came was no TLS.
+    /// The connection ended, or what came was not TLS.
     Broken,
 }
 
@@ -114,10 +116,9 @@ pub struct Metrics {
     /// The certificate's loads.
     pub certificate: LoadMetrics,
     certificate_not_after: Gauge,
-    keeper: KeeperMetrics,
-    map_info: MapInfo,
-    entry_dates: EntryDates,
-    traces: TraceMetrics,
+    rotator: RotatorMetrics,
+    map_series: MapSeries,
+    audit: AuditMetrics,
     observing: Gauge,
     namespaces: Gauge,
 }
@@ -152,8 +153,9 @@ pub struct LoadMetrics {
 impl LoadMetrics {
     /// Counts one load, and remembers how the last one went.
     pub fn loaded(&self, good: bool) {
-        if good { &self.good } else { &self.failed }.inc();
+        // The gauge first: whoever sees the count finds the gauge of the same load.
         self.last.set(i64::from(good));
+        if good { &self.good } else { &self.failed }.inc();
     }
 }
 
@@ -223,7 +225,7 @@ impl Metrics {
         Counted::begin(&metrics.open)
     }
 
-    /// A TLS handshake that came to nothing.
+    /// A TLS handshake that failed.
     pub fn handshake_failed(&self, failure: HandshakeFailure) {
         let [timeout, refused, broken] = &self.handshake_failures;
         match failure {
@@ -241,8 +243,8 @@ impl Metrics {
         }
     }
 
-    /// A map that is in force from now on: the counters of its entries. Entries that
-    /// the map before it had too go on counting, all others' series end.
+    /// A map that is in force from now on; returns the counters of its entries. Entries that
+    /// the map before it had too go on counting, the series of all others end.
     #[must_use]
     pub fn map_in_force(
         &self,
@@ -250,8 +252,7 @@ impl Metrics {
         digest: &str,
         now: Timestamp,
     ) -> Arc<EntryCounters> {
-        self.map_info.set(digest);
-        self.entry_dates.set(entries);
+        self.map_series.set(digest, entries);
         let names = entries.iter().map(|entry| entry.name.as_str());
         let counters = self.entries.replace(names);
         self.map_entries
@@ -260,33 +261,33 @@ impl Metrics {
         counters
     }
 
-    /// When the certificate in force ends.
+    /// When the certificate in force expires.
     pub fn certificate_in_force(&self, not_after: Timestamp) {
         self.certificate_not_after.set(not_after.as_second());
     }
 
-    /// The keeper of the self-signed certificate did something, or failed to.
-    pub fn kept(&self, action: KeeperAction, good: bool) {
-        self.keeper.count(action, good);
+    /// The certificate rotator did something, or failed to.
+    pub fn rotator_acted(&self, action: RotatorAction, is_ok: bool) {
+        self.rotator.count(action, is_ok);
     }
 
-    /// Whether the keeper can do its work.
-    pub fn keeping(&self, well: bool) {
-        self.keeper.well.set(i64::from(well));
+    /// Whether the certificate rotator can do its work.
+    pub fn rotator_works(&self, works: bool) {
+        self.rotator.working.set(i64::from(works));
     }
 
-    /// When the CA ends that issues the self-signed certificates.
+    /// When the CA expires that issues the self-signed certificates.
     pub fn authority_in_force(&self, not_after: Option<Timestamp>) {
         let seconds = not_after.map_or(0, Timestamp::as_second);
-        self.keeper.authority_not_after.set(seconds);
+        self.rotator.authority_not_after.set(seconds);
     }
 
-    /// Whether refusals are meant.
+    /// The enforcement mode.
     pub fn in_mode(&self, mode: Mode) {
         self.observing.set(i64::from(mode == Mode::Observe));
     }
 
-    /// Of how many namespaces the labels are known.
+    /// The number of namespaces whose labels are known.
     pub fn namespaces_known(&self, count: usize) {
         self.namespaces
             .set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -294,12 +295,12 @@ impl Metrics {
 
     /// What became of a decision record.
     pub fn recorded(&self, fate: RecordFate) {
-        self.traces.record(fate);
+        self.audit.record(fate);
     }
 
     /// What became of an Event.
     pub fn event(&self, fate: EventFate) {
-        self.traces.event(fate);
+        self.audit.event(fate);
     }
 
     /// Everything, in this format.
@@ -331,43 +332,28 @@ impl Default for Metrics {
         ours.register("build", "The running build", build);
         let reviews = ReviewFamilies::register(ours);
         let ports = PortFamilies::register(ours);
-        let handshakes = Family::<Labels, Counter>::default();
-        let help = "TLS handshakes that came to nothing, by reason";
-        ours.register("handshake_failures", help, handshakes.clone());
+        let help = "TLS handshakes that failed, by reason";
+        let handshakes: Family<Labels, Counter> = register(ours, "handshake_failures", help);
         let handshake = |reason| handshakes.get_or_create_owned(&vec![("reason", reason)]);
         let entries = EntryFamily::default();
         ours.register_collector(Box::new(entries.clone()));
-        let panics = Counter::default();
         let help = "Reviews that panicked and were answered with 500";
-        ours.register("panics", help, panics.clone());
+        let panics = register(ours, "panics", help);
         let map = LoadMetrics::register(ours, "map", "the registry map");
         let certificate = LoadMetrics::register(ours, "certificate", "the serving certificate");
-        let help = "When the registry map in force was loaded";
-        let map_loaded = gauge(ours, "map_loaded_timestamp", help, Some(Unit::Seconds));
-        let help = "When the serving certificate in force ends";
-        let not_after = gauge(
-            ours,
-            "certificate_not_after_timestamp",
-            help,
-            Some(Unit::Seconds),
-        );
-        let keeper = KeeperMetrics::register(ours);
+        let [map_loaded, certificate_not_after] = dates(ours);
+        let rotator = RotatorMetrics::register(ours);
         let [observing, namespaces] = states(ours);
-        let help = "Memory that request bodies hold";
-        let body_memory = gauge(ours, "body_memory", help, Some(Unit::Bytes));
-        let help = "Memory that request bodies may hold together";
-        let body_memory_limit = gauge(ours, "body_memory_limit", help, Some(Unit::Bytes));
-        let help = "Entries of the registry map in force";
+        let [body_memory, body_memory_limit] = memory(ours);
         Self {
             body_memory,
             body_memory_limit,
-            map_entries: gauge(ours, "map_entries", help, None),
+            map_entries: register(ours, "map_entries", "Entries of the registry map in force"),
             map_loaded,
-            certificate_not_after: not_after,
-            keeper,
-            map_info: MapInfo::register(ours),
-            entry_dates: EntryDates::register(ours),
-            traces: TraceMetrics::register(ours),
+            certificate_not_after,
+            rotator,
+            map_series: MapSeries::register(ours),
+            audit: AuditMetrics::register(ours),
             observing,
             namespaces,
             map,
@@ -387,11 +373,44 @@ impl Default for Metrics {
     }
 }
 
-/// What the server is doing: whether it observes, and of how many namespaces it knows.
+/// When the map in force was loaded, and when the certificate expires.
+fn dates(ours: &mut Registry) -> [Gauge; 2] {
+    [
+        (
+            "map_loaded_timestamp",
+            "When the registry map in force was loaded",
+        ),
+        (
+            "certificate_not_after_timestamp",
+            "When the serving certificate in force expires",
+        ),
+    ]
+    .map(|(name, help)| register_with_unit(ours, name, help, Unit::Seconds))
+}
+
+/// What the server is doing: whether it observes, and how many namespaces it knows.
 fn states(ours: &mut Registry) -> [Gauge; 2] {
-    let help = "1 where refusals are not meant: nothing is refused, and the outcome would_be_refused counts what would have been";
-    let observing = gauge(ours, "observing", help, None);
-    let help = "Namespaces whose labels are known; none are asked for without a namespaceSelector in the map";
-    let namespaces = gauge(ours, "namespaces", help, None);
-    [observing, namespaces]
+    [
+        (
+            "observing",
+            "1 with --observe: nothing is denied, and an outcome of its own counts what would have been",
+        ),
+        (
+            "namespaces",
+            "Namespaces whose labels are known; they are watched only while the map has a namespaceSelector",
+        ),
+    ]
+    .map(|(name, help)| register(ours, name, help))
+}
+
+/// The memory of request bodies, and its limit.
+fn memory(ours: &mut Registry) -> [Gauge; 2] {
+    [
+        ("body_memory", "Memory that request bodies hold"),
+        (
+            "body_memory_limit",
+            "Memory that request bodies may hold together",
+        ),
+    ]
+    .map(|(name, help)| register_with_unit(ours, name, help, Unit::Bytes))
 }

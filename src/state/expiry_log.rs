@@ -1,8 +1,10 @@
-//! Logs the dates of the map's entries when they come: which entry expires soon or has
-//! expired, which denies from now on. It logs each date once, not with each review, and
-//! decides nothing: [`Policy::date_events`](pullpass_core::policy::Policy::date_events)
-//! says what there is to log.
+//! Logs when the dates of the map's entries come: an entry expires soon, has expired, or
+//! denies from now on.
+//!
+//! Each date is logged once and not with each review. Decides nothing: what there is to say
+//! is [`Policy::date_events`](pullpass_core::policy::Policy::date_events)'s.
 
+use crate::clock::wait_until;
 use crate::observe::log;
 use crate::state::map_store::MapStore;
 use jiff::Timestamp;
@@ -10,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// A clock may be set; so the wait is never longer.
+/// The longest wait, because the clock of the machine may be set.
 const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
-/// Tells of the map in force, from one map to the next; ends when there can be no more.
-pub async fn tell(maps: Arc<MapStore>) {
+/// Logs the dates of the map in force and of those that replace it; ends with the last
+/// [`MapStore`].
+pub async fn run(maps: Arc<MapStore>) {
     let mut replaced = maps.replaced();
     let mut told = None;
     loop {
@@ -27,13 +30,7 @@ pub async fn tell(maps: Arc<MapStore>) {
             map.policy.next_date_event(now)
         });
         told = map.map(|_| now);
-        let wait = next.map_or(LONGEST_WAIT, |at| {
-            // A little later, so that the moment is over.
-            let wait = at.duration_since(now) + jiff::SignedDuration::from_millis(20);
-            Duration::try_from(wait)
-                .unwrap_or_default()
-                .min(LONGEST_WAIT)
-        });
+        let wait = next.map_or(LONGEST_WAIT, |at| wait_until(now, at).min(LONGEST_WAIT));
         tokio::select! {
             () = sleep(wait) => {}
             more = replaced.changed() => match more {

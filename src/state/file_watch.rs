@@ -1,26 +1,26 @@
 //! Notices when the content of files has changed.
 //!
-//! By reading them again, not by asking the kernel for events: the kubelet changes a
-//! mounted `ConfigMap` or `Secret` by swapping a symbolic link two levels up, some file
-//! systems send no events at all, and a few small files a second cost nothing.
-//! Content is compared, never times or names.
+//! The files are read again; the kernel is not asked for events. The kubelet changes a mounted
+//! `ConfigMap` or `Secret` by swapping a symbolic link two levels up, some file systems send
+//! no events at all, and reading a few small files a second costs nothing. Contents are
+//! compared, never times or names.
 
 use std::thread;
 use std::time::Duration;
 
-/// How often files are read at once when they change in the middle.
+/// How often files that change while they are read are read again.
 const READINGS: usize = 5;
-/// The time between those, in which a swap is over.
+/// The pause between two readings, in which a swap is over.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Content that is read by `R`, and what it was when last read.
+/// Content that `R` reads, and what it was when last read.
 #[derive(Debug)]
-pub struct Watch<R, T> {
+pub struct FileWatch<R, T> {
     read: R,
     seen: T,
 }
 
-impl<R: Fn() -> T, T: PartialEq> Watch<R, T> {
+impl<R: Fn() -> T, T: PartialEq> FileWatch<R, T> {
     /// Reads for the first time.
     pub fn new(read: R) -> Self {
         let seen = stable(&read).unwrap_or_else(|last| last);
@@ -81,21 +81,21 @@ mod tests {
 
     #[test]
     fn what_stays_the_same_is_no_change() {
-        let mut watch = Watch::new(script(&["a"]));
+        let mut watch = FileWatch::new(script(&["a"]));
         assert_eq!(watch.content(), &"a");
         assert_eq!(watch.changed(), None);
     }
 
     #[test]
     fn a_half_swapped_state_is_never_given_out() {
-        let mut watch = Watch::new(script(&["old", "old", "half", "half-2", "new", "new"]));
+        let mut watch = FileWatch::new(script(&["old", "old", "half", "half-2", "new", "new"]));
         assert_eq!(watch.changed(), Some(&"new"));
         assert_eq!(watch.changed(), None);
     }
 
     #[test]
     fn a_change_that_was_taken_back_is_none() {
-        let mut watch = Watch::new(script(&["a", "a", "b", "a", "a"]));
+        let mut watch = FileWatch::new(script(&["a", "a", "b", "a", "a"]));
         assert_eq!(watch.changed(), None);
     }
 }

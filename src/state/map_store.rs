@@ -1,9 +1,9 @@
-//! The registry map on disk: read, compiled, swapped when it changes.
+//! The registry map on disk: read, compiled, and replaced when it changes.
 //!
-//! A map that cannot be loaded never replaces one that could. Before the first good
-//! one there is none, and reviews are answered with 503: the process stays up, so
-//! that a `ConfigMap` that is mounted late or mended needs no restart, and never
-//! guesses, because without a map there is no verdict. Decides nothing about images.
+//! A map that cannot be loaded never replaces one that could. Before the first good map there
+//! is none, and reviews are answered with 503: the process stays up, so that a `ConfigMap`
+//! that is mounted late or repaired needs no restart, and it never guesses, because without
+//! a map there is no verdict. Decides nothing about images.
 
 use crate::observe::metrics::{EntryCounters, Metrics};
 use arc_swap::{ArcSwapOption, Guard};
@@ -15,15 +15,15 @@ use std::sync::Arc;
 use std::{fs, io};
 use tokio::sync::watch;
 
-/// Where the map stands: a file, or a directory of files.
+/// Where the map is: a file, or a directory of files.
 #[derive(Debug, Clone)]
 pub struct MapFile {
     path: PathBuf,
     options: Options,
 }
 
-/// Why the map could not be read or is none; for people, over several lines where
-/// the map has several errors.
+/// Why the map cannot be used; in words for people, on several lines where the map has
+/// several errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapError {
@@ -44,7 +44,7 @@ pub enum MapError {
 }
 
 impl MapFile {
-    /// A map to be read from `path`, by these options.
+    /// A map at `path`, to be compiled with these options.
     #[must_use]
     pub fn new(path: PathBuf, options: Options) -> Self {
         Self { path, options }
@@ -122,22 +122,22 @@ pub struct LiveMap {
     pub loaded: Timestamp,
 }
 
-/// The map in force, and what became of the newest one.
+/// The map in force, and why the newest version is not.
 #[derive(Debug)]
 pub struct MapStore {
     live: ArcSwapOption<LiveMap>,
     // Why the newest version is not the one in force.
-    refused: ArcSwapOption<Refused>,
-    // Told of each that is put in force.
+    refused: ArcSwapOption<RefusedMap>,
+    // Notified of each map that is put in force.
     replaced: watch::Sender<()>,
     // Whether the one in force asks for labels of namespaces.
     asks_for_labels: watch::Sender<bool>,
     metrics: Arc<Metrics>,
 }
 
-/// A version of the map that was not taken.
+/// A version of the map that cannot be used.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct RefusedMap {
     /// Why.
     pub error: MapError,
     /// When it was tried.
@@ -157,12 +157,12 @@ impl MapStore {
         }
     }
 
-    /// The map in force; a caller that keeps it is not touched by a reload.
+    /// The map in force; a reload does not touch the one that a caller holds.
     pub fn current(&self) -> Guard<Option<Arc<LiveMap>>> {
         self.live.load()
     }
 
-    /// Hears of each map that is put in force from now on.
+    /// Notifies of each map that is put in force from now on.
     #[must_use]
     pub fn replaced(&self) -> watch::Receiver<()> {
         self.replaced.subscribe()
@@ -182,17 +182,17 @@ impl MapStore {
 
     /// Why the newest version of the map is not in force; `None` when it is.
     #[must_use]
-    pub fn refused(&self) -> Option<Arc<Refused>> {
+    pub fn refused(&self) -> Option<Arc<RefusedMap>> {
         self.refused.load_full()
     }
 
-    /// Puts a map in force, or keeps what there is and says why.
+    /// Puts a map in force, or keeps the one before it and logs why.
     pub fn replace(&self, new: Result<Loaded, MapError>, now: Timestamp) {
         self.metrics.map.loaded(new.is_ok());
         match new {
             Ok(Loaded { policy, warnings }) => {
                 for warning in warnings {
-                    tracing::warn!("{warning}");
+                    tracing::warn!(%warning, "the registry map has a warning");
                 }
                 let entries = self
                     .metrics
@@ -214,15 +214,17 @@ impl MapStore {
             Err(error) => {
                 if self.is_ready() {
                     tracing::error!(
-                        "the new registry map is refused; the one before it stays in force\n{error}"
+                        %error,
+                        "the new registry map is refused; the one before it stays in force"
                     );
                 } else {
                     tracing::error!(
-                        "no registry map: every review is answered with 503 until there is one\n{error}"
+                        %error,
+                        "there is no registry map; reviews are answered with 503 until there is one"
                     );
                 }
                 self.refused
-                    .store(Some(Arc::new(Refused { error, at: now })));
+                    .store(Some(Arc::new(RefusedMap { error, at: now })));
             }
         }
     }

@@ -1,13 +1,14 @@
-//! The labels of namespaces, by a watch that runs while the map in force has a
+//! The labels of namespaces, from a watch that runs while the map in force has a
 //! `namespaceSelector`.
 //!
-//! A review reads what is known without a lock and without a call. What is not known is
-//! not there: before the first list is through nothing is, and the decision that hangs on
-//! it is put off ([`pullpass_core::policy::LabelsUnknown`]). While a watch is interrupted, what was
-//! known stays: the API server decides `namespaceSelector`s of webhooks by a cache of its
-//! own in the same way (`plugin/webhook/predicates/namespace`). Decides nothing.
+//! A review reads what is known without a lock and without a request. Before the first list
+//! is complete nothing is known, and a decision that depends on labels stays undecided
+//! ([`pullpass_core::policy::LabelsUnknown`]). While the watch is interrupted the known labels
+//! stay: the API server evaluates `namespaceSelector`s of webhooks from a cache of its own in
+//! the same way (`plugin/webhook/predicates/namespace`). Decides nothing.
 
-use crate::kube::cert_store;
+use crate::kube::client::{self, with_causes};
+use crate::observe::health::Health;
 use crate::observe::metrics::Metrics;
 use arc_swap::{ArcSwapOption, Guard};
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
@@ -23,14 +24,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// After this the way to the API server is looked for again.
+/// The pause before the next attempt to connect.
 const CONNECT_PAUSE: Duration = Duration::from_secs(5);
 
-/// What is known, for reviews; and why no more, for people.
+/// What is known, and how the watch is doing.
 #[derive(Debug)]
 pub struct Namespaces {
     known: ArcSwapOption<NamespaceLabels>,
-    trouble: ArcSwapOption<String>,
+    watch: Health,
     metrics: Arc<Metrics>,
 }
 
@@ -40,21 +41,22 @@ impl Namespaces {
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             known: ArcSwapOption::empty(),
-            trouble: ArcSwapOption::empty(),
+            watch: Health::default(),
             metrics,
         }
     }
 
-    /// What is known; `None` before the first list is through, and while nobody asks.
+    /// The known labels; `None` before the first list is complete, and while no map asks for
+    /// labels.
     pub fn current(&self) -> Guard<Option<Arc<NamespaceLabels>>> {
         self.known.load()
     }
 
-    /// What last interrupted the watch, until it tells something again: a watch that goes
-    /// on where it was says nothing of it.
+    /// What last interrupted the watch, until the watch reports something again; one that
+    /// resumes where it was reports nothing.
     #[must_use]
-    pub fn trouble(&self) -> Option<Arc<String>> {
-        self.trouble.load_full()
+    pub fn watch(&self) -> &Health {
+        &self.watch
     }
 
     fn publish(&self, known: Option<NamespaceLabels>) {
@@ -63,49 +65,47 @@ impl Namespaces {
         self.known.store(known.map(Arc::new));
     }
 
-    fn well(&self) {
-        if self.trouble.swap(None).is_some() {
+    fn watch_reports(&self) {
+        if self.watch.succeeds() {
             tracing::info!("the watch on namespaces works again");
         }
     }
 
-    /// Said once, not with each try.
-    fn unwell(&self, words: String) {
-        if self.trouble().is_none_or(|before| *before != words) {
+    fn watch_fails(&self, error: &str) {
+        if self.watch.fails(error) {
             tracing::warn!(
-                error = words,
-                "namespaces cannot be watched, trying again: what hangs on their labels is \
-                 answered with 503; the right to list and watch namespaces is needed"
+                error,
+                "cannot watch namespaces, trying again: reviews that depend on their labels get \
+                 a 503; pullpass needs the right to list and watch namespaces"
             );
         }
-        self.trouble.store(Some(Arc::new(words)));
     }
 }
 
-/// Keeps `namespaces` up to date whenever somebody `asks` for labels, until nobody can.
-pub async fn keep(namespaces: Arc<Namespaces>, mut asks: watch::Receiver<bool>) {
+/// Keeps `namespaces` up to date whenever a map `asks` for labels; ends when none can any more.
+pub async fn run(namespaces: Arc<Namespaces>, mut asks: watch::Receiver<bool>) {
     while asks.wait_for(|asks| *asks).await.is_ok() {
         tokio::select! {
             () = follow(&namespaces) => {}
             _ = asks.wait_for(|asks| !asks) => {}
         }
-        // What is no longer followed is not known.
+        // Labels that are no longer watched are not known.
         namespaces.publish(None);
-        namespaces.trouble.store(None);
+        let _ = namespaces.watch.succeeds();
     }
 }
 
-/// Ends never.
+/// Never ends.
 async fn follow(namespaces: &Namespaces) {
     loop {
-        match cert_store::connect().await {
+        match client::connect().await {
             Ok(client) => {
-                // Metadata alone is asked for, and sent.
+                // The API server sends the metadata alone.
                 let all: Api<PartialObjectMeta<Namespace>> = Api::all(client);
                 let events = watcher(all, watcher::Config::default());
                 take_in(namespaces, events.default_backoff()).await;
             }
-            Err(error) => namespaces.unwell(error.to_string()),
+            Err(error) => namespaces.watch_fails(&error.to_string()),
         }
         sleep(CONNECT_PAUSE).await;
     }
@@ -113,47 +113,47 @@ async fn follow(namespaces: &Namespaces) {
 
 type Seen = Result<Event<PartialObjectMeta<Namespace>>, watcher::Error>;
 
-/// Takes in what a watch tells, until it tells no more.
+/// Takes in what a watch reports, until its stream ends.
 async fn take_in(namespaces: &Namespaces, events: impl Stream<Item = Seen>) {
     let mut events = pin!(events);
-    let mut book = Book::default();
+    let mut watched = WatchedLabels::default();
     while let Some(event) = events.next().await {
-        let mut changed = take(namespaces, &mut book, event);
-        // One copy for all that has happened by now.
+        let mut changed = take(namespaces, &mut watched, event);
+        // One copy for everything that has happened by now.
         while let Some(Some(event)) = events.next().now_or_never() {
-            changed |= take(namespaces, &mut book, event);
+            changed |= take(namespaces, &mut watched, event);
         }
         if changed {
-            namespaces.publish(Some(book.known.clone()));
+            namespaces.publish(Some(watched.known.clone()));
         }
     }
 }
 
-fn take(namespaces: &Namespaces, book: &mut Book, event: Seen) -> bool {
+fn take(namespaces: &Namespaces, watched: &mut WatchedLabels, event: Seen) -> bool {
     match event {
         Ok(event) => {
-            let changed = book.enter(event);
+            let changed = watched.enter(event);
             if changed {
-                namespaces.well();
+                namespaces.watch_reports();
             }
             changed
         }
         Err(error) => {
-            namespaces.unwell(cert_store::chain(&error));
+            namespaces.watch_fails(&with_causes(&error));
             false
         }
     }
 }
 
-/// What a watch has told so far.
+/// What a watch has reported so far.
 #[derive(Default)]
-struct Book {
+struct WatchedLabels {
     known: NamespaceLabels,
-    // A list that is not through yet; what was known before it stays until then.
+    // A list that is not complete yet; what was known before it stays until then.
     listed: NamespaceLabels,
 }
 
-impl Book {
+impl WatchedLabels {
     /// Whether what is known has changed.
     fn enter(&mut self, event: Event<PartialObjectMeta<Namespace>>) -> bool {
         let is_listing = matches!(event, Event::Init | Event::InitApply(_));

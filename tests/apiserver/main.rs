@@ -29,6 +29,7 @@ mod review_difference;
 
 mod audit;
 mod bypass;
+mod decisions;
 mod faults;
 mod injection;
 mod intree;
@@ -41,7 +42,6 @@ mod refusals;
 mod selectors;
 mod self_signed;
 mod suites;
-mod traces;
 mod untouched;
 mod updates;
 mod verify;

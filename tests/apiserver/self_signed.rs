@@ -1,4 +1,4 @@
-//! Replicas that keep their own certificate: with the rights that the chart gives
+//! Replicas that rotate their own certificate: with the rights that the chart gives
 //! them and no others, against the real API server, which calls both.
 
 use crate::api::{Answer, Api, Namespace, eventually};
@@ -561,11 +561,11 @@ async fn ca_and_leaf_rotate_by_themselves_while_pods_are_created() {
         let (_, metrics) = replica.get("/metrics").await;
         let failed = metrics
             .lines()
-            .filter(|line| line.contains(r#"result="failed""#) && line.contains("keeper"));
+            .filter(|line| line.contains(r#"result="failed""#) && line.contains("rotator"));
         for line in failed {
             assert!(line.ends_with(" 0"), "{line}");
         }
-        assert!(metrics.contains("pullpass_certificate_keeper_working 1"));
+        assert!(metrics.contains("pullpass_certificate_rotator_working 1"));
     }
 }
 

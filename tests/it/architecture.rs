@@ -40,10 +40,11 @@ const PROGRAM: Package = Package {
     rooms: &[
         ("main", &[]),
         ("lib", &[]),
+        ("clock", &[]),
         ("observe", &[]),
         ("kube", &["observe"]),
-        ("certs", &["kube", "observe"]),
-        ("state", &["kube", "observe"]),
+        ("certs", &["clock", "kube", "observe"]),
+        ("state", &["clock", "kube", "observe"]),
         ("audit", &["kube", "observe"]),
         ("http", &["audit", "certs", "observe", "state"]),
         (

@@ -2,15 +2,14 @@
 //! once; a module for each part of the library.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that fails says so by panicking, and skips say so on standard output"
+    reason = "a test that fails says so by panicking"
 )]
 
 mod admission;
 mod architecture;
+mod audit;
 mod chart;
 mod check;
 mod cli;
@@ -23,5 +22,4 @@ mod rotation;
 mod secret_manifest;
 mod server;
 mod suites;
-mod traces;
 mod workloads;

@@ -1,7 +1,7 @@
 //! A histogram of how long reviews take, counted without a lock.
 //!
-//! That of `prometheus-client` takes a mutex for each observation; on the way of a
-//! review nothing may wait.
+//! The histogram of `prometheus-client` takes a mutex for each observation, and a review must
+//! not wait for one.
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -16,7 +16,7 @@ const BOUNDS: [u32; 14] = [
     1_000_000,
 ];
 
-/// How often what took how long; clones count together.
+/// A histogram of durations; clones count together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Durations(Arc<Counts>);
 

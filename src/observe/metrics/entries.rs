@@ -1,4 +1,4 @@
-//! Images counted by the map's entry that decided them.
+//! Images, counted by the entry of the map that decided.
 //!
 //! The series are those of the map in force and no others: a reload carries over the
 //! counts of entries that stay and ends the rest. Counting is an atomic addition.
@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const ACTIONS: [Action; 4] = [Action::Allow, Action::Audit, Action::Warn, Action::Deny];
 
-/// The labels of images that no entry covers. A pattern cannot be written so, and
-/// nobody calls an entry so.
+/// The labels of images that no entry covers. A pattern cannot be written so, and an entry is
+/// unlikely to have such a name.
 const UNKNOWN: &str = "(unknown)";
 const INVALID: &str = "(invalid)";
 const EXEMPT: &str = "(exempt)";
@@ -39,7 +39,7 @@ pub struct EntryCounters {
 }
 
 impl EntryCounters {
-    /// Counts the images of a pod that fell under one rule.
+    /// Counts the images of a pod that one entry decided.
     pub fn count(&self, tally: &Tally<'_>) {
         let counters = match tally.rule.kind {
             RuleKind::Entry => match tally.rule.entry.and_then(|name| self.entries.get(name)) {
@@ -104,8 +104,8 @@ impl Collector for EntryFamily {
         for (name, by_action) in entries.chain(others) {
             for (action, count) in ACTIONS.iter().zip(&by_action.0) {
                 let count = count.load(Relaxed);
-                // Four series an entry, nearly all of them nought, would be a burden
-                // with a large map.
+                // Four series an entry, nearly all of them zero, would be a burden with a
+                // large map.
                 if count > 0 {
                     let labels = [("entry", name), ("action", action.as_str())];
                     ConstCounter::new(count).encode(family.encode_family(&labels)?)?;

@@ -1,7 +1,8 @@
-//! The two text formats in which metrics are shown, and which of them somebody asks for.
+//! The two text formats in which metrics are shown, and which of them a client asks for.
 //!
-//! Prometheus asks for `OpenMetrics`; people with curl, and many other collectors, know
-//! the older text format 0.0.4 alone. It is made of the other one, line by line, so that
+//! Prometheus asks for `OpenMetrics`; people with curl, and many other collectors, know the
+//! older text format 0.0.4 alone. `prometheus-client` writes only the first and the
+//! `prometheus` crate only the second, so the second is made from the first, line by line, and
 //! both have the same series. Pure: text in, text out.
 
 use std::fmt::Write as _;
@@ -18,8 +19,8 @@ pub enum Format {
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
 impl Format {
-    /// What is wanted by whoever sends this `Accept` header (RFC 9110, 12.5.1):
-    /// `OpenMetrics` where it is named and no less welcome than plain text.
+    /// What the sender of this `Accept` header wants (RFC 9110, 12.5.1):
+    /// `OpenMetrics` where it is named and not ranked below plain text.
     #[must_use]
     pub fn accepted(accept: &str) -> Self {
         let [mut open_metrics, mut text] = [0.0; 2];
@@ -67,7 +68,7 @@ fn text(open_metrics: &str) -> String {
     let mut help = None;
     for line in open_metrics.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
-            // Its name hangs on the type, which follows.
+            // Its name depends on the type, which follows.
             help = rest.split_once(' ');
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (family, kind) = rest.split_once(' ').unwrap_or((rest, "unknown"));

@@ -1,15 +1,15 @@
-//! Makes and registers the series, all of them at the start: one that first appears
-//! with its first count has no rate.
+//! Makes and registers the series, all of them at the start: a series that first appears with
+//! its first count has no rate.
 
 use super::durations::Durations;
 use super::{Codes, HttpRoute, LoadMetrics, PortMetrics, ReviewMetrics};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use pullpass_core::admission::Outcome;
 
-/// Labels whose every value is written in this program.
+/// Labels whose values are all written in this program.
 pub(super) type Labels = Vec<(&'static str, &'static str)>;
 
 /// The label of a path. Not `endpoint`: the Prometheus operator gives each target a label
@@ -26,34 +26,25 @@ pub(super) struct ReviewFamilies {
 
 impl ReviewFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let families = Self {
-            outcomes: Family::default(),
-            codes: Family::default(),
-            durations: Family::default(),
-            in_flight: Family::default(),
-        };
-        registry.register(
-            "reviews",
-            "Reviews answered, by outcome",
-            families.outcomes.clone(),
-        );
-        registry.register(
-            "http_responses",
-            "HTTP answers on the webhook's port, by class of their status",
-            families.codes.clone(),
-        );
-        registry.register_with_unit(
-            "review_duration",
-            "Time from a request's last byte to the decision",
-            Unit::Seconds,
-            families.durations.clone(),
-        );
-        registry.register(
-            "requests_in_flight",
-            "Requests that are being read or answered",
-            families.in_flight.clone(),
-        );
-        families
+        Self {
+            outcomes: register(registry, "reviews", "Reviews answered, by outcome"),
+            codes: register(
+                registry,
+                "http_responses",
+                "HTTP answers on the webhook's port, by class of their status",
+            ),
+            durations: register_with_unit(
+                registry,
+                "review_duration",
+                "Time from a request's last byte to the decision",
+                Unit::Seconds,
+            ),
+            in_flight: register(
+                registry,
+                "requests_in_flight",
+                "Requests that are being read or answered",
+            ),
+        }
     }
 
     pub(super) fn of(&self, route: HttpRoute) -> ReviewMetrics {
@@ -86,21 +77,10 @@ pub(super) struct PortFamilies {
 
 impl PortFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let families = Self {
-            open: Family::default(),
-            accepted: Family::default(),
-        };
-        registry.register(
-            "open_connections",
-            "Open connections",
-            families.open.clone(),
-        );
-        registry.register(
-            "connections",
-            "Connections accepted",
-            families.accepted.clone(),
-        );
-        families
+        Self {
+            open: register(registry, "open_connections", "Open connections"),
+            accepted: register(registry, "connections", "Connections accepted"),
+        }
     }
 
     pub(super) fn of(&self, port: &'static str) -> PortMetrics {
@@ -114,17 +94,15 @@ impl PortFamilies {
 
 impl LoadMetrics {
     pub(super) fn register(registry: &mut Registry, name: &str, what: &str) -> Self {
-        let loads = Family::<Labels, Counter>::default();
-        let last = Gauge::default();
-        registry.register(
+        let loads: Family<Labels, Counter> = register(
+            registry,
             format!("{name}_loads"),
             format!("Loads of {what}, by result"),
-            loads.clone(),
         );
-        registry.register(
+        let last = register(
+            registry,
             format!("{name}_last_load_successful"),
             format!("1 when the newest version of {what} is in force, 0 when it was refused"),
-            last.clone(),
         );
         let [good, failed] =
             ["ok", "failed"].map(|result| loads.get_or_create_owned(&vec![("result", result)]));
@@ -132,12 +110,25 @@ impl LoadMetrics {
     }
 }
 
-/// One gauge without labels.
-pub(super) fn gauge(registry: &mut Registry, name: &str, help: &str, unit: Option<Unit>) -> Gauge {
-    let gauge = Gauge::default();
-    match unit {
-        Some(unit) => registry.register_with_unit(name, help, unit, gauge.clone()),
-        None => registry.register(name, help, gauge.clone()),
-    }
-    gauge
+/// A metric, or a family of them, under this name.
+pub(super) fn register<M: Metric + Default + Clone>(
+    registry: &mut Registry,
+    name: impl Into<String>,
+    help: impl Into<String>,
+) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+/// The same with a unit, which becomes a part of the name.
+pub(super) fn register_with_unit<M: Metric + Default + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    unit: Unit,
+) -> M {
+    let metric = M::default();
+    registry.register_with_unit(name, help, unit, metric.clone());
+    metric
 }

@@ -1,5 +1,8 @@
-//! `process_*`: what the kernel says of this process, read from `/proc/self` when
-//! somebody asks. On systems without `/proc` there are no such series.
+//! `process_*`: what the kernel reports about this process, read from `/proc/self` for each
+//! scrape. On systems without `/proc` there are no such series.
+//!
+//! The one collector for `prometheus-client`, `kubert-prometheus-process`, is bound to an older
+//! version of it whose registry is another type.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};

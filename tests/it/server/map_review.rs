@@ -4,8 +4,8 @@ use super::support::MAP;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt as _;
-use pullpass::http::Limits;
 use pullpass::http::webhook::Webhook;
+use pullpass::http::{Handles, Limits};
 use pullpass::observe::metrics::{Format, Metrics};
 use pullpass::state::map_store::MapStore;
 use pullpass_core::map::{self, Options, SourceFile};
@@ -64,7 +64,7 @@ fn webhook() -> (Webhook, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
     (
-        Webhook::new(maps, Arc::clone(&metrics), Limits::default()),
+        Webhook::new(Handles::new(maps, Arc::clone(&metrics)), Limits::default()),
         metrics,
     )
 }

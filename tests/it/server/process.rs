@@ -249,14 +249,14 @@ fn a_way_to_tls_must_be_chosen_and_be_whole() {
 
 #[test]
 fn times_that_do_not_fit_together_are_refused_in_words() {
-    let kept = [
+    let rotated = [
         "--self-signed-secret",
         "tls",
         "--webhook-service",
         "pullpass",
     ];
     let serve = |more: &[&str]| {
-        let arguments = [&["serve", "--config", "map.yaml"], &kept[..], more].concat();
+        let arguments = [&["serve", "--config", "map.yaml"], &rotated[..], more].concat();
         let (code, out, words) = run(&arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {words}");
         words
@@ -327,7 +327,7 @@ fn development_certificates_are_written_once_and_are_private() {
     assert_eq!(code, 0);
     assert!(words.contains("webhook.example"), "{words}");
     let (certificate, key) = pair(Path::new(inner));
-    let files = pullpass::http::tls::PairFiles {
+    let files = pullpass::certs::pair::PairFiles {
         certificate: certificate.into(),
         key: (&key).into(),
     };
@@ -357,7 +357,7 @@ fn development_certificates_are_written_once_and_are_private() {
 }
 
 #[tokio::test]
-async fn decision_records_follow_on_standard_output_and_are_all_written_at_the_end() {
+async fn decision_records_follow_on_stdout_and_are_all_written_at_the_end() {
     let records = ["--decision-log", "stdout", "--decision-log-reviews", "all"];
     let mut serving = Serving::start(&[&records[..], &["--shutdown-delay", "0s"]].concat());
     assert_eq!(serving.ready().await, 200);
@@ -386,7 +386,7 @@ async fn who_observes_is_told_so_at_the_start() {
     serving.signal("TERM");
     assert_eq!(serving.ended().await.code(), Some(0));
     let log = serving.log();
-    assert!(log.contains("observing: nothing is refused"), "{log}");
+    assert!(log.contains("observing: nothing is denied"), "{log}");
 }
 
 #[test]

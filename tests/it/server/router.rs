@@ -1,23 +1,20 @@
 //! Every status of the two endpoints, asked of the router without a socket.
 
-use super::support::{MAP, PATIENCE, review};
+use super::support::{MAP, PATIENCE, put_map, review};
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
-use jiff::Timestamp;
-use pullpass::http::Limits;
 use pullpass::http::webhook::Webhook;
+use pullpass::http::{Handles, Limits};
 use pullpass::observe::metrics::{Format, Metrics};
-use pullpass::state::map_store::{MapFile, MapStore};
+use pullpass::state::map_store::MapStore;
 use pullpass_core::admission::Endpoint;
 use pullpass_core::admission::{RuleLabel, Tally};
-use pullpass_core::map::{Options, SourceFile};
 use pullpass_core::policy::Action;
 use pullpass_core::policy::RuleKind;
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -25,22 +22,16 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
-fn put_map(maps: &MapStore, text: &str) {
-    let file = MapFile::new(PathBuf::from("map.yaml"), Options::default());
-    let source = SourceFile {
-        name: "map.yaml".to_owned(),
-        text: text.to_owned(),
-    };
-    maps.replace(file.compile(&[source]), Timestamp::now());
-}
-
 fn webhook(change: impl FnOnce(&mut Limits)) -> (Webhook, Arc<MapStore>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
     let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
     put_map(&maps, MAP);
     let mut limits = Limits::default();
     change(&mut limits);
-    let webhook = Webhook::new(Arc::clone(&maps), Arc::clone(&metrics), limits);
+    let webhook = Webhook::new(
+        Handles::new(Arc::clone(&maps), Arc::clone(&metrics)),
+        limits,
+    );
     (webhook, maps, metrics)
 }
 
@@ -62,7 +53,7 @@ fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
 
 /// Asks once and compares the status; the answer to anything but a review is one
 /// line of plain text.
-async fn expect_fault(request: Request<Body>, status: u16) -> Response {
+async fn expect_error(request: Request<Body>, status: u16) -> Response {
     let (webhook, ..) = webhook(|_| {});
     let response = ask(&webhook, request).await;
     assert_eq!(response.status().as_u16(), status);
@@ -147,7 +138,7 @@ async fn other_paths_are_404() {
         "//mutate",
         "/metrics",
     ] {
-        expect_fault(post(path, review("u")), 404).await;
+        expect_error(post(path, review("u")), 404).await;
     }
 }
 
@@ -156,7 +147,7 @@ async fn other_media_types_are_415() {
     let none = Request::post("/mutate")
         .body(Body::from(review("u")))
         .unwrap();
-    expect_fault(none, 415).await;
+    expect_error(none, 415).await;
     for media_type in [
         "text/plain",
         "application/yaml",
@@ -168,7 +159,7 @@ async fn other_media_types_are_415() {
         request
             .headers_mut()
             .insert("content-type", media_type.parse().unwrap());
-        expect_fault(request, 415).await;
+        expect_error(request, 415).await;
     }
 }
 
@@ -179,7 +170,7 @@ async fn compressed_bodies_are_415() {
         request
             .headers_mut()
             .insert("content-encoding", encoding.parse().unwrap());
-        expect_fault(request, 415).await;
+        expect_error(request, 415).await;
     }
 }
 
@@ -200,20 +191,20 @@ async fn what_is_no_review_is_400() {
         &other_kind,
         &deep,
     ] {
-        expect_fault(post("/mutate", body.to_owned()), 400).await;
-        expect_fault(post("/validate", body.to_owned()), 400).await;
+        expect_error(post("/mutate", body.to_owned()), 400).await;
+        expect_error(post("/validate", body.to_owned()), 400).await;
     }
-    expect_fault(post("/validate", &b"\xff\xfe{}"[..]), 400).await;
+    expect_error(post("/validate", &b"\xff\xfe{}"[..]), 400).await;
 }
 
 #[tokio::test]
 async fn a_body_above_32_mib_is_413_whether_declared_or_counted() {
-    expect_fault(post("/mutate", vec![b' '; (32 << 20) + 1]), 413).await;
+    expect_error(post("/mutate", vec![b' '; (32 << 20) + 1]), 413).await;
     let undeclared = Pieces {
         size: 1 << 20,
         left: 33,
     };
-    let response = expect_fault(post("/mutate", Body::new(undeclared)), 413).await;
+    let response = expect_error(post("/mutate", Body::new(undeclared)), 413).await;
     assert_eq!(response.headers()["connection"], "close");
 }
 
@@ -245,7 +236,7 @@ async fn a_body_that_does_not_come_is_408_within_our_own_timeout() {
 async fn without_a_map_it_is_503_and_the_api_server_is_asked_to_come_again() {
     let metrics = Arc::new(Metrics::default());
     let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
-    let webhook = Webhook::new(Arc::clone(&maps), metrics, Limits::default());
+    let webhook = Webhook::new(Handles::new(Arc::clone(&maps), metrics), Limits::default());
     let response = ask(&webhook, post("/mutate", review("u"))).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "1");

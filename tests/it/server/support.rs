@@ -1,17 +1,22 @@
 //! A server on free ports, a client that says exactly what it is told to, and reviews.
 
+use jiff::Timestamp;
 use pullpass::certs::issuer::{self, DevelopmentCertificates};
-use pullpass::http::tls::PairFiles;
-use pullpass::http::{CertificateSource, Config, Limits};
-use pullpass::state::map_store::MapFile;
-use pullpass_core::admission::{self, Endpoint, Mode};
-use pullpass_core::map::Options;
+use pullpass::certs::pair::PairFiles;
+use pullpass::certs::served::ServedCertificate;
+use pullpass::http::{self, Addresses, Handles, Limits};
+use pullpass::observe::metrics::Metrics;
+use pullpass::serve::background_tasks::BackgroundTasks;
+use pullpass::serve::{Bound, CertificateSource, Config};
+use pullpass::state::map_store::{MapFile, MapStore};
+use pullpass_core::admission::{Endpoint, Mode};
+use pullpass_core::map::{Options, SourceFile};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -102,30 +107,49 @@ impl Server {
         let made = make_certificates();
         write_pair(directory.path(), &made);
         let mut config = Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            admin_listen: ([127, 0, 0, 1], 0).into(),
+            addresses: free_ports(),
             certificate: CertificateSource::Files(PairFiles {
                 certificate: directory.path().join("tls.crt"),
                 key: directory.path().join("tls.key"),
             }),
             map: MapFile::new(directory.path().join("map.yaml"), Options::default()),
             mode: Mode::Enforce,
-            decisions: None,
+            decision_log: None,
             events: None,
-            limits: Limits {
-                poll_interval: Duration::from_millis(20),
-                shutdown_delay: Duration::from_millis(300),
-                ..Limits::default()
-            },
-            review: admission::review,
+            limits: limits(),
+            poll_interval: Duration::from_millis(20),
         };
         change(&mut config);
         let bound = config.bind().await.unwrap();
+        Self::serve(bound, made.authority, directory)
+    }
+
+    /// Starts a server with [`MAP`] that shows this certificate and has these background
+    /// tasks and no others.
+    pub(crate) async fn put_together(
+        certificate: Arc<ServedCertificate>,
+        tasks: BackgroundTasks,
+    ) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
+        put_map(&maps, MAP);
+        let server = http::Server {
+            handles: Handles::new(maps, metrics),
+            certificate,
+            limits: limits(),
+        };
+        let http = server.bind(free_ports()).await.unwrap();
+        let bound = Bound::new(http, tasks, None);
+        Self::serve(bound, String::new(), tempfile::tempdir().unwrap())
+    }
+
+    fn serve(bound: Bound, authority: String, directory: TempDir) -> Self {
         let (shutdown, told) = oneshot::channel();
+        let Addresses { webhook, admin } = bound.addresses().unwrap();
         Self {
-            webhook: bound.webhook_address().unwrap(),
-            admin: bound.admin_address().unwrap(),
-            authority: made.authority,
+            webhook,
+            admin,
+            authority,
             directory,
             shutdown: Some(shutdown),
             serving: tokio::spawn(bound.serve(async {
@@ -179,6 +203,30 @@ impl Server {
     pub(crate) async fn ended(self) -> bool {
         in_time(self.serving).await.unwrap()
     }
+}
+
+fn free_ports() -> Addresses {
+    Addresses {
+        webhook: ([127, 0, 0, 1], 0).into(),
+        admin: ([127, 0, 0, 1], 0).into(),
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        shutdown_delay: Duration::from_millis(300),
+        ..Limits::default()
+    }
+}
+
+/// Puts this map in force.
+pub(crate) fn put_map(maps: &MapStore, text: &str) {
+    let file = MapFile::new(PathBuf::from("map.yaml"), Options::default());
+    let source = SourceFile {
+        name: "map.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    maps.replace(file.compile(&[source]), Timestamp::now());
 }
 
 /// Fails the test that hangs.

@@ -6,8 +6,10 @@ use super::support::{
 use base64::Engine as _;
 use jiff::Timestamp;
 use pullpass::certs::issuer::{self, DevelopmentCertificates};
-use pullpass::http::tls::{Certificate, Pair, PairError, PairFiles};
-use pullpass::http::{CertificateSource, Keep};
+use pullpass::certs::pair::{Pair, PairError, PairFiles};
+use pullpass::certs::served::ServedCertificate;
+use pullpass::serve::CertificateSource;
+use pullpass::serve::background_tasks::BackgroundTasks;
 use pullpass_core::admission::Endpoint;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -378,15 +380,15 @@ fn pair_of(made: &DevelopmentCertificates) -> Result<Pair, PairError> {
     Pair::from_pem(made.certificate.as_bytes(), made.key.as_bytes())
 }
 
-fn ended_pair() -> DevelopmentCertificates {
+fn expired_pair() -> DevelopmentCertificates {
     let two_years_ago = SystemTime::now() - Duration::from_hours(2 * 366 * 24);
     issuer::development(&["localhost".to_owned()], two_years_ago).unwrap()
 }
 
 #[tokio::test]
-async fn a_pair_that_is_expired_does_not_replace_one_that_has_not() {
+async fn a_pair_that_has_expired_does_not_replace_one_that_has_not() {
     let server = Server::start(|_| {}).await;
-    write_pair(server.directory.path(), &ended_pair());
+    write_pair(server.directory.path(), &expired_pair());
     let failed = "pullpass_certificate_loads_total{result=\"failed\"}";
     in_time(async {
         while server.metric(failed).await < Some(1.0) {
@@ -408,16 +410,17 @@ async fn a_certificate_that_comes_later_is_waited_for() {
     let made = make_certificates();
     let pair = pair_of(&made).unwrap();
     let (bring, brought) = tokio::sync::oneshot::channel();
-    let server = Server::start(|config| {
-        config.certificate = CertificateSource::Kept(Keep::new(async |certificate, _| {
-            certificate.set_trouble(Some("the Secret is far away".to_owned()));
-            brought.await.unwrap();
-            certificate.set_trouble(None);
-            certificate.replace(Ok(pair), Timestamp::now());
-            std::future::pending::<()>().await;
-        }));
-    })
-    .await;
+    let certificate = Arc::new(ServedCertificate::awaited(Arc::default()));
+    let shown = Arc::clone(&certificate);
+    let mut tasks = BackgroundTasks::default();
+    tasks.start_essential("certificate rotator", async move {
+        assert!(shown.renewal().fails("the Secret is far away"));
+        brought.await.unwrap();
+        assert!(shown.renewal().succeeds());
+        shown.replace(Ok(pair), Timestamp::now());
+        std::future::pending::<()>().await;
+    });
+    let server = Server::put_together(certificate, tasks).await;
     let trusting = trusting(&[&made.authority]);
     assert_eq!(server.admin("/livez").await.status, 200);
     let ready = server.admin("/readyz").await;
@@ -434,30 +437,68 @@ async fn a_certificate_that_comes_later_is_waited_for() {
 }
 
 #[tokio::test]
-async fn without_its_keeper_a_server_ends_in_order() {
-    let server = Server::start(|config| {
-        config.certificate = CertificateSource::Kept(Keep::new(async |_, _| ()));
-    })
-    .await;
-    assert!(in_time(server.ended()).await);
+async fn without_its_rotator_a_server_ends_in_order() {
+    for panics in [false, true] {
+        let certificate = Arc::new(ServedCertificate::awaited(Arc::default()));
+        let mut tasks = BackgroundTasks::default();
+        tasks.start_essential("certificate rotator", async move {
+            assert!(!panics, "the test wants this panic");
+        });
+        let server = Server::put_together(certificate, tasks).await;
+        assert!(in_time(server.ended()).await);
+    }
 }
 
 #[tokio::test]
-async fn a_pair_that_is_expired_at_the_start_is_not_ready_and_can_be_renewed() {
+async fn the_rotator_ends_with_the_signal_and_other_tasks_with_the_last_answer() {
+    /// Tells when the task that holds it has ended.
+    struct Tells(Option<tokio::sync::oneshot::Sender<()>>);
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            let _ = self.0.take().map(|ended| ended.send(()));
+        }
+    }
+    let task = || {
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let tells = Tells(Some(ended));
+        let run = async move {
+            let _tells = tells;
+            std::future::pending::<()>().await;
+        };
+        (run, end)
+    };
+    let ((rotator, rotator_ended), (other, mut other_ended)) = (task(), task());
+    let mut tasks = BackgroundTasks::default();
+    tasks.start_essential("certificate rotator", rotator);
+    tasks.start("other", other);
+    let pair = pair_of(&make_certificates()).unwrap();
+    let certificate = Arc::new(ServedCertificate::new(pair, Arc::default()));
+    let mut server = Server::put_together(certificate, tasks).await;
+    assert_eq!(server.admin("/readyz").await.status, 200);
+    server.begin_shutdown();
+    in_time(rotator_ended).await.unwrap();
+    // The time after the signal, in which requests are still answered, has only begun.
+    assert!(other_ended.try_recv().is_err());
+    assert!(in_time(server.ended()).await);
+    in_time(other_ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pair_that_has_expired_at_the_start_is_not_ready_and_can_be_renewed() {
     let server = Server::start(|config| {
-        let ended = Box::new(pair_of(&ended_pair()).unwrap());
-        config.certificate = CertificateSource::Memory(ended);
+        let expired = Box::new(pair_of(&expired_pair()).unwrap());
+        config.certificate = CertificateSource::Memory(expired);
     })
     .await;
     let words = server.admin("/readyz").await;
     assert_eq!(words.status, 503);
     assert!(
-        words.body.contains("[-]certificate failed: ended "),
+        words.body.contains("[-]certificate failed: expired "),
         "{}",
         words.body
     );
 
-    let certificate = Certificate::new(pair_of(&ended_pair()).unwrap(), Arc::default());
+    let certificate = ServedCertificate::new(pair_of(&expired_pair()).unwrap(), Arc::default());
     certificate.replace(pair_of(&make_certificates()), Timestamp::now());
     assert!(certificate.not_after() > Some(Timestamp::now()));
 }

@@ -1,15 +1,15 @@
-//! The flags that say whether refusals are meant and who is told of decisions.
+//! The flags of the enforcement mode and of the records of decisions.
 
 use crate::audit::decision_log::Destination;
 use crate::audit::events::EventSource;
-use crate::cli::Failure;
-use crate::kube::cert_store;
+use crate::cli::CliError;
+use crate::kube::client;
 use pullpass_core::admission::Mode;
 use pullpass_core::admission::record::Recording;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct TraceArgs {
-    /// Refuse nothing: what would be refused is admitted with a warning, recorded and
+pub(super) struct AuditArgs {
+    /// Deny nothing: a pod that would be denied is admitted with a warning, recorded and
     /// counted
     #[arg(long)]
     observe: bool,
@@ -24,7 +24,7 @@ pub(super) struct TraceArgs {
         requires = "decision_log"
     )]
     decision_log_reviews: Reviews,
-    /// Make an Event, on the controller's object, of a warning about a pod that a
+    /// Create an Event on the controller's object for each warning about a pod that a
     /// controller made; needs the right to create events.events.k8s.io
     #[arg(long)]
     events: bool,
@@ -32,24 +32,24 @@ pub(super) struct TraceArgs {
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Reviews {
-    /// Those in which there was something to say about an image
+    /// Those with something to say about an image
     Notable,
     /// All
     All,
 }
 
-impl TraceArgs {
+impl AuditArgs {
     pub(super) fn mode(&self) -> Mode {
         if self.observe {
             tracing::warn!(
-                "observing: nothing is refused; what the map denies is admitted with a warning"
+                "observing: nothing is denied; what the map denies is admitted with a warning"
             );
             return Mode::Observe;
         }
         Mode::Enforce
     }
 
-    pub(super) fn decisions(&self) -> Option<(Destination, Recording)> {
+    pub(super) fn decision_log(&self) -> Option<(Destination, Recording)> {
         let recording = match self.decision_log_reviews {
             Reviews::Notable => Recording::Notable,
             Reviews::All => Recording::All,
@@ -57,12 +57,12 @@ impl TraceArgs {
         Some((self.decision_log.clone()?, recording))
     }
 
-    pub(super) async fn events(&self) -> Result<Option<EventSource>, Failure> {
+    pub(super) async fn events(&self) -> Result<Option<EventSource>, CliError> {
         if !self.events {
             return Ok(None);
         }
-        let client = cert_store::connect().await.map_err(Failure::unreachable)?;
-        // In a pod its name.
+        let client = client::connect().await.map_err(CliError::unreachable)?;
+        // In a pod the host name is the name of the pod.
         let instance = std::env::var("HOSTNAME").unwrap_or_default();
         let instance = if instance.is_empty() || instance.len() > 128 {
             "pullpass".to_owned()

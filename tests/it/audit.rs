@@ -1,6 +1,6 @@
 //! `--observe`, the decision record and the Events: what an answer, a record and an Event
 //! say, from the bytes of a review. That they get where they should is in
-//! `tests/apiserver/traces.rs` and below, in `writing`.
+//! `tests/apiserver/decisions.rs` and below, in `writing`.
 
 use jiff::Timestamp;
 use pullpass_core::admission::event::Event;
@@ -551,7 +551,7 @@ mod writing {
         let metrics = Arc::new(Metrics::default());
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&lines);
-        let log = DecisionLog::writing(
+        let log = DecisionLog::with_writer(
             move |line| {
                 kept.lock().unwrap().push(line.to_vec());
                 Ok(())
@@ -574,7 +574,7 @@ mod writing {
     fn a_reader_that_is_stuck_holds_nobody_up_and_what_is_lost_is_counted() {
         let metrics = Arc::new(Metrics::default());
         let (let_go, stuck) = mpsc::channel::<()>();
-        let log = DecisionLog::writing(
+        let log = DecisionLog::with_writer(
             move |_| {
                 let _ = stuck.recv();
                 Err(std::io::Error::other("gone"))

@@ -1,6 +1,6 @@
-//! What became of decision records and Events: what is dropped must show.
+//! What became of decision records and Events, so that a dropped one shows.
 
-use super::families::Labels;
+use super::families::{Labels, register};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 /// What became of a decision record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordFate {
-    /// It is where it should be.
+    /// It was written.
     Written,
     /// Too many waited.
     Dropped,
@@ -19,32 +19,36 @@ pub enum RecordFate {
 /// What became of an Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventFate {
-    /// It was made.
+    /// It was created.
     Made,
-    /// The same had been made, by this replica or another.
+    /// The same one had been created, by this replica or another.
     Repeated,
-    /// There were enough for the time being.
+    /// There were too many in a short time.
     Limited,
     /// Too many waited.
     Dropped,
-    /// The API server did not take it.
+    /// The API server refused it, or did not answer.
     Failed,
 }
 
 #[derive(Debug)]
-pub(super) struct TraceMetrics {
+pub(super) struct AuditMetrics {
     records: [Counter; 3],
     events: [Counter; 5],
 }
 
-impl TraceMetrics {
+impl AuditMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let records = Family::<Labels, Counter>::default();
-        let help = "Decision records, by what became of them";
-        registry.register("decision_records", help, records.clone());
-        let events = Family::<Labels, Counter>::default();
-        let help = "Events about pods that controllers made, by what became of them";
-        registry.register("events", help, events.clone());
+        let records = register(
+            registry,
+            "decision_records",
+            "Decision records, by what became of them",
+        );
+        let events = register(
+            registry,
+            "events",
+            "Events about pods that controllers made, by what became of them",
+        );
         let of = |family: &Family<Labels, Counter>, result| {
             family.get_or_create_owned(&vec![("result", result)])
         };

@@ -1,19 +1,20 @@
-//! How a command reaches a cluster, and finds the registry map that is in it.
+//! The flags of a command that reaches a cluster, and the registry map in that cluster.
 
 use super::map_args::{self, MapArgs};
-use super::{Failure, output};
-use crate::kube::dry_run::{ApiError, ApiServer};
+use super::{CliError, output};
+use crate::kube::client::KubeError;
+use crate::kube::dry_run::DryRunClient;
 use crate::state::map_store;
 use pullpass_core::map::{self, Loaded, Options, SourceFile};
 use pullpass_core::text::visible;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The label of the map's ConfigMap, and what a namespace's own objects are read by.
+/// Where all `ConfigMap`s are, and what selects those of a map.
 const MAPS: &str = "/api/v1/configmaps";
 const LABELLED: &str = "&labelSelector=pullpass.dev%2Fmap";
 
-/// The flags of every command that asks a cluster.
+/// The flags of every command that reaches a cluster.
 #[derive(Debug, clap::Args)]
 pub struct ClusterArgs {
     /// The kubeconfig, instead of $KUBECONFIG or ~/.kube/config
@@ -22,15 +23,15 @@ pub struct ClusterArgs {
     /// The context of the kubeconfig, instead of its current one
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// The namespace that pullpass is installed in; found by the map's `ConfigMap` where this is
-    /// not given
+    /// The namespace that pullpass is installed in; found by the map's `ConfigMap` where it is
+    /// left out
     #[arg(long, value_name = "NAME", value_parser = namespace)]
     pullpass_namespace: Option<String>,
 }
 
-/// A map, and where it was found.
+/// A map, and where it comes from.
 #[derive(Debug)]
-pub struct Found {
+pub struct MapSource {
     /// The map.
     pub loaded: Loaded,
     /// For people: a path, or `ConfigMap namespace/name`.
@@ -45,19 +46,19 @@ struct MapObject {
 }
 
 impl ClusterArgs {
-    /// Makes ready to ask the API server.
-    pub async fn connect(&self) -> Result<ApiServer, Failure> {
-        ApiServer::new(self.kubeconfig.as_deref(), self.context.as_deref())
+    /// Prepares requests to the API server.
+    pub async fn connect(&self) -> Result<DryRunClient, CliError> {
+        DryRunClient::new(self.kubeconfig.as_deref(), self.context.as_deref())
             .await
-            .map_err(|error| failure(&error))
+            .map_err(|error| request_error(&error))
     }
 
     /// The map: `--config`, `$PULLPASS_CONFIG`, else the ConfigMap that is labelled
     /// `pullpass.dev/map`. The namespace of pullpass is exempt in it, as in the server.
-    pub async fn map(&self, args: &MapArgs, api: &ApiServer) -> Result<Found, Failure> {
+    pub async fn map(&self, args: &MapArgs, api: &DryRunClient) -> Result<MapSource, CliError> {
         let in_cluster = self.map_objects(api).await;
         let (files, source, namespace) = if let Some(path) = &args.config {
-            let files = map_store::read(path).map_err(Failure::input)?;
+            let files = map_store::read(path).map_err(CliError::input)?;
             let namespace = match in_cluster.as_deref() {
                 Ok([only]) => Some(only.namespace.clone()),
                 _ => None,
@@ -68,7 +69,7 @@ impl ClusterArgs {
                 namespace,
                 name,
                 files,
-            } = the_one(in_cluster.map_err(|error| no_right(&error))?)?;
+            } = only_one(in_cluster.map_err(|error| no_right(&error))?)?;
             (
                 files,
                 format!("ConfigMap {namespace}/{name}"),
@@ -78,15 +79,15 @@ impl ClusterArgs {
         let own_namespace = self.pullpass_namespace.clone().or(namespace);
         if own_namespace.is_none() {
             output::say(
-                "note: the namespace of pullpass is not known (--pullpass-namespace), so it is \
-                 expected to be like any other",
+                "note: the namespace of pullpass is not known, so it is treated like any other; name \
+                 it by --pullpass-namespace",
             );
         }
         let loaded = map_args::load_with(&files, &Options { own_namespace })?;
-        Ok(Found { loaded, source })
+        Ok(MapSource { loaded, source })
     }
 
-    async fn map_objects(&self, api: &ApiServer) -> Result<Vec<MapObject>, ApiError> {
+    async fn map_objects(&self, api: &DryRunClient) -> Result<Vec<MapObject>, KubeError> {
         let path = match &self.pullpass_namespace {
             Some(namespace) => format!("/api/v1/namespaces/{namespace}/configmaps"),
             None => MAPS.to_owned(),
@@ -122,44 +123,44 @@ fn map_object(object: &Value) -> MapObject {
     }
 }
 
-fn the_one(mut found: Vec<MapObject>) -> Result<MapObject, Failure> {
+fn only_one(mut found: Vec<MapObject>) -> Result<MapObject, CliError> {
     let names: Vec<String> = found
         .iter()
         .map(|map| format!("{}/{}", map.namespace, map.name))
         .collect();
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
-        (None, _) => Err(Failure::input(
-            "no ConfigMap has the label pullpass.dev/map: name the map by --config FILE or \
+        (None, _) => Err(CliError::input(
+            "no ConfigMap has the label pullpass.dev/map; name the map by --config FILE or \
              $PULLPASS_CONFIG",
         )),
-        (Some(_), false) => Err(Failure::input(format_args!(
-            "several ConfigMaps have the label pullpass.dev/map ({}): choose one by \
+        (Some(_), false) => Err(CliError::input(format_args!(
+            "several ConfigMaps have the label pullpass.dev/map ({}); choose one by \
              --pullpass-namespace, or name the map by --config FILE",
             names.join(", ")
         ))),
     }
 }
 
-/// The map may be none of the user's business; there is a way to ask without it.
-fn no_right(error: &ApiError) -> Failure {
-    if let ApiError::Refused { .. } = error {
-        return Failure::unreachable(format_args!(
-            "the registry map cannot be read in the cluster: {}\nname it by --config FILE, or ask \
-             the cluster about one image: kubectl run try --image IMAGE --dry-run=server",
+/// The user may have no right to read the map, and can ask the cluster without it.
+fn no_right(error: &KubeError) -> CliError {
+    if let KubeError::Refused { .. } = error {
+        return CliError::unreachable(format_args!(
+            "cannot read the registry map in the cluster: {}; name it by --config FILE, or try \
+             one image: kubectl run try --image IMAGE --dry-run=server",
             visible(&error.to_string())
         ));
     }
-    failure(error)
+    request_error(error)
 }
 
-/// An error of the API server's, in words for people.
+/// An error of a request to the API server, as the command's own.
 #[must_use]
-pub fn failure(error: &ApiError) -> Failure {
+pub fn request_error(error: &KubeError) -> CliError {
     let words = visible(&error.to_string());
     match error {
-        ApiError::Config(_) => Failure::input(words),
-        _ => Failure::unreachable(words),
+        KubeError::Config(_) => CliError::input(words),
+        _ => CliError::unreachable(words),
     }
 }
 

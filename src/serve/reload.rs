@@ -1,0 +1,71 @@
+//! Files that are read again while the server runs: the registry map and the certificate.
+
+use crate::certs::pair::{PairBytes, PairError, PairFiles};
+use crate::certs::served::ServedCertificate;
+use crate::observe::metrics::Metrics;
+use crate::state::file_watch::FileWatch;
+use crate::state::map_store::{MapFile, MapStore};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Loads the certificate, and returns it with what looks for a new one and takes it.
+pub(super) fn certificate(
+    files: PairFiles,
+    metrics: Arc<Metrics>,
+) -> Result<(Arc<ServedCertificate>, impl FnMut() + Send + 'static), PairError> {
+    let mut watch = FileWatch::new(move || files.read());
+    let parse = |read: &Result<PairBytes, PairError>| {
+        read.as_ref()
+            .map_err(Clone::clone)
+            .and_then(PairBytes::parse)
+    };
+    let pair = parse(watch.content())?;
+    let certificate = Arc::new(ServedCertificate::new(pair, metrics));
+    let served = Arc::clone(&certificate);
+    let reload = move || {
+        if let Some(new) = watch.changed() {
+            served.replace(parse(new), Timestamp::now());
+        }
+    };
+    Ok((certificate, reload))
+}
+
+/// Loads the map, and returns what looks for a new one and takes it.
+pub(super) fn map(file: MapFile, maps: Arc<MapStore>) -> impl FnMut() + Send + 'static {
+    let reading = file.clone();
+    let mut watch = FileWatch::new(move || reading.read());
+    let take = move |read: &Result<Vec<_>, _>| {
+        let new = read
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|files| file.compile(files));
+        maps.replace(new, Timestamp::now());
+    };
+    take(watch.content());
+    move || {
+        if let Some(new) = watch.changed() {
+            take(new);
+        }
+    }
+}
+
+/// Calls `reload` again and again; ends only when it panics.
+pub(super) async fn poll(interval: Duration, mut reload: impl FnMut() + Send + 'static) {
+    loop {
+        sleep(interval).await;
+        // Reading and compiling a large map takes long enough to hold up reviews.
+        let step = tokio::task::spawn_blocking(move || {
+            reload();
+            reload
+        });
+        match step.await {
+            Ok(again) => reload = again,
+            Err(error) => {
+                tracing::error!(%error, "files are not read again any more; restart pullpass");
+                return;
+            }
+        }
+    }
+}
