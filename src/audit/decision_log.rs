@@ -98,22 +98,23 @@ impl DecisionLog {
     ) -> Self {
         let counts = Arc::clone(&metrics);
         let health = Health::default();
-        let writer = BackgroundWriter::start("decisions", WAITING, move |record: Box<DecisionRecord>| {
-            let written = line(&record).and_then(|line| write(&line));
-            counts.recorded(match written {
-                Ok(()) => RecordFate::Written,
-                Err(_) => RecordFate::Failed,
+        let writer =
+            BackgroundWriter::start("decisions", WAITING, move |record: Box<DecisionRecord>| {
+                let written = line(&record).and_then(|line| write(&line));
+                counts.recorded(match written {
+                    Ok(()) => RecordFate::Written,
+                    Err(_) => RecordFate::Failed,
+                });
+                match written {
+                    Ok(()) if health.succeeds() => {
+                        tracing::info!("decision records are written again");
+                    }
+                    Err(error) if health.fails(&error.to_string()) => {
+                        tracing::error!(%error, "decision records cannot be written and are lost");
+                    }
+                    _ => {}
+                }
             });
-            match written {
-                Ok(()) if health.succeeds() => {
-                    tracing::info!("decision records are written again");
-                }
-                Err(error) if health.fails(&error.to_string()) => {
-                    tracing::error!(%error, "decision records cannot be written and are lost");
-                }
-                _ => {}
-            }
-        });
         Self { writer, metrics }
     }
 

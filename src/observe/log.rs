@@ -138,7 +138,11 @@ const LONGEST: usize = 256;
 
 /// What was answered, which has been escaped and cut where it was made.
 fn said(statement: &Statement) -> &str {
-    match (&statement.denial, statement.warnings.first(), &statement.audit) {
+    match (
+        &statement.denial,
+        statement.warnings.first(),
+        &statement.audit,
+    ) {
         (Some(denial), _, _) => denial,
         (None, Some(warning), _) => warning,
         (None, None, Some((_, images))) => images,
