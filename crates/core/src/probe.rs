@@ -5,13 +5,13 @@
 //! means. This module must not send anything: its caller sends the probes as dry runs.
 
 mod make;
-mod read;
+mod response;
 
 use serde::Serialize;
 use serde_json::Value;
 
 pub use make::probes;
-pub use read::read;
+pub use response::read;
 
 /// An image of a host that cannot exist (RFC 6761, 6.4).
 pub const UNKNOWN_IMAGE: &str = "pullpass-verify.invalid/unknown:1";
