@@ -91,7 +91,7 @@ impl Event {
 }
 
 /// Whether a user is a program, whose warnings nobody sees: a ServiceAccount, or the
-/// controllers if they do not have ServiceAccounts of their own (`pkg/controller`,
+/// controllers if they do not have `ServiceAccounts` of their own (`pkg/controller`,
 /// `kube-controller-manager` without `--use-service-account-credentials`).
 fn is_program(username: &str) -> bool {
     username.starts_with("system:serviceaccount:") || username == "system:kube-controller-manager"

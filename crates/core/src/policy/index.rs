@@ -68,13 +68,13 @@ struct Paths {
 /// The rules on one pattern, by scope.
 #[derive(Debug, Default)]
 struct Scopes {
-    scoped: Option<Box<Scoped>>,
+    by_namespace: Option<Box<ByNamespace>>,
     everywhere: Vec<RulePosition>,
     public: Option<RulePosition>,
 }
 
 #[derive(Debug, Default)]
-struct Scoped {
+struct ByNamespace {
     namespaces: GlobMap<Vec<RulePosition>>,
     selectors: Selectors<RulePosition>,
 }
@@ -117,14 +117,17 @@ impl Index {
                 match &entry.scope {
                     Scope::Everywhere => scopes.everywhere.push(position),
                     Scope::Namespaces(namespaces) => {
-                        let scoped = scopes.scoped.get_or_insert_default();
+                        let by_namespace = scopes.by_namespace.get_or_insert_default();
                         for namespace in namespaces {
-                            scoped.namespaces.entry(namespace, Vec::new).push(position);
+                            by_namespace
+                                .namespaces
+                                .entry(namespace, Vec::new)
+                                .push(position);
                         }
                     }
                     Scope::Selector(selector) => {
-                        let scoped = scopes.scoped.get_or_insert_default();
-                        scoped.selectors.push(selector.clone(), position);
+                        let by_namespace = scopes.by_namespace.get_or_insert_default();
+                        by_namespace.selectors.push(selector.clone(), position);
                     }
                 }
             }
@@ -253,26 +256,30 @@ impl Search<'_> {
         if kind == ScopeKind::Everywhere {
             return self.first_unexpired(scopes.everywhere.iter());
         }
-        let scoped = scopes.scoped.as_deref()?;
+        let by_namespace = scopes.by_namespace.as_deref()?;
         let namespace = self.context.namespace?;
         match kind {
             ScopeKind::Name => self.first_unexpired(
-                scoped
+                by_namespace
                     .namespaces
                     .literal(namespace.name)
                     .into_iter()
                     .flatten(),
             ),
             ScopeKind::Glob => {
-                self.first_unexpired(scoped.namespaces.globs(namespace.name).flatten())
+                self.first_unexpired(by_namespace.namespaces.globs(namespace.name).flatten())
             }
-            ScopeKind::Selector | ScopeKind::Everywhere => self.selected(scoped, &namespace),
+            ScopeKind::Selector | ScopeKind::Everywhere => self.selected(by_namespace, &namespace),
         }
     }
 
-    fn selected(&mut self, scoped: &Scoped, namespace: &Namespace<'_>) -> Option<Candidate> {
+    fn selected(
+        &mut self,
+        by_namespace: &ByNamespace,
+        namespace: &Namespace<'_>,
+    ) -> Option<Candidate> {
         let is_unexpired = |position: &RulePosition| self.is_unexpired(*position);
-        match scoped.selectors.first(namespace, is_unexpired) {
+        match by_namespace.selectors.first(namespace, is_unexpired) {
             Ok(position) => position.copied().map(Candidate::certain),
             Err(Undecided(position)) => Some(Candidate {
                 position: *position,

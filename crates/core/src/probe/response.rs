@@ -89,15 +89,8 @@ const OTHER_MAP: &str = "a different map is in force";
 /// What the response to a probe means.
 #[must_use]
 pub fn read(probe: &Probe, response: &ApiResponse) -> ProbeResult {
-    let result = |got, outcome, detail: String| ProbeResult {
-        got,
-        outcome,
-        detail,
-    };
-    let finding = |got, detail: &str| result(got, ProbeOutcome::Finding, detail.to_owned());
-    let as_expected = |got| result(got, ProbeOutcome::AsExpected, String::new());
     match (response.reaction(), &probe.expected) {
-        (Reaction::CallFailed(message), _) => result("no answer", ProbeOutcome::Finding, message),
+        (Reaction::CallFailed(message), _) => finding("no answer", message),
         (Reaction::RejectedByOthers(message), _) => {
             result("rejected by others", ProbeOutcome::NotTried, message)
         }
@@ -105,55 +98,60 @@ pub fn read(probe: &Probe, response: &ApiResponse) -> ProbeResult {
             if fields.iter().all(|field| words.contains(field)) {
                 as_expected("denied")
             } else {
-                let words = cut(visible(&words), SHOWN);
-                result("denied for another reason", ProbeOutcome::Finding, words)
+                finding("denied for another reason", cut(visible(&words), SHOWN))
             }
         }
         (Reaction::Denied(words), _) => {
             let words = cut(visible(&words), SHOWN);
-            let detail = format!("{OTHER_MAP}: {words}");
-            result("denied", ProbeOutcome::Finding, detail)
+            finding("denied", format!("{OTHER_MAP}: {words}"))
         }
-        (Reaction::Admitted, Expected::Untouched) => {
-            result("admitted", ProbeOutcome::Exempt, String::new())
-        }
-        (Reaction::Admitted, Expected::Patched(secrets)) => {
+        (Reaction::Admitted, expected) => read_admitted(expected, response),
+    }
+}
+
+/// What it means that the API server admitted a probe.
+fn read_admitted(expected: &Expected, response: &ApiResponse) -> ProbeResult {
+    let warns_about_all =
+        |fields: &[String]| fields.iter().all(|field| response.warns_about(field));
+    match expected {
+        Expected::Untouched => result("admitted", ProbeOutcome::Exempt, String::new()),
+        Expected::Patched(secrets) => {
             let actual = response.pull_secrets();
-            if secrets
-                .iter()
-                .all(|secret| actual.contains(&secret.as_str()))
-            {
+            if secrets.iter().all(|name| actual.contains(&name.as_str())) {
                 as_expected("patched")
             } else {
                 finding("not patched", NOT_CALLED)
             }
         }
-        (Reaction::Admitted, Expected::Warned(fields)) => {
-            if fields.iter().all(|field| response.warns_about(field)) {
-                as_expected("warned")
+        Expected::Warned(fields) if warns_about_all(fields) => as_expected("warned"),
+        Expected::Denied(fields) if warns_about_all(fields) => {
+            let cause = if response.is_observed() {
+                "pullpass runs with --observe"
             } else {
-                finding("admitted", NOT_CALLED)
-            }
+                OTHER_MAP
+            };
+            finding("warned", format!("only a warning: {cause}"))
         }
-        (Reaction::Admitted, Expected::Denied(fields)) => {
-            if fields.iter().all(|field| response.warns_about(field)) {
-                let why = if response.is_observed() {
-                    "only a warning: pullpass runs with --observe"
-                } else {
-                    "only a warning: a different map is in force"
-                };
-                finding("warned", why)
-            } else {
-                finding("admitted", NOT_CALLED)
-            }
-        }
-        (Reaction::Admitted, Expected::Admitted) if response.warns_about("(spec.") => {
-            finding("warned", OTHER_MAP)
-        }
-        (Reaction::Admitted, Expected::Admitted) => {
-            result("admitted", ProbeOutcome::NoProof, String::new())
-        }
+        Expected::Warned(_) | Expected::Denied(_) => finding("admitted", NOT_CALLED),
+        Expected::Admitted if response.warns_about("(spec.") => finding("warned", OTHER_MAP),
+        Expected::Admitted => result("admitted", ProbeOutcome::NoProof, String::new()),
     }
+}
+
+fn result(got: &'static str, outcome: ProbeOutcome, detail: String) -> ProbeResult {
+    ProbeResult {
+        got,
+        outcome,
+        detail,
+    }
+}
+
+fn as_expected(got: &'static str) -> ProbeResult {
+    result(got, ProbeOutcome::AsExpected, String::new())
+}
+
+fn finding(got: &'static str, detail: impl Into<String>) -> ProbeResult {
+    result(got, ProbeOutcome::Finding, detail.into())
 }
 
 #[cfg(test)]
