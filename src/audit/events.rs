@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
-use pullpass_core::admission::event::{Budget, Event, Share};
+use pullpass_core::admission::event::{Event, EventBudget, Share};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -65,7 +65,7 @@ impl EventQueue {
 
 /// Creates what comes out of the queue, until nobody can put anything in.
 pub async fn create(source: EventSource, mut waiting: Receiver<Event>, metrics: Arc<Metrics>) {
-    let mut budget = Budget::default();
+    let mut budget = EventBudget::default();
     while let Some(event) = waiting.recv().await {
         let now = Timestamp::now();
         metrics.event(match budget.ask(&event, now) {

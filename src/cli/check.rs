@@ -193,8 +193,7 @@ fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> Image {
             .expires_soon(context.now)
             .map(|_| context.warning(verdict)),
     };
-    let spelling =
-        verdict::unlike_the_entry(judgement).map(|key| message::spelling(judgement, &key));
+    let spelling = verdict::mismatched_key(judgement).map(|key| message::spelling(judgement, &key));
     Image {
         text: judgement.image.to_owned(),
         field: verdict.field.to_string(),

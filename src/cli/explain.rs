@@ -294,7 +294,7 @@ impl Explainer<'_> {
             names => names.join(", "),
         };
         say("pull secrets", &secrets)?;
-        if let Some(key) = verdict::unlike_the_entry(&judgement) {
+        if let Some(key) = verdict::mismatched_key(&judgement) {
             say("but", &message::spelling(&judgement, &key))?;
         }
         self.tell_others(image, printer)?;

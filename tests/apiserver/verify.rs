@@ -274,7 +274,7 @@ async fn a_map_in_the_cluster_that_is_not_the_one_in_force_is_found() {
     assert_eq!(said.text.matches("FINDING").count(), 3, "{}", said.text);
     assert!(
         said.text
-            .contains("only a warning: another map is in force"),
+            .contains("only a warning: a different map is in force"),
         "{}",
         said.text
     );

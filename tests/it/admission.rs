@@ -492,7 +492,7 @@ mod validate {
         assert!(message.ends_with("contact: #platform on chat"), "{message}");
         let words = warnings(&judge("dev-1", &pod(&images)));
         assert_eq!(words.len(), 13);
-        assert_eq!(words[12], "and 28 more warnings of pullpass");
+        assert_eq!(words[12], "and 28 more warnings from pullpass");
         assert!(words.iter().map(|w| w.chars().count()).sum::<usize>() < 4096);
     }
 

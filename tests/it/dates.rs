@@ -217,7 +217,7 @@ const CALLERS: [Caller; 8] = [
     ("check", "cli/check.rs", check),
     ("config test", "cli/config.rs", config_test),
     ("generate policy", "core/vap.rs", generate_policy),
-    ("verify", "core/probe.rs", probes),
+    ("verify", "core/probe/make.rs", probes),
 ];
 
 #[test]

@@ -1,11 +1,12 @@
-//! The way of one review, from bytes to bytes.
+//! The answer to an admission review: from the bytes of the request to the bytes of the
+//! response.
 //!
-//! `/mutate` adds what is missing and never denies, because a later webhook may still
-//! change the image. `/validate` sees the final object, carries every verdict and never
-//! patches. `/validate-workloads` says of a workload what its pods will meet. All of
-//! them are pure functions of the review and of its [`ReviewContext`]: the same input
-//! gives the same bytes, on a dry run too. There is no clock, no network and no logging
-//! here: what is to be counted and logged is returned as a [`ReviewReport`].
+//! `/mutate` adds missing pull secrets and never denies, because a later webhook may still
+//! change the image. `/validate` sees the final object, gives every verdict and never
+//! patches. `/validate-workloads` gives a preview of what the pods of a workload will meet.
+//! All of them are pure functions of the review and its [`ReviewContext`]: the same input
+//! gives the same bytes, on a dry run too. This module must not read a clock, use the
+//! network or log; its caller counts and logs what a [`ReviewReport`] says.
 
 mod context;
 pub mod event;
@@ -29,32 +30,35 @@ pub use context::{Endpoint, Mode, NamespaceLabels, ReviewContext, WorkloadMode};
 pub use report::{Outcome, ReviewReport, RuleLabel, Tally};
 pub use request::BadReview;
 
-/// Why a review has no answer.
+/// Why there is no response to a review.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
-    /// The sender's fault: HTTP 400.
+    /// The sender's request is not valid: HTTP 400.
     #[error(transparent)]
     BadReview(#[from] BadReview),
-    /// Nobody's fault, and soon over: HTTP 503.
+    /// The decision depends on labels that will soon be known: HTTP 503.
     #[error(transparent)]
     LabelsUnknown(#[from] LabelsUnknown),
-    /// A fault of pullpass: HTTP 500.
-    #[error("the answer could not be written as JSON: {0}")]
+    /// pullpass failed: HTTP 500.
+    #[error("cannot write the response as JSON: {0}")]
     Encode(#[from] serde_json::Error),
 }
 
-/// An answer, and what is to be said about it elsewhere.
+/// The response to a review, and what the caller logs, counts and records about it.
 #[derive(Debug)]
 pub struct Reviewed<'p> {
-    /// An AdmissionReview with a response, as JSON.
+    /// The response: an AdmissionReview as JSON.
     pub body: Vec<u8>,
-    /// For logs and metrics.
+    /// What logs and metrics show.
     pub report: ReviewReport<'p>,
-    /// For the decision log and for Events, where a record was asked for.
+    /// The record for the decision log and for Events, if the context asks for one.
     pub record: Option<Box<DecisionRecord>>,
 }
 
-/// Answers a review: parse, decide, patch or speak, respond.
+/// Answers a review.
+///
+/// It fails if the body is not a review that pullpass can answer, or if the decision depends
+/// on labels of the namespace that are not known.
 pub fn review<'p>(
     context: &ReviewContext<'p>,
     endpoint: Endpoint,
@@ -65,20 +69,22 @@ pub fn review<'p>(
     let mut patch = None;
     let mut verdicts = Vec::new();
     if let Some(pod) = subject::pod(endpoint, &request) {
-        let at = context.at(&request.namespace);
-        let decision = at.decide(subject::images(&request, pod))?;
+        let decision_context = context.for_namespace(&request.namespace);
+        let decision = decision_context.decide(subject::images(&request, pod))?;
         match endpoint {
             Endpoint::Mutate => {
                 report.secrets = patch::missing(pod, &decision.pull_secrets);
                 patch = patch::build(pod, &report.secrets);
             }
             Endpoint::Validate => {
-                report.statement = verdict::statement(&at, context.mode, &request, pod, &decision);
+                report.statement =
+                    verdict::statement(&decision_context, context.mode, &request, pod, &decision);
                 report.tallies = report::tallies(&request, &decision);
             }
-            // There are no tallies: the images count with the pods.
+            // Workloads have no tallies, because their images are counted with the pods.
             Endpoint::Workloads(mode) => {
-                report.statement = preview::statement(&at, context.mode, mode, &decision);
+                report.statement =
+                    preview::statement(&decision_context, context.mode, mode, &decision);
             }
         }
         verdicts = decision.verdicts;

@@ -1,10 +1,10 @@
-//! The pure half of pullpass: values in, values out.
+//! The pure half of pullpass: its functions compute values from values.
 //!
-//! No clock, no files, no network, no logging: the package lists no crate that has
-//! any of them. [`policy`] is the registry map, compiled, and the one decision;
-//! [`map`] reads its files; [`admission`] answers a review. The others ask the same
-//! decision in another way ([`manifest`], [`probe`], [`vap`]), plan certificates
-//! ([`rotation`]), or make untrusted text safe to show ([`text`]).
+//! The package must not read a clock or a file, use the network or log, so it depends on
+//! no crate that does. [`policy`] is the compiled registry map and makes the decisions;
+//! [`map`] reads the map's files; [`admission`] answers reviews. [`manifest`], [`probe`]
+//! and [`vap`] use the same decisions for commands, [`rotation`] plans certificates, and
+//! [`text`] makes untrusted text safe to show.
 
 pub mod admission;
 pub mod manifest;

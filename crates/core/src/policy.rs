@@ -1,10 +1,10 @@
-//! The registry map, compiled: which registries may be pulled from, with which
-//! pull secrets, and what happens to all others.
+//! The compiled registry map: which registries images may be pulled from, which pull
+//! secrets they need, and what happens to images from all other registries.
 //!
-//! A [`Policy`] can only be made valid ([`crate::map::load`]). [`Context`] is the one
-//! place where an image meets the map; everything else (the server, every command)
-//! asks it. The clock is an argument, and nothing here reads a file, logs, or knows
-//! what an `AdmissionReview` is.
+//! [`crate::map::load`] makes a [`Policy`] and makes only valid ones. [`Context`] is the
+//! only type that compares an image with the map; the server and every command use it.
+//! This module must not read a clock or a file, log, or know `AdmissionReview`: the time
+//! is an argument.
 
 use std::fmt;
 
@@ -40,15 +40,15 @@ pub(crate) use model::EXPIRES_SOON;
 pub(crate) use scope::Overlap;
 
 use glob::GlobMap;
-use index::{Index, Target};
+use index::{Index, RulePosition};
 use selectors::Selectors;
 use suggest::Suggestions;
 
-/// A registry map that holds no contradiction. Made by [`map::load`] only.
+/// A valid registry map. Only [`map::load`](crate::map::load) makes one.
 pub struct Policy {
     entries: Vec<Entry>,
     public: Vec<Pattern>,
-    unknown: UnknownRegistries,
+    unknown: UnknownImages,
     exempt: GlobMap<()>,
     contact: Option<String>,
     index: Index,
@@ -58,13 +58,13 @@ pub struct Policy {
 
 /// What happens to images that no rule covers.
 #[derive(Debug)]
-struct UnknownRegistries {
+struct UnknownImages {
     default: Action,
-    // In the map's order, of which the first that covers a namespace holds.
+    // In the map's order; the first override that covers a namespace applies.
     overrides: Vec<Action>,
-    // Namespace globs with the first place in `overrides` that names them.
+    // Namespace names and globs, with the index of the first override that lists them.
     namespaces: GlobMap<usize>,
-    // The same of those that are for namespaces by label.
+    // Label selectors, with the index of their override.
     selectors: Selectors<usize>,
     reason: Option<String>,
 }
@@ -76,7 +76,7 @@ pub(crate) struct Override {
     pub(crate) action: Action,
 }
 
-/// The values a [`Policy`] is made of, checked one by one and against each other.
+/// The values that a [`Policy`] is made of. The caller has validated them.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) entries: Vec<Entry>,
@@ -117,7 +117,7 @@ impl Policy {
             suggestions: Suggestions::build(&parts.entries, &parts.public),
             entries: parts.entries,
             public: parts.public,
-            unknown: UnknownRegistries {
+            unknown: UnknownImages {
                 default: parts.unknown.unwrap_or(Action::Warn),
                 overrides,
                 namespaces,
@@ -130,16 +130,16 @@ impl Policy {
         }
     }
 
-    /// Whether the namespace is exempt: its pods are neither patched nor judged.
+    /// Whether the namespace is exempt: pullpass neither patches nor judges its pods.
     #[must_use]
     pub fn exempts(&self, namespace: &str) -> bool {
         self.exempt.literal(namespace).is_some() || self.exempt.globs(namespace).next().is_some()
     }
 
-    /// What happens to images that no rule covers; without a namespace, by default.
+    /// What happens to images that no rule covers; without a namespace, the map's default.
     ///
-    /// The error is that an override by selector precedes the first that certainly
-    /// holds, and the labels are not known.
+    /// It fails if the labels of the namespace are not known and an override with a
+    /// selector precedes the first override that certainly applies.
     pub fn unknown_action(
         &self,
         namespace: Option<Namespace<'_>>,
@@ -160,8 +160,8 @@ impl Policy {
             .unwrap_or(unknown.default))
     }
 
-    /// Whether anything in the map is for namespaces by label, so that the labels of
-    /// namespaces are needed.
+    /// Whether an entry or an override has a label selector, so that decisions need the
+    /// labels of namespaces.
     #[must_use]
     pub fn uses_selectors(&self) -> bool {
         !self.unknown.selectors.is_empty()
@@ -171,20 +171,20 @@ impl Policy {
                 .any(|entry| matches!(entry.scope, Scope::Selector(_)))
     }
 
-    /// What the map wants said with an unknown registry.
+    /// The text that the map adds to messages about unknown registries.
     #[must_use]
     pub fn unknown_reason(&self) -> Option<&str> {
         self.unknown.reason.as_deref()
     }
 
-    /// Whom to ask; ends every refusal.
+    /// The contact that every denial ends with.
     #[must_use]
     pub fn contact(&self) -> Option<&str> {
         self.contact.as_deref()
     }
 
-    /// Which map it is: `sha256:` and the digest of its files' bytes, one file after the
-    /// other in the order of their names (`cat map/*.yaml | sha256sum`).
+    /// The identity of the map: `sha256:` and the digest of the bytes of its files,
+    /// concatenated in the order of their names (`cat map/*.yaml | sha256sum`).
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
@@ -196,7 +196,7 @@ impl Policy {
         &self.entries
     }
 
-    /// The patterns of `publicRegistries`, or those that stand in for it.
+    /// The patterns of `publicRegistries`, or the default patterns if the map has none.
     #[must_use]
     pub fn public_registries(&self) -> &[Pattern] {
         &self.public

@@ -1,10 +1,10 @@
-//! The registry map as admission policies that the API server evaluates itself, for
-//! clusters that want no webhook in the way.
+//! The registry map as admission policies that the API server evaluates itself, for clusters
+//! without a webhook.
 //!
-//! A `ValidatingAdmissionPolicy` (GA in Kubernetes 1.30) for each action, because what
-//! a failed validation does stands in the binding; and for 1.36, where it is GA, a
-//! `MutatingAdmissionPolicy` that adds the secrets. Pure: a map and a time in, objects
-//! out. It knows no rule of the map: [`crate::policy`] says what ranks first.
+//! There is a `ValidatingAdmissionPolicy` (GA in Kubernetes 1.30) for each action, because
+//! the binding determines what a failed validation does. For Kubernetes 1.36, in which it is
+//! GA, there is also a `MutatingAdmissionPolicy` that adds pull secrets. This module must not
+//! define the precedence of rules, which comes from [`crate::policy`], or read a clock.
 
 pub mod cel;
 mod gaps;
@@ -17,41 +17,44 @@ use serde_json::{Value, json};
 
 pub use gaps::gaps;
 
-/// The oldest Kubernetes the objects are for.
+/// The oldest version of Kubernetes that accepts the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// Verdicts only.
+    /// Kubernetes 1.30: the policies give verdicts.
     V1_30,
-    /// Verdicts and secrets.
+    /// Kubernetes 1.36: the policies give verdicts and add pull secrets.
     V1_36,
 }
 
-/// A map that the policies cannot hold.
+/// Why policies cannot express a map.
 #[derive(Debug, thiserror::Error)]
 pub enum GenerateError {
-    /// An expression is longer than a CEL parser reads.
+    /// An expression is longer than the CEL parser accepts.
     #[error(
-        "the registry map makes an expression of {length} characters; the API server takes \
-         {LONGEST_EXPRESSION}: use the webhook, or join entries with `*` in the host"
+        "the registry map needs a CEL expression of {length} characters, but the API server \
+         accepts at most {LONGEST_EXPRESSION}; use the webhook, or join entries with `*` in \
+         the host"
     )]
     TooLarge {
-        /// Characters of the expression.
+        /// The length of the expression in characters.
         length: usize,
     },
-    /// A scope depends on labels of namespaces.
-    #[error("{0}, which the policies cannot express yet: write `namespaces`, or use the webhook")]
+    /// The scope of an entry or an override depends on labels of namespaces.
+    #[error("{0}, which the policies cannot express yet; write `namespaces`, or use the webhook")]
     Selector(#[from] SelectorInMap),
 }
 
-/// What a CEL parser reads (cel-go, `parser`, `expressionSizeCodePointLimit`).
+/// How many characters the CEL parser accepts (cel-go, `parser`, `expressionSizeCodePointLimit`).
 const LONGEST_EXPRESSION: usize = 100_000;
 
 const API: &str = "admissionregistration.k8s.io/v1";
 
-/// The annotation that says when the map next means something else.
+/// The annotation with the time from which on the policies differ from the map.
 const VALID_UNTIL: &str = "pullpass.dev/valid-until";
 
-/// The policies and their bindings, named after `prefix`.
+/// The policies and their bindings; their names begin with `prefix`.
+///
+/// It fails if the map contains a label selector or needs too long an expression.
 pub fn objects(
     policy: &Policy,
     now: Timestamp,
@@ -115,7 +118,7 @@ pub fn objects(
     Ok(objects)
 }
 
-/// Whether some image can come to this.
+/// Whether the map can decide with this action about some image.
 fn occurs(policy: &Policy, action: Action, now: Timestamp) -> Result<bool, SelectorInMap> {
     let unknown = policy.unknown_actions()?;
     let overrides = unknown.overrides.iter().map(|(_, action)| *action);
@@ -157,7 +160,7 @@ fn conditions(policy: &Policy, more: &[(&str, &str)]) -> Vec<Value> {
 fn validating(policy: &Policy, variables: &[Variable], action: Action) -> Value {
     let offenders = format!("variables.found.filter(f, f[4] == \"{}\")", action.as_str());
     let all = variables.iter().cloned().chain([("offenders", offenders)]);
-    let says = match action {
+    let judged = match action {
         Action::Deny => " is not allowed",
         _ => "",
     };
@@ -168,15 +171,16 @@ fn validating(policy: &Policy, variables: &[Variable], action: Action) -> Value 
             rule(&["pods/ephemeralcontainers"], &["UPDATE"]),
         ]},
         "matchConditions": conditions(policy, &[
-            // The annotation alone, which anybody can write, exempts nobody.
-            ("is-no-static-pod", "!(\"kubernetes.io/config.mirror\" in object.metadata.?annotations.orValue({}) &&\n\"system:nodes\" in request.userInfo.?groups.orValue([]))"),
-            ("is-not-going", "oldObject == null || !has(oldObject.metadata.deletionTimestamp)"),
+            // Anybody can write the annotation, so it counts only if a kubelet sends the
+            // request.
+            ("is-not-static-pod", "!(\"kubernetes.io/config.mirror\" in object.metadata.?annotations.orValue({}) &&\n\"system:nodes\" in request.userInfo.?groups.orValue([]))"),
+            ("is-not-being-deleted", "oldObject == null || !has(oldObject.metadata.deletionTimestamp)"),
         ]),
         "variables": named(all),
         "validations": [{
             "expression": "variables.offenders.size() == 0",
-            "messageExpression": cel::message(policy, says),
-            "message": "an image of this pod is not allowed, or on its way out, by the registry map",
+            "messageExpression": cel::message(policy, judged),
+            "message": "the registry map denies, warns about or audits an image of this pod",
             "reason": "Forbidden",
         }],
     })
@@ -189,16 +193,17 @@ fn mutating(policy: &Policy, variables: &[Variable]) -> Value {
         "reinvocationPolicy": "IfNeeded",
         "matchConstraints": {"resourceRules": [rule(&["pods"], &["CREATE"])]},
         "matchConditions": conditions(policy, &[
-            // A static pod may name no secret: with one it would not be shown at all.
-            ("is-no-mirror-pod", "!(\"kubernetes.io/config.mirror\" in object.metadata.?annotations.orValue({}))"),
+            // A mirror pod must not name a pull secret: the API server would refuse it.
+            ("is-not-mirror-pod", "!(\"kubernetes.io/config.mirror\" in object.metadata.?annotations.orValue({}))"),
         ]),
         "variables": named(all),
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": PATCH}}],
     })
 }
 
-/// Only `add`, and nothing at all where nothing is missing. `ApplyConfiguration` cannot
-/// do it: an element of `imagePullSecrets` is an atomic struct.
+/// The JSON patch: `add` operations only, and none if nothing is missing. An
+/// `ApplyConfiguration` cannot add pull secrets, because an element of
+/// `imagePullSecrets` is an atomic struct.
 const PATCH: &str = r#"variables.missing.size() == 0 ? [] :
 (object.spec.?imagePullSecrets.orValue([]).size() > 0 ? [] :
 [JSONPatch{op: "add", path: "/spec/imagePullSecrets", value: []}]) +

@@ -482,25 +482,25 @@ registries:
     assert_eq!(
         explain("registry.corp.example/team/app", Some("b")),
         [
-            "scoped: exists in other namespaces only",
+            "scoped: exists only in other namespaces",
             "ended: expired at 2020-01-02T00:00:00Z",
-            "other-path: its path is not the beginning of the image's",
+            "other-path: its path is not the beginning of the image's path",
             "other-port: is for port 5000",
             "shorter: a rule with a longer path comes first",
             "glob: a rule that names the host comes first",
-            "labels: each `*` is one label, and the host has not as many",
+            "labels: each `*` is one label, and the host has more or fewer labels",
             "publicRegistries: a rule with a longer path comes first",
         ]
     );
     assert_eq!(
         explain("registry.corp.example/team/app", None)[0],
-        "scoped: exists in some namespaces only, and none was named"
+        "scoped: exists only in some namespaces, and no namespace was given"
     );
     assert_eq!(
         explain("registry.corp.example/x", Some("b"))
             .last()
             .unwrap(),
-        "publicRegistries: on the same pattern an entry comes first"
+        "publicRegistries: on the same pattern, an entry comes first"
     );
     assert_eq!(explain("elsewhere.example/x", None), Vec::<String>::new());
     assert_eq!(explain("not an image", None), Vec::<String>::new());

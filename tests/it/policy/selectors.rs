@@ -1,4 +1,4 @@
-//! Scopes by label: what they select, what comes first, and what hangs on labels that
+//! Scopes by label: what they select, what comes first, and what depends on labels that
 //! are not known.
 
 use pullpass_core::admission::record::Recording;

@@ -119,7 +119,7 @@ async fn a_broken_map_is_refused_in_the_words_of_config_validate() {
     let rendered = map::render(&errors, &files, false);
     assert!(rendered.contains("map.yaml:5:5") && rendered.contains("2 errors"));
     let message = format!(
-        "the registry map in it cannot be used\n{}",
+        "the registry map in this ConfigMap cannot be used\n{}",
         rendered.trim_end()
     );
     assert_eq!(status["message"], message.as_str());
@@ -217,7 +217,7 @@ async fn what_is_stored_already_stays_changeable_and_is_spoken_of() {
     assert_eq!(response["allowed"], true);
     let first = response["warnings"][0].as_str().unwrap();
     assert!(
-        first.starts_with("as before, map.yaml:5:5: error: "),
+        first.starts_with("already in the stored map: map.yaml:5:5: error: "),
         "{first}"
     );
 

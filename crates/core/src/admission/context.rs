@@ -1,5 +1,7 @@
-//! Which webhook is called, and by what a review is decided: the map, the time, the
-//! labels of namespaces and the enforcement mode. Values only; nothing is decided here.
+//! The webhook that is called, and the context of a review: the map, the time, the labels
+//! of namespaces and the enforcement mode.
+//!
+//! This module must not decide anything; it holds values only.
 
 use super::record::Recording;
 use crate::policy::{Context, LabelMap, Labels, Namespace, Policy};
@@ -8,7 +10,7 @@ use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Which of the webhooks is called.
+/// The webhook that the API server calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// `/mutate`
@@ -19,18 +21,19 @@ pub enum Endpoint {
     Workloads(WorkloadMode),
 }
 
-/// What is done with a workload whose pods will be denied. The path says it and not a
-/// flag, since it belongs to the rules and the `failurePolicy` that stand beside it.
+/// What happens to a workload whose pods will be denied. The path selects it, not a flag of
+/// the server, because it must fit the rules and the `failurePolicy` in the same webhook
+/// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WorkloadMode {
-    /// It is admitted with warnings.
+    /// The workload is admitted with warnings.
     Warn,
-    /// It is denied.
+    /// The workload is denied.
     Deny,
 }
 
 impl Endpoint {
-    /// The word for it in paths, logs and metrics.
+    /// The name of the endpoint in paths, logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,16 +53,16 @@ impl Serialize for Endpoint {
 /// The enforcement mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// What the map denies is denied.
+    /// pullpass denies what the map denies.
     #[default]
     Enforce,
-    /// Nothing is denied: what the map denies is admitted with a warning, and recorded
-    /// and counted as what it would have been.
+    /// pullpass denies nothing: it admits what the map denies with a warning, and records
+    /// and counts it as `would_deny`.
     Observe,
 }
 
 impl Mode {
-    /// The word for it in annotations and records.
+    /// The name of the mode in annotations and records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,29 +72,29 @@ impl Mode {
     }
 }
 
-/// By what a review is decided; one value for the whole of the review.
+/// What the decision about a review depends on. A review uses one value from start to end.
 #[derive(Debug, Clone, Copy)]
 pub struct ReviewContext<'p> {
     /// The map.
     pub policy: &'p Policy,
-    /// The time, read once.
+    /// The time, which the caller reads once for each review.
     pub now: Timestamp,
-    /// The labels of namespaces, as far as they are known; needed only where the map
-    /// has selectors.
+    /// The labels of namespaces, as far as they are known. Only decisions by maps with
+    /// selectors need them.
     pub namespaces: Option<&'p NamespaceLabels>,
-    /// The enforcement mode. It changes the answer, not the decision.
+    /// The enforcement mode. It changes the response, not the decision.
     pub mode: Mode,
     /// Which reviews get a [`DecisionRecord`](super::record::DecisionRecord).
     pub recording: Recording,
 }
 
-/// The labels of namespaces by their names. One that is not among them is not known.
+/// The labels of namespaces by name. The labels of other namespaces are not known.
 pub type NamespaceLabels = HashMap<Arc<str>, Arc<LabelMap>>;
 
 impl<'p> ReviewContext<'p> {
     /// The context of decisions about objects in a namespace.
     #[must_use]
-    pub(super) fn at<'n>(&self, namespace: &'n str) -> Context<'p, 'n>
+    pub(super) fn for_namespace<'n>(&self, namespace: &'n str) -> Context<'p, 'n>
     where
         'p: 'n,
     {

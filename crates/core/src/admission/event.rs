@@ -1,13 +1,14 @@
-//! Which records become an Event of Kubernetes, and how many.
+//! Which decision records become an Event of Kubernetes, and how many Events there are.
 //!
-//! A warning about a pod that a controller made is shown to nobody: the controller
-//! drops it. An Event on the controller's object is where people look. Denials are
-//! left out, since the controllers write those themselves (`FailedCreate`).
+//! Nobody sees a warning about a pod that a controller creates, because the controller drops
+//! it. People look at the Events of the controller's object instead. There are no Events
+//! about denials, because controllers write those themselves (`FailedCreate`).
 //!
-//! A review proves nothing, whoever reaches the port can post one, so Events are few:
-//! each text once in ten minutes for an owner, so many a namespace, so many together.
-//! The name of an Event is made of what it says and of the ten minutes, so that two
-//! replicas that say the same make one Event. Pure: the time is an argument.
+//! Everybody who reaches the port can post a review, so Events are limited: the same Event
+//! once in ten minutes, and a maximum for each namespace and for all namespaces. The name of
+//! an Event is a digest of its content and of the ten minutes, so that two replicas with the
+//! same warning create one Event. This module must not read a clock or call the API server;
+//! the time is an argument.
 
 use super::record::{DecisionRecord, Owner};
 use super::{Endpoint, Outcome};
@@ -16,31 +17,30 @@ use ring::digest::{Context, SHA256};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-/// How long an Event stands for all that are like it, in seconds.
-const WINDOW: i64 = 600;
-/// The most Events of one namespace in that time.
-const OF_A_NAMESPACE: usize = 20;
-/// The most Events of all namespaces in that time.
-const TOGETHER: usize = 500;
+/// The window in which the same Event is created once, in seconds.
+const WINDOW_SECONDS: i64 = 600;
+/// The most Events of one namespace in a window.
+const MOST_PER_NAMESPACE: usize = 20;
+/// The most Events of all namespaces in a window.
+const MOST_IN_TOTAL: usize = 500;
 /// The most bytes of `note` (`pkg/apis/core/validation/events.go`, `NoteLengthLimit`).
-const NOTE: usize = 1024;
+const MOST_NOTE_BYTES: usize = 1024;
 
-/// What an Event says, and about whom.
+/// The content of an Event of Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// The namespace of the pod and of its owner.
     pub namespace: String,
-    /// The owner that controls the pod.
+    /// The owner that controls the pod, on whose object the Event appears.
     pub regarding: Owner,
-    /// A word for programs.
+    /// The reason, for programs.
     pub reason: &'static str,
-    /// What was said, escaped and cut.
+    /// The first message of the record, escaped and cut.
     pub note: String,
 }
 
 impl Event {
-    /// The Event of a record: none where somebody at a terminal was told, or nothing
-    /// happened.
+    /// The Event of a record; `None` if the outcome needs no Event or a user saw the warning.
     #[must_use]
     pub fn of(record: &DecisionRecord) -> Option<Self> {
         let reason = match record.outcome() {
@@ -63,11 +63,11 @@ impl Event {
             namespace: record.namespace().to_owned(),
             regarding: record.owner()?.clone(),
             reason,
-            note: fitting(first, NOTE - more.len()).to_owned() + &more,
+            note: cut_to_bytes(first, MOST_NOTE_BYTES - more.len()).to_owned() + &more,
         })
     }
 
-    /// The Event's name in a window: the same for the same Event.
+    /// The name of the Event in a window; equal Events have equal names.
     fn name(&self, window: i64) -> String {
         let Owner {
             api_version,
@@ -83,48 +83,48 @@ impl Event {
         }
         let mut text = "pullpass.".to_owned();
         for byte in context.finish().as_ref().iter().take(16) {
-            // Writing to a String cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
         text
     }
 }
 
-/// Whether a user is a program, which shows warnings to nobody: a ServiceAccount, or
-/// the controllers where they have none of their own (`pkg/controller`,
+/// Whether a user is a program, whose warnings nobody sees: a ServiceAccount, or the
+/// controllers if they do not have `ServiceAccounts` of their own (`pkg/controller`,
 /// `kube-controller-manager` without `--use-service-account-credentials`).
 fn is_program(username: &str) -> bool {
     username.starts_with("system:serviceaccount:") || username == "system:kube-controller-manager"
 }
 
-fn fitting(text: &str, bytes: usize) -> &str {
+fn cut_to_bytes(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes))
         .unwrap_or_default()
 }
 
-/// What becomes of an Event.
+/// What happens to an Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Share {
-    /// It is to be made, by this name.
+    /// The caller creates the Event with this name.
     Make(String),
-    /// The same was made in this window.
+    /// An equal Event was created in this window.
     Repeated,
-    /// There were enough in this window.
+    /// The window has reached a maximum.
     TooMany,
 }
 
-/// What was made in the current window. Bounded: it grows only with what is made.
+/// The Events that were created in the current window. Its size is bounded by the maxima.
 #[derive(Debug, Default)]
-pub struct Budget {
+pub struct EventBudget {
     window: i64,
     made: HashSet<String>,
     namespaces: HashMap<String, usize>,
 }
 
-impl Budget {
-    /// Decides about one Event, and remembers.
+impl EventBudget {
+    /// Decides about one Event, and counts it if it is to be created.
     pub fn ask(&mut self, event: &Event, now: Timestamp) -> Share {
-        let window = now.as_second().div_euclid(WINDOW);
+        let window = now.as_second().div_euclid(WINDOW_SECONDS);
         if window != self.window {
             *self = Self {
                 window,
@@ -135,11 +135,12 @@ impl Budget {
         if self.made.contains(&name) {
             return Share::Repeated;
         }
-        let of_it = self.namespaces.get(&event.namespace).copied().unwrap_or(0);
-        if of_it >= OF_A_NAMESPACE || self.made.len() >= TOGETHER {
+        let in_namespace = self.namespaces.get(&event.namespace).copied().unwrap_or(0);
+        if in_namespace >= MOST_PER_NAMESPACE || self.made.len() >= MOST_IN_TOTAL {
             return Share::TooMany;
         }
-        self.namespaces.insert(event.namespace.clone(), of_it + 1);
+        self.namespaces
+            .insert(event.namespace.clone(), in_namespace + 1);
         self.made.insert(name.clone());
         Share::Make(name)
     }
@@ -168,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_said_once_in_ten_minutes() {
-        let mut budget = Budget::default();
+    fn equal_events_are_created_once_in_ten_minutes() {
+        let mut budget = EventBudget::default();
         let first = budget.ask(&event("shop", "web", "old"), at(6000));
         assert!(matches!(&first, Share::Make(name) if name.len() == "pullpass.".len() + 32));
         for second in [6000, 6001, 6599] {
@@ -192,39 +193,39 @@ mod tests {
     }
 
     #[test]
-    fn another_replica_gives_it_the_same_name() {
+    fn another_replica_gives_an_equal_event_the_same_name() {
         let [one, two] = [6000, 6321].map(|second| {
-            let mut budget = Budget::default();
+            let mut budget = EventBudget::default();
             budget.ask(&event("shop", "web", "old"), at(second))
         });
         assert_eq!(one, two);
     }
 
     #[test]
-    fn one_namespace_cannot_take_the_share_of_all_and_all_have_a_bound() {
-        let mut budget = Budget::default();
+    fn one_namespace_cannot_use_the_budget_of_all_and_the_total_is_bounded() {
+        let mut budget = EventBudget::default();
         let mut makes = |namespace: &str, count: usize| {
             (0..count)
                 .map(|number| event(namespace, &number.to_string(), "old"))
                 .filter(|event| matches!(budget.ask(event, at(0)), Share::Make(_)))
                 .count()
         };
-        assert_eq!(makes("loud", 1000), OF_A_NAMESPACE);
+        assert_eq!(makes("loud", 1000), MOST_PER_NAMESPACE);
         assert_eq!(makes("quiet", 3), 3);
         let others: usize = (0..1000)
             .map(|number| makes(&format!("n{number}"), 1))
             .sum();
-        assert_eq!(others, TOGETHER - OF_A_NAMESPACE - 3);
-        assert!(budget.made.len() == TOGETHER && budget.namespaces.len() <= TOGETHER);
+        assert_eq!(others, MOST_IN_TOTAL - MOST_PER_NAMESPACE - 3);
+        assert!(budget.made.len() == MOST_IN_TOTAL && budget.namespaces.len() <= MOST_IN_TOTAL);
         assert!(matches!(
-            budget.ask(&event("n999", "web", "old"), at(WINDOW)),
+            budget.ask(&event("n999", "web", "old"), at(WINDOW_SECONDS)),
             Share::Make(_)
         ));
     }
 
     #[test]
     fn a_note_is_cut_between_characters() {
-        assert_eq!(fitting("aé", 2), "a");
-        assert_eq!(fitting("aé", 3), "aé");
+        assert_eq!(cut_to_bytes("aé", 2), "a");
+        assert_eq!(cut_to_bytes("aé", 3), "aé");
     }
 }

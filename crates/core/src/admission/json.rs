@@ -1,6 +1,8 @@
-//! How JSON values are read from a review: borrowed where the text allows it,
-//! `null` like absent (as Go decodes into zero values), and never more elements
-//! than a real pod can have. Pure; knows no Kubernetes type.
+//! Types that read JSON values of a review.
+//!
+//! They borrow from the text where they can, read `null` like an absent value (as Go decodes
+//! into zero values), and refuse lists that are longer than those of any real pod. This
+//! module must not know a type of Kubernetes.
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -9,12 +11,12 @@ use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 use std::marker::PhantomData;
 
-/// The most elements a list may have.
+/// The most elements of a list.
 ///
-/// The API server takes at most 3 MiB from a client (`MaxRequestBodyBytes` in
-/// `k8s.io/apiserver/pkg/server/config.go`) and the shortest container with an
-/// image, `{"image":"a"}`, has 13 bytes, so no real pod has as many. Without the
-/// bound 32 MiB of `{},{},…` would become ten times as much memory.
+/// The API server accepts at most 3 MiB from a client (`MaxRequestBodyBytes` in
+/// `k8s.io/apiserver/pkg/server/config.go`), and the shortest container with an image,
+/// `{"image":"a"}`, has 13 bytes, so no real pod has this many. Without the bound, 32 MiB of
+/// `{},{},…` would need ten times as much memory.
 pub(super) const MAX_ELEMENTS: usize = 3 * 1024 * 1024 / 12;
 
 /// A string, borrowed unless it holds escapes; `null` is the empty string.
@@ -23,8 +25,8 @@ pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Borrow;
-        impl<'de> Visitor<'de> for Borrow {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
             type Value = Text<'de>;
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
@@ -39,15 +41,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
                 Ok(Text::default())
             }
         }
-        // Not `deserialize_str`: it refuses null before it asks the visitor.
-        deserializer.deserialize_any(Borrow)
+        // `deserialize_str` would refuse `null` before it calls the visitor.
+        deserializer.deserialize_any(TextVisitor)
     }
 }
 
-/// An object, and nothing else but `null`, which is none.
+/// A JSON object or `null`, and nothing else; `None` for `null`.
 ///
-/// Derived structs also take a list, element by element; no API object is written so,
-/// and what cannot be an answer's subject must not get one.
+/// Structs with a derived `Deserialize` also accept a list, element by element. No API object
+/// has this form, so pullpass must not answer a review that contains it.
 #[derive(Debug)]
 pub(super) struct Object<T>(pub(super) Option<T>);
 
@@ -59,8 +61,8 @@ impl<T> Default for Object<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
             type Value = Object<T>;
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -72,12 +74,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
                 T::deserialize(MapAccessDeserializer::new(map)).map(|value| Object(Some(value)))
             }
         }
-        deserializer.deserialize_any(Fields(PhantomData))
+        deserializer.deserialize_any(ObjectVisitor(PhantomData))
     }
 }
 
-/// A list of objects; `null` is the empty list and a `null` element the element's
-/// default, so that the numbers in field paths are those of the request.
+/// A list of objects. `null` is the empty list. A `null` element is the default of the
+/// element, so that the indices in field paths are those of the request.
 #[derive(Debug)]
 pub(super) struct List<T>(pub(super) Vec<T>);
 
@@ -89,8 +91,8 @@ impl<T> Default for List<T> {
 
 impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Elements<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Elements<T> {
+        struct ListVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for ListVisitor<T> {
             type Value = List<T>;
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
@@ -103,7 +105,7 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
                 while let Some(element) = seq.next_element::<Object<T>>()? {
                     if list.len() == MAX_ELEMENTS {
                         return Err(A::Error::custom(format_args!(
-                            "more than {MAX_ELEMENTS} elements, which is more than the API server takes in a pod"
+                            "more than {MAX_ELEMENTS} elements, which is more than the API server accepts in a pod"
                         )));
                     }
                     list.push(element.0.unwrap_or_default());
@@ -111,32 +113,34 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
                 Ok(List(list))
             }
         }
-        deserializer.deserialize_any(Elements(PhantomData))
+        deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }
 
-/// The groups of a user: the first of them, and whether one is among them all.
+/// The groups of a user: the first ones, the number of the others, and whether
+/// `system:nodes` is among all of them.
 #[derive(Debug, Default)]
 pub(super) struct Groups<'a> {
-    /// Whether the group of every kubelet is among them
+    /// Whether the group of every kubelet is among all groups
     /// (`k8s.io/apiserver/pkg/authentication/user`, `NodesGroup`).
-    pub(super) nodes: bool,
-    /// At most [`Groups::KEPT`].
+    pub(super) has_nodes: bool,
+    /// The first groups, at most [`Groups::KEPT`].
     pub(super) first: Vec<Cow<'a, str>>,
-    /// How many more there are.
+    /// How many other groups the user has.
     pub(super) more: usize,
 }
 
 impl Groups<'_> {
     const NODES: &'static str = "system:nodes";
-    /// People have a handful, and a directory's can be hundreds.
+    /// Most users have a handful of groups, but with a directory service they can have
+    /// hundreds.
     const KEPT: usize = 16;
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Groups<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
+        struct GroupsVisitor;
+        impl<'de> Visitor<'de> for GroupsVisitor {
             type Value = Groups<'de>;
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of groups")
@@ -147,7 +151,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Groups<'a> {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut groups = Groups::default();
                 while let Some(Text(group)) = seq.next_element::<Text<'de>>()? {
-                    groups.nodes |= group == Groups::NODES;
+                    groups.has_nodes |= group == Groups::NODES;
                     if groups.first.len() < Groups::KEPT {
                         groups.first.push(group);
                     } else {
@@ -157,7 +161,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Groups<'a> {
                 Ok(groups)
             }
         }
-        deserializer.deserialize_any(Names)
+        deserializer.deserialize_any(GroupsVisitor)
     }
 }
 
@@ -187,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_nodes_group_is_found_only_as_a_whole() {
-        let found = |text| serde_json::from_str::<Groups<'_>>(text).unwrap().nodes;
+        let found = |text| serde_json::from_str::<Groups<'_>>(text).unwrap().has_nodes;
         assert!(found(r#"["system:authenticated","system:nodes"]"#));
         assert!(!found(r#"["system:nodes:x","asystem:nodes"]"#));
         assert!(!found("null"));
@@ -197,7 +201,7 @@ mod tests {
     fn of_many_groups_the_first_are_kept_and_all_are_looked_at() {
         let many = format!("[{}\"system:nodes\"]", "\"team\",".repeat(100));
         let groups: Groups<'_> = serde_json::from_str(&many).unwrap();
-        assert!(groups.nodes);
+        assert!(groups.has_nodes);
         assert_eq!((groups.first.len(), groups.more), (16, 85));
     }
 }

@@ -1,12 +1,10 @@
-//! The way of a review of the registry map itself: the `ConfigMap` that holds it, before
-//! it is stored.
+//! The answer to a review of the registry map itself: of the `ConfigMap` that contains it,
+//! before it is stored.
 //!
-//! The files in it are those that the kubelet would put into the directory that
-//! pullpass reads, and what is wrong with them is what
-//! [`map::load`] says, the server's own and that of
-//! `pullpass config validate`. Pure, like the way of a pod: the same input gives the same
-//! bytes. Knows no map but the one in the review, so that a broken one in force can be
-//! mended.
+//! Its files are those that the kubelet will write into the directory that pullpass reads,
+//! and its diagnostics are those of [`map::load`], which the server and
+//! `pullpass config validate` use too. The same input gives the same bytes. This module must
+//! not depend on the map in use, so that users can repair a broken one.
 
 use super::json::{Object, Text};
 use super::request::{self, BadReview, Operation, Resource};
@@ -22,25 +20,26 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// What the values of a `ConfigMap` hold at most, in bytes, all together
-/// (`ValidateConfigMap` in `pkg/apis/core/validation`). Without the bound a review of
-/// 16 MiB would become ten times as much memory.
+/// The most bytes of all values of a `ConfigMap` together (`ValidateConfigMap` in
+/// `pkg/apis/core/validation`). Without the bound, a review of 16 MiB would need ten times as
+/// much memory.
 const MOST_BYTES: usize = 1 << 20;
 
-/// How much of what is wrong a denial shows, in bytes: about twenty errors, which
-/// people still read on a terminal.
-const SHOWN: usize = 4096;
+/// How many bytes of diagnostics a denial shows: about twenty errors, which fit on a
+/// terminal.
+const MOST_SHOWN_BYTES: usize = 4096;
 
-/// Answers a review of a `ConfigMap`, with what the server compiles its map with.
+/// Answers a review of a `ConfigMap`. `options` are those with which the server loads its map.
 ///
-/// What is not the registry map (another resource, no label, `DELETE`, an object that is
-/// being deleted) is allowed.
+/// Everything that is not the registry map (another resource, no label, `DELETE`, an object
+/// that is being deleted) is allowed. It fails if the body is not a review that pullpass can
+/// answer.
 pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, ReviewError> {
     let Object(request) = request::envelope(body)?;
-    let request: Request<'_> = request.ok_or(BadReview::Missing("request"))?;
+    let request: MapRequest<'_> = request.ok_or(BadReview::Missing("request"))?;
     let operation = request.check()?;
-    let is_asked = matches!(operation, Operation::Create | Operation::Update);
-    let objects = if is_asked && request.is_config_map() {
+    let is_stored = matches!(operation, Operation::Create | Operation::Update);
+    let objects = if is_stored && request.is_config_map() {
         Some(Objects::of(&request)?)
     } else {
         None
@@ -65,7 +64,7 @@ pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, Revie
             dry_run: request.dry_run == Some(true),
             outcome: Outcome::of(None, &verdict.statement),
             secrets: Vec::new(),
-            // It quotes the map, and the author of the map has got it.
+            // The diagnostics quote the map, so only its author gets them.
             statement: Statement::default(),
             tallies: Vec::new(),
             map_errors: Some(verdict.errors),
@@ -110,28 +109,27 @@ fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadRevi
     let was_the_map = old.as_ref().is_some_and(ConfigMap::is_map);
     if !new.is_map() {
         let warning = format!(
-            "without the label {MAP_LABEL} nobody checks this registry map any more before it is in force"
+            "without the label {MAP_LABEL}, pullpass no longer checks this registry map before it takes effect"
         );
         let warnings = was_the_map.then_some(warning).into_iter().collect();
         return Ok(MapVerdict::warned(0, warnings));
     }
     let files = match new.files()? {
         Ok(files) => files,
-        Err(words) => return Ok(MapVerdict::denied(1, words)),
+        Err(reason) => return Ok(MapVerdict::denied(1, reason)),
     };
-    // What is stored already must stay changeable in everything else: labels, owners.
-    let is_new = !was_the_map || old.as_ref().is_none_or(|old| !old.same_files(new));
+    // If the stored map has errors, its labels and owners must stay changeable.
+    let is_new = !was_the_map || old.as_ref().is_none_or(|old| !old.has_same_files(new));
     Ok(match map::load(&files, options) {
         Ok(Loaded { warnings, .. }) if is_new => {
             let line = |warning: &Diagnostic| visible(&warning.to_string());
             MapVerdict::warned(0, message::limited(&warnings, line))
         }
         Ok(_) => MapVerdict::default(),
-        Err(found) if is_new => {
-            MapVerdict::denied(errors(&found).count(), complaint(&found, &files))
-        }
+        Err(found) if is_new => MapVerdict::denied(errors(&found).count(), denial(&found, &files)),
         Err(found) => {
-            let line = |error: &&Diagnostic| visible(&format!("as before, {error}"));
+            let line =
+                |error: &&Diagnostic| visible(&format!("already in the stored map: {error}"));
             let errors: Vec<_> = errors(&found).collect();
             MapVerdict::warned(errors.len(), message::limited(&errors, line))
         }
@@ -144,25 +142,26 @@ fn errors(found: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {
         .filter(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
-/// As `pullpass config validate` shows it; where that is too long, the errors alone, as
-/// many as there is room for.
-fn complaint(found: &[Diagnostic], files: &[SourceFile]) -> String {
+/// The denial of a map with errors: all diagnostics as `pullpass config validate` shows them,
+/// or, if they are too long, as many errors as fit.
+fn denial(found: &[Diagnostic], files: &[SourceFile]) -> String {
     let all = map::render(found, files, false);
-    let shown = if all.len() <= SHOWN {
+    let shown = if all.len() <= MOST_SHOWN_BYTES {
         all
     } else {
         let errors: Vec<_> = errors(found).cloned().collect();
-        map::render_within(SHOWN, &errors, files)
+        map::render_within(MOST_SHOWN_BYTES, &errors, files)
     };
     format!(
-        "the registry map in it cannot be used\n{}",
+        "the registry map in this ConfigMap cannot be used\n{}",
         shown.trim_end()
     )
 }
 
+/// The part of a request that a review of the map needs.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Request<'a> {
+struct MapRequest<'a> {
     #[serde(borrow)]
     uid: Text<'a>,
     #[serde(borrow)]
@@ -176,14 +175,14 @@ struct Request<'a> {
     #[serde(borrow)]
     operation: Text<'a>,
     dry_run: Option<bool>,
-    // Text, until it is known that it is a ConfigMap.
+    // The objects stay text until it is known that they are ConfigMaps.
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     #[serde(borrow)]
     old_object: Option<&'a RawValue>,
 }
 
-impl Request<'_> {
+impl MapRequest<'_> {
     fn check(&self) -> Result<Operation, BadReview> {
         let resource = self.resource.0.as_ref();
         if self.uid.0.is_empty() {
@@ -193,7 +192,7 @@ impl Request<'_> {
             return Err(BadReview::Missing("request.resource"));
         }
         match request::operation(&self.operation) {
-            Operation::Unsaid => Err(BadReview::Missing("request.operation")),
+            Operation::Missing => Err(BadReview::Missing("request.operation")),
             operation => Ok(operation),
         }
     }
@@ -205,14 +204,14 @@ impl Request<'_> {
     }
 }
 
-/// The `ConfigMap` as it would be, and as it is.
+/// The `ConfigMap` after the request and before it.
 struct Objects<'a> {
     new: ConfigMap<'a>,
     old: Option<ConfigMap<'a>>,
 }
 
 impl<'a> Objects<'a> {
-    fn of(request: &Request<'a>) -> Result<Self, BadReview> {
+    fn of(request: &MapRequest<'a>) -> Result<Self, BadReview> {
         let read = |object: Option<&'a RawValue>| {
             let Some(text) = object else { return Ok(None) };
             let read: serde_json::Result<Object<_>> = serde_json::from_str(text.get());
@@ -236,7 +235,7 @@ impl<'a> Objects<'a> {
 #[serde(default, rename_all = "camelCase")]
 struct ConfigMap<'a> {
     #[serde(borrow)]
-    metadata: Object<Metadata<'a>>,
+    metadata: Object<ConfigMapMetadata<'a>>,
     #[serde(borrow)]
     data: Option<BTreeMap<Text<'a>, Text<'a>>>,
     #[serde(borrow)]
@@ -245,7 +244,7 @@ struct ConfigMap<'a> {
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct Metadata<'a> {
+struct ConfigMapMetadata<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     #[serde(borrow)]
@@ -255,11 +254,11 @@ struct Metadata<'a> {
 }
 
 impl<'a> ConfigMap<'a> {
-    fn metadata(&self) -> Option<&Metadata<'a>> {
+    fn metadata(&self) -> Option<&ConfigMapMetadata<'a>> {
         self.metadata.0.as_ref()
     }
 
-    /// Whether it has the label, with whatever value.
+    /// Whether the `ConfigMap` has the label of a map, with any value.
     fn is_map(&self) -> bool {
         let labels = self
             .metadata()
@@ -272,12 +271,12 @@ impl<'a> ConfigMap<'a> {
             .is_some_and(|metadata| !metadata.deletion_timestamp.0.is_empty())
     }
 
-    /// The keys that are files of the map, with their values as they were sent; whether
-    /// in `binaryData` comes second.
+    /// The keys that are files of the map, with their values as they were sent, and whether
+    /// they are in `binaryData`.
     fn values(&self) -> BTreeMap<&str, (&str, bool)> {
         let mut values = BTreeMap::new();
-        for (held, is_binary) in [(&self.data, false), (&self.binary_data, true)] {
-            for (key, value) in held.iter().flatten() {
+        for (entries, is_binary) in [(&self.data, false), (&self.binary_data, true)] {
+            for (key, value) in entries.iter().flatten() {
                 if map::is_map_file(&key.0) {
                     values.insert(&*key.0, (&*value.0, is_binary));
                 }
@@ -286,27 +285,29 @@ impl<'a> ConfigMap<'a> {
         values
     }
 
-    fn same_files(&self, other: &Self) -> bool {
+    fn has_same_files(&self, other: &Self) -> bool {
         self.values() == other.values()
     }
 
-    /// The files that the kubelet makes of it and pullpass reads, in the order of their
-    /// names; or why pullpass could not read them.
+    /// The files that the kubelet writes for this `ConfigMap` and pullpass reads, in the
+    /// order of their names; or the reason for a denial if pullpass could not read them.
+    ///
+    /// It fails if no API server accepts the `ConfigMap`.
     fn files(&self) -> Result<Result<Vec<SourceFile>, String>, BadReview> {
         let mut left = MOST_BYTES;
         let mut files = Vec::new();
         for (key, (value, is_binary)) in self.values() {
             let name = visible(key);
             let bytes = if is_binary {
-                // What kubectl makes of a file that is no UTF-8.
+                // kubectl puts files that are not UTF-8 into `binaryData`.
                 let decoded = STANDARD.decode(value);
-                decoded.map_err(|_| BadReview::NoConfigMap("binaryData is not base64"))?
+                decoded.map_err(|_| BadReview::InvalidConfigMap("binaryData is not base64"))?
             } else {
                 value.as_bytes().to_vec()
             };
             left = left
                 .checked_sub(bytes.len())
-                .ok_or(BadReview::NoConfigMap("it holds more than 1 MiB"))?;
+                .ok_or(BadReview::InvalidConfigMap("it contains more than 1 MiB"))?;
             match String::from_utf8(bytes) {
                 Ok(text) => files.push(SourceFile { name, text }),
                 Err(_) => return Ok(Err(format!("{name} is not UTF-8 text"))),
@@ -314,8 +315,8 @@ impl<'a> ConfigMap<'a> {
         }
         if files.is_empty() {
             return Ok(Err(format!(
-                "it has the label {MAP_LABEL} and no key that ends in .yaml, .yml or .json: \
-                 put the registry map in one, such as map.yaml"
+                "the ConfigMap has the label {MAP_LABEL} but no key that ends in .yaml, .yml or .json; \
+                 put the registry map under such a key, for example map.yaml"
             )));
         }
         Ok(Ok(files))

@@ -1,10 +1,10 @@
-//! Missing pull secrets → JSON Patch (RFC 6902), of `add` operations only.
+//! The JSON Patch (RFC 6902) that adds missing pull secrets to a pod.
 //!
-//! A patch that does not apply is an error that `failurePolicy: Ignore` does not
-//! cover (`k8s.io/apiserver`, mutating/dispatcher.go), so every operation is made
-//! from what the request holds, and there is never a `test`, `replace` or
-//! `remove`. Where nothing is missing there is no patch at all: decoding the
-//! patched pod again costs the API server more than the whole call. Pure.
+//! A patch that does not apply is an error that `failurePolicy: Ignore` does not cover
+//! (`k8s.io/apiserver`, mutating/dispatcher.go). So this module makes every operation from
+//! what the request contains, and it must not use other operations than `add`. There is no
+//! patch if nothing is missing, because for the API server it costs more to decode a patched
+//! pod than to call the webhook.
 
 use super::pod::Pod;
 use crate::well_known::INJECTED_ANNOTATION;
@@ -13,7 +13,7 @@ use jsonptr::PointerBuf;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-/// The secrets of `needed` that the pod does not have, in the same order.
+/// The names of `needed` that are not in the pod's `imagePullSecrets`, in the same order.
 #[must_use]
 pub fn missing<'n>(pod: &Pod<'_>, needed: &[&'n str]) -> Vec<&'n str> {
     if needed.is_empty() {
@@ -27,8 +27,8 @@ pub fn missing<'n>(pod: &Pod<'_>, needed: &[&'n str]) -> Vec<&'n str> {
         .collect()
 }
 
-/// The patch that appends `missing` to the pod's own secrets, which stay and stay
-/// first; none where nothing is missing.
+/// The patch that appends `missing` to the pod's own pull secrets, which it keeps first;
+/// `None` if nothing is missing.
 #[must_use]
 pub fn build(pod: &Pod<'_>, missing: &[&str]) -> Option<Patch> {
     if missing.is_empty() {
@@ -64,9 +64,11 @@ pub fn build(pod: &Pod<'_>, missing: &[&str]) -> Option<Patch> {
     Some(Patch(operations))
 }
 
-/// The names of all secrets we added. In a second round, after another webhook
-/// added a container, those of the first round are in the annotation already; what
-/// a user wrote there is kept only as far as it is true.
+/// The names of all pull secrets that pullpass added, for the annotation.
+///
+/// If the API server calls pullpass again, after another webhook added a container, the
+/// annotation already names the pull secrets of the first call. Names that a user wrote there
+/// stay only if the pod has these pull secrets.
 fn injected(pod: &Pod<'_>, missing: &[&str]) -> String {
     let present: HashSet<&str> = pod.pull_secrets().collect();
     let mut names: Vec<&str> = pod
@@ -106,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_added_whatever_stands_there() {
+    fn secrets_are_added_to_any_list() {
         let ours = json!([{"name":"a"},{"name":"b"}]);
         for (spec, expected) in [
             (json!({}), ours.clone()),

@@ -1,10 +1,10 @@
-//! The part of a pod that pullpass reads: every field that names an image, the
-//! pull secrets it has, and a few facts of its metadata.
+//! The part of a pod that pullpass reads: every field that names an image, the pull secrets,
+//! and some metadata.
 //!
-//! Everything else is skipped unread and never written back, so fields that are
-//! newer than this build survive untouched. As in the API server's own decoding,
-//! `null` and absent are the same. A new image-bearing field of Kubernetes goes
-//! into [`PodField`], `Spec` and [`Pod::images`], nowhere else. Pure; judges nothing.
+//! Other fields are skipped and never written back, so fields that are newer than this build
+//! stay as they are. As in the API server's own decoding, `null` is the same as absent. A new
+//! field of Kubernetes that names an image belongs into [`PodField`], `Spec` and
+//! [`Pod::images`], and nowhere else. This module must not judge.
 
 use super::json::{List, Object, Text};
 use serde::Deserialize;
@@ -15,11 +15,11 @@ use std::fmt::{self, Formatter};
 use crate::policy::{Field, PodField};
 use crate::well_known::{INJECTED_ANNOTATION, MIRROR_POD_ANNOTATION};
 
-/// A pod, as far as pullpass looks at it.
+/// The part of a pod that pullpass reads.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Pod<'a> {
-    /// What stands before its field paths, in the object that was sent.
+    /// The path from the root of the object in the request to the pod; see [`Field::within`].
     #[serde(skip)]
     within: &'static str,
     #[serde(borrow)]
@@ -45,7 +45,7 @@ pub(super) struct Metadata<'a> {
     owner_references: List<OwnerReference<'a>>,
 }
 
-/// Who the pod belongs to, in the pod's own namespace.
+/// An item of `metadata.ownerReferences`; the owner is in the pod's own namespace.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct OwnerReference<'a> {
@@ -104,14 +104,14 @@ struct SecretReference<'a> {
 }
 
 impl<'a> Pod<'a> {
-    /// Every image the pod names, with its field. An empty image is left out: the
-    /// API server refuses it in its own words after mutation
+    /// Every image that the pod names, with its field. Empty images are left out: the API
+    /// server refuses them with a message of its own after mutation
     /// (`pkg/apis/core/validation`, `validateContainerCommon`).
     pub fn images(&self) -> impl Iterator<Item = (Field, &str)> {
         let spec = self.spec.0.as_ref();
         let within = self.within;
-        let of = move |list: for<'s> fn(&'s Spec<'a>) -> &'s List<Container<'a>>,
-                       field: fn(u32) -> PodField| {
+        let containers = move |list: for<'s> fn(&'s Spec<'a>) -> &'s List<Container<'a>>,
+                               field: fn(u32) -> PodField| {
             spec.into_iter().flat_map(move |spec| {
                 numbered(list(spec)).map(move |(i, container)| (field(i), &*container.image.0))
             })
@@ -122,9 +122,12 @@ impl<'a> Pod<'a> {
                 Some((PodField::Volume(i), &*image.reference.0))
             })
         });
-        of(|spec| &spec.containers, PodField::Container)
-            .chain(of(|spec| &spec.init_containers, PodField::InitContainer))
-            .chain(of(
+        containers(|spec| &spec.containers, PodField::Container)
+            .chain(containers(
+                |spec| &spec.init_containers,
+                PodField::InitContainer,
+            ))
+            .chain(containers(
                 |spec| &spec.ephemeral_containers,
                 PodField::EphemeralContainer,
             ))
@@ -133,8 +136,8 @@ impl<'a> Pod<'a> {
             .map(move |(field, image)| (Field { within, field }, image))
     }
 
-    /// The names in `spec.imagePullSecrets`, in order. An element without a name,
-    /// which the API allows, is left out.
+    /// The names in `spec.imagePullSecrets`, in order. Elements without a name, which the API
+    /// allows, are left out.
     pub fn pull_secrets(&self) -> impl Iterator<Item = &str> {
         self.spec
             .0
@@ -144,8 +147,8 @@ impl<'a> Pod<'a> {
             .filter(|name| !name.is_empty())
     }
 
-    /// Whether `spec.imagePullSecrets` has elements, nameless ones counted, so
-    /// that a patch may append to it.
+    /// Whether `spec.imagePullSecrets` has elements, with or without names, so that a patch
+    /// can append to it.
     #[must_use]
     pub fn has_pull_secret_list(&self) -> bool {
         self.spec
@@ -154,8 +157,8 @@ impl<'a> Pod<'a> {
             .is_some_and(|spec| !spec.image_pull_secrets.0.is_empty())
     }
 
-    /// What a workload's pods will be: this as the template, with the workload's own
-    /// metadata, and fields named from the workload's root.
+    /// The pod that a workload makes: `self` is its template, the metadata are the
+    /// workload's own, and `within` is the path from the workload to the pod.
     pub(super) fn made_by(self, metadata: Object<Metadata<'a>>, within: &'static str) -> Self {
         Self {
             within,
@@ -164,8 +167,8 @@ impl<'a> Pod<'a> {
         }
     }
 
-    /// `metadata.name`, or `metadata.generateName` where a controller leaves the
-    /// name to the API server.
+    /// `metadata.name`, or `metadata.generateName` if the API server is to generate the
+    /// name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.metadata.0.as_ref().map_or("", |metadata| {
@@ -177,14 +180,14 @@ impl<'a> Pod<'a> {
         })
     }
 
-    /// `metadata.generateName`, whether there is a name or not.
+    /// `metadata.generateName`, also if the pod has a name.
     #[must_use]
     pub fn generate_name(&self) -> &str {
         let metadata = self.metadata.0.as_ref();
         metadata.map_or("", |metadata| &metadata.generate_name.0)
     }
 
-    /// `metadata.namespace`; empty where the sender leaves it to the request.
+    /// `metadata.namespace`; empty if the object does not name it.
     #[must_use]
     pub fn namespace(&self) -> &str {
         let metadata = self.metadata.0.as_ref();
@@ -202,10 +205,11 @@ impl<'a> Pod<'a> {
     /// Whether the pod claims to be the API object of a static pod.
     #[must_use]
     pub fn is_mirror(&self) -> bool {
-        self.annotations().is_some_and(|a| a.mirror)
+        self.annotations()
+            .is_some_and(|annotations| annotations.is_mirror)
     }
 
-    /// Whether the pod is being deleted; what changes then is its finalizers.
+    /// Whether the pod is being deleted, so that updates only remove its finalizers.
     #[must_use]
     pub fn is_being_deleted(&self) -> bool {
         self.metadata
@@ -214,22 +218,23 @@ impl<'a> Pod<'a> {
             .is_some_and(|metadata| !metadata.deletion_timestamp.0.is_empty())
     }
 
-    /// Whether the pod has `metadata`, so that a patch may add below it.
+    /// Whether the pod has `metadata`, so that a patch can add fields to it.
     #[must_use]
     pub fn has_metadata(&self) -> bool {
         self.metadata.0.is_some()
     }
 
-    /// Whether the pod has `metadata.annotations`, so that a patch may add below it.
+    /// Whether the pod has `metadata.annotations`, so that a patch can add an annotation.
     #[must_use]
     pub fn has_annotations(&self) -> bool {
         self.annotations().is_some()
     }
 
-    /// What [`INJECTED_ANNOTATION`] says so far.
+    /// The value of [`INJECTED_ANNOTATION`]; empty if the pod does not have it.
     #[must_use]
     pub fn injected(&self) -> &str {
-        self.annotations().map_or("", |a| &a.injected)
+        self.annotations()
+            .map_or("", |annotations| &annotations.injected)
     }
 
     fn annotations(&self) -> Option<&Annotations<'a>> {
@@ -241,17 +246,17 @@ fn numbered<T>(list: &List<T>) -> impl Iterator<Item = (u32, &T)> {
     (0_u32..).zip(list.0.iter())
 }
 
-/// The two annotations of interest; the others are skipped unread.
+/// The two annotations that pullpass reads.
 #[derive(Debug, Default)]
 struct Annotations<'a> {
-    mirror: bool,
+    is_mirror: bool,
     injected: Cow<'a, str>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
+        struct AnnotationsVisitor;
+        impl<'de> Visitor<'de> for AnnotationsVisitor {
             type Value = Annotations<'de>;
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
                 f.write_str("a map of annotations")
@@ -262,14 +267,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                     if key.0 == INJECTED_ANNOTATION {
                         found.injected = map.next_value::<Text<'de>>()?.0;
                     } else {
-                        found.mirror |= key.0 == MIRROR_POD_ANNOTATION;
+                        found.is_mirror |= key.0 == MIRROR_POD_ANNOTATION;
                         map.next_value::<IgnoredAny>()?;
                     }
                 }
                 Ok(found)
             }
         }
-        deserializer.deserialize_map(Keys)
+        deserializer.deserialize_map(AnnotationsVisitor)
     }
 }
 
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_absent_are_alike() {
+    fn null_is_read_like_an_absent_value() {
         for text in [
             "{}",
             r#"{"metadata":null,"spec":null}"#,

@@ -1,27 +1,27 @@
-//! The preview of a workload: what is said about what its pods will meet.
+//! The preview of a workload: warnings, or a denial, about what its pods will meet.
 //!
-//! It is a courtesy to whoever applies the workload. `/validate` judges the pods when
-//! they are created, so nothing here needs to be proof against tricks. It never patches.
+//! It helps users who apply workloads, and it is not a security boundary: `/validate` judges
+//! the pods when they are created. This module must not patch.
 
-use super::verdict::{Statement, unlike_the_entry};
+use super::verdict::{Statement, mismatched_key};
 use super::{Mode, WorkloadMode};
 use crate::policy::message;
 use crate::policy::{Action, Context, Decision, Verdict};
 use std::borrow::Cow;
 
-/// One thing to be said.
-enum Warning<'d, 'p, 'i> {
-    /// The pods will be denied, or would be if pullpass enforced.
+/// One warning about a workload.
+enum WorkloadWarning<'d, 'p, 'i> {
+    /// The pods will be denied, or would be denied if pullpass enforced.
     Denied(&'d Verdict<'p, 'i>),
-    /// The pods will be warned about.
+    /// The pods will get a warning.
     Warned(&'d Verdict<'p, 'i>),
-    /// The kubelet will find no credentials under this spelling.
+    /// The kubelet will not find the credential for this spelling.
     Spelling(Cow<'p, str>, &'d Verdict<'p, 'i>),
 }
 
-/// Puts a decision about a template into words.
+/// The response to a decision about the template of a workload.
 ///
-/// Nothing is said about pull secrets that the template lacks: its pods get them.
+/// There is no warning about pull secrets that the template lacks, because its pods get them.
 #[must_use]
 pub fn statement(
     context: &Context<'_, '_>,
@@ -53,22 +53,22 @@ pub fn statement(
             || verdict.judgement.expires_soon(context.now).is_some()
     });
     let spelt = decision.verdicts.iter().filter_map(|verdict| {
-        let key = unlike_the_entry(&verdict.judgement)?;
-        Some(Warning::Spelling(key, verdict))
+        let key = mismatched_key(&verdict.judgement)?;
+        Some(WorkloadWarning::Spelling(key, verdict))
     });
     let warnings: Vec<_> = denied
         .into_iter()
-        .map(Warning::Denied)
-        .chain(warned.map(Warning::Warned))
+        .map(WorkloadWarning::Denied)
+        .chain(warned.map(WorkloadWarning::Warned))
         .chain(spelt)
         .collect();
     statement.warnings = message::limited(&warnings, |warning| match warning {
-        Warning::Denied(verdict) => match mode {
+        WorkloadWarning::Denied(verdict) => match mode {
             Mode::Enforce => context.preview(verdict),
             Mode::Observe => context.would_deny(verdict),
         },
-        Warning::Warned(verdict) => context.warning(verdict),
-        Warning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
+        WorkloadWarning::Warned(verdict) => context.warning(verdict),
+        WorkloadWarning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
     });
     statement
 }

@@ -1,10 +1,10 @@
 //! The decision record: one review as one line of JSON, for a SIEM.
 //!
-//! A promise to programs that read it: `docs/audit.md` says what each field means and
-//! `docs/decision-record.schema.json` is its schema. Within [`API_VERSION`] fields are
-//! only added. It holds no object and no credential; what a request names is escaped,
-//! cut and counted, because whoever creates pods chooses it. Pure: the same review, map
-//! and time give the same record.
+//! The record is a contract with the programs that read it: `docs/audit.md` says what each
+//! field means and `docs/decision-record.schema.json` is its schema. Within [`API_VERSION`]
+//! fields can only be added. A record must not contain an object or a credential, and texts
+//! of the request are escaped, cut and limited in number, because whoever creates pods
+//! chooses them. The same review, map and time give the same record.
 
 use super::pod::Pod;
 use super::report::{Outcome, ReviewReport};
@@ -14,29 +14,29 @@ use crate::policy::{Action, Verdict};
 use crate::text::{cut, visible};
 use serde::Serialize;
 
-/// The version of the record's form.
+/// The version of the record's format.
 pub const API_VERSION: &str = "pullpass.dev/v1";
 
-/// How much of one text is kept, in characters: the longest name Kubernetes allows, and
-/// nearly every image with its digest.
+/// How many characters of a text a record contains: enough for the longest name that
+/// Kubernetes allows and for nearly every image with its digest.
 const LONGEST: usize = 256;
-/// How many images a record names, the worst first; the others are counted.
-const IMAGES: usize = 20;
+/// How many images a record names, the strictest action first; it only counts the others.
+const MOST_IMAGES: usize = 20;
 
 /// Which reviews get a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Recording {
-    /// None.
+    /// No review gets a record.
     #[default]
     Nothing,
-    /// Those in which there was something to say about an image.
+    /// Reviews on which pullpass denied, warned or audited get a record.
     Notable,
-    /// All.
+    /// Every review gets a record.
     All,
 }
 
 impl Recording {
-    /// Whether a review that came to this gets one.
+    /// Whether a review with this outcome gets a record.
     #[must_use]
     pub fn wants(self, endpoint: Endpoint, outcome: Outcome) -> bool {
         match self {
@@ -64,13 +64,13 @@ pub struct DecisionRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<Owner>,
     requester: Requester,
-    images: Vec<Judged>,
+    images: Vec<ImageRecord>,
     #[serde(skip_serializing_if = "is_zero")]
     more_images: usize,
     pull_secrets_added: Vec<String>,
     messages: Vec<String>,
-    map: Map,
-    pullpass: Program,
+    map: MapVersion,
+    pullpass: PullpassVersion,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,18 +86,20 @@ struct ObjectRef {
     generate_name: String,
 }
 
-/// Who controls the pod, such as its ReplicaSet. Only the pod's word: pullpass does not
-/// ask the API server on the way of a review, so it is one link of the chain.
+/// The owner that controls the pod, such as its ReplicaSet, as the pod names it.
+///
+/// The owner's own owner, such as a Deployment, is not known, because pullpass does not call
+/// the API server while it answers a review.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// Such as `apps/v1`.
+    /// The API version, such as `apps/v1`.
     pub api_version: String,
-    /// Such as `ReplicaSet`.
+    /// The kind, such as `ReplicaSet`.
     pub kind: String,
-    /// Its name, in the pod's namespace.
+    /// The name; the owner is in the pod's namespace.
     pub name: String,
-    /// Its uid.
+    /// The uid.
     pub uid: String,
 }
 
@@ -112,7 +114,7 @@ struct Requester {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Judged {
+struct ImageRecord {
     field: String,
     image: String,
     rule: &'static str,
@@ -125,17 +127,17 @@ struct Judged {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Map {
+struct MapVersion {
     digest: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Program {
+struct PullpassVersion {
     version: &'static str,
 }
 
 impl DecisionRecord {
-    /// The record of a review, where one is wanted.
+    /// The record of a review, if the context asks for one.
     pub(super) fn of(
         context: &ReviewContext<'_>,
         endpoint: Endpoint,
@@ -146,8 +148,9 @@ impl DecisionRecord {
         if !context.recording.wants(endpoint, report.outcome) {
             return None;
         }
-        // /mutate judges nothing, and for a workload's author it depends on the path.
-        let judged = (endpoint == Endpoint::Validate).then_some(context.mode);
+        // An image has an effect only on `/validate`: `/mutate` judges nothing, and the effect
+        // on a workload depends on the path.
+        let effect_mode = (endpoint == Endpoint::Validate).then_some(context.mode);
         let statement = &report.statement;
         Some(Box::new(Self {
             api_version: API_VERSION,
@@ -166,8 +169,8 @@ impl DecisionRecord {
                 groups: request.groups.iter().map(|group| shown(group)).collect(),
                 more_groups: request.more_groups,
             },
-            images: images(verdicts, judged),
-            more_images: verdicts.len().saturating_sub(IMAGES),
+            images: images(verdicts, effect_mode),
+            more_images: verdicts.len().saturating_sub(MOST_IMAGES),
             pull_secrets_added: report.secrets.iter().map(|name| shown(name)).collect(),
             messages: statement
                 .denial
@@ -175,34 +178,34 @@ impl DecisionRecord {
                 .chain(&statement.warnings)
                 .cloned()
                 .collect(),
-            map: Map {
+            map: MapVersion {
                 digest: context.policy.digest().to_owned(),
             },
-            pullpass: Program {
+            pullpass: PullpassVersion {
                 version: env!("CARGO_PKG_VERSION"),
             },
         }))
     }
 
-    /// The endpoint that was asked.
+    /// The endpoint that was called.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         self.endpoint
     }
 
-    /// What the review came to.
+    /// The outcome of the review.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome
     }
 
-    /// Whether the result is thrown away.
+    /// Whether the request is a dry run.
     #[must_use]
     pub fn is_dry_run(&self) -> bool {
         self.dry_run
     }
 
-    /// Whether the object is made, not changed.
+    /// Whether the request creates the object.
     #[must_use]
     pub fn is_create(&self) -> bool {
         self.operation == Operation::Create.as_str()
@@ -214,19 +217,19 @@ impl DecisionRecord {
         &self.object.namespace
     }
 
-    /// Who controls the pod.
+    /// The owner that controls the pod.
     #[must_use]
     pub fn owner(&self) -> Option<&Owner> {
         self.owner.as_ref()
     }
 
-    /// Who asked.
+    /// The name of the user who sent the request.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.requester.username
     }
 
-    /// What was said: the denial, or the warnings.
+    /// The messages of the response: the denial, or the warnings.
     #[must_use]
     pub fn messages(&self) -> &[String] {
         &self.messages
@@ -237,7 +240,7 @@ impl ObjectRef {
     fn of(request: &Request<'_>) -> Self {
         let pod = request.object.as_ref();
         let stem = pod.map_or("", Pod::generate_name);
-        // Where the name is still to be made, a pod's `name` is its stem.
+        // If the API server is to generate the name, `Pod::name` returns `generateName`.
         let name = match pod {
             Some(pod) if request.name.is_empty() && pod.name() != stem => pod.name(),
             _ => &request.name,
@@ -246,7 +249,7 @@ impl ObjectRef {
             Subject::Pod => ("Pod", None),
             Subject::EphemeralContainers => ("Pod", Some("ephemeralcontainers")),
             Subject::Workload(kind) => (kind.as_str(), None),
-            Subject::Other | Subject::Unsaid => ("other", None),
+            Subject::Other | Subject::Missing => ("other", None),
         };
         Self {
             kind,
@@ -269,26 +272,26 @@ impl Owner {
     }
 }
 
-/// The worst first, so that what is left out is the least of it.
-fn images(verdicts: &[Verdict<'_, '_>], judged: Option<Mode>) -> Vec<Judged> {
-    let mut worst: Vec<_> = verdicts.iter().collect();
-    worst.sort_by_key(|verdict| std::cmp::Reverse(verdict.judgement.action));
-    worst.truncate(IMAGES);
-    worst
+/// The images with the strictest actions, the strictest first.
+fn images(verdicts: &[Verdict<'_, '_>], effect_mode: Option<Mode>) -> Vec<ImageRecord> {
+    let mut strictest: Vec<_> = verdicts.iter().collect();
+    strictest.sort_by_key(|verdict| std::cmp::Reverse(verdict.judgement.action));
+    strictest.truncate(MOST_IMAGES);
+    strictest
         .into_iter()
-        .map(|verdict| image(verdict, judged))
+        .map(|verdict| image(verdict, effect_mode))
         .collect()
 }
 
-fn image(verdict: &Verdict<'_, '_>, judged: Option<Mode>) -> Judged {
+fn image(verdict: &Verdict<'_, '_>, effect_mode: Option<Mode>) -> ImageRecord {
     let judgement = &verdict.judgement;
-    Judged {
+    ImageRecord {
         field: verdict.field.to_string(),
         image: shown(judgement.image),
         rule: judgement.rule.kind().as_str(),
         entry: judgement.rule.name().map(shown),
         action: judgement.action.as_str(),
-        effect: judged.map(|mode| effect(judgement.action, mode)),
+        effect: effect_mode.map(|mode| effect(judgement.action, mode)),
         pull_secrets: judgement
             .pull_secrets
             .iter()
@@ -297,7 +300,7 @@ fn image(verdict: &Verdict<'_, '_>, judged: Option<Mode>) -> Judged {
     }
 }
 
-/// What an action comes to in an answer, by itself.
+/// The effect of the action of one image in an enforcement mode.
 fn effect(action: Action, mode: Mode) -> &'static str {
     match (action, mode) {
         (Action::Allow, _) => "allowed",
@@ -309,8 +312,8 @@ fn effect(action: Action, mode: Mode) -> &'static str {
 }
 
 fn shown(text: &str) -> String {
-    // One more than is kept, so that it shows where something was cut; of the rest,
-    // which can be megabytes, nothing is looked at.
+    // One character more than the record contains, so that `cut` marks a longer text. The
+    // rest can be megabytes and is not read.
     let end = text.char_indices().nth(LONGEST + 1);
     let start = text.get(..end.map_or(text.len(), |(at, _)| at));
     cut(visible(start.unwrap_or_default()), LONGEST)
@@ -318,7 +321,7 @@ fn shown(text: &str) -> String {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
+    reason = "serde passes a reference"
 )]
 fn is_zero(count: &usize) -> bool {
     *count == 0

@@ -1,5 +1,6 @@
-//! What is to be counted and logged about a review, as values: the pure half does
-//! neither. Holds no object of the request, only what is safe to write down.
+//! The report of a review: what the caller counts and logs about it.
+//!
+//! A report must not contain an object of the request, only values that are safe to log.
 
 use super::request::{Operation, Request};
 use super::verdict::Statement;
@@ -8,25 +9,25 @@ use json_patch::Patch;
 use serde::{Serialize, Serializer};
 use std::collections::HashMap;
 
-/// What a review came to.
+/// The outcome of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Nothing to do or to say.
+    /// The object is admitted unchanged and without a message.
     Untouched,
-    /// Pull secrets were added.
+    /// The patch adds pull secrets.
     Patched,
-    /// Recorded in the audit log, not said.
+    /// The object is admitted and recorded in the audit log, without a message.
     Audited,
-    /// Admitted with warnings.
+    /// The object is admitted with warnings.
     Warned,
-    /// Admitted with warnings, because pullpass observes.
+    /// The object is admitted with warnings, but would be denied if pullpass enforced.
     WouldDeny,
-    /// Denied.
+    /// The object is denied.
     Denied,
 }
 
 impl Outcome {
-    /// All of them, so that a metric can show each from the start.
+    /// All outcomes, so that metrics show each from the start.
     pub const ALL: [Self; 6] = [
         Self::Untouched,
         Self::Patched,
@@ -36,7 +37,7 @@ impl Outcome {
         Self::Denied,
     ];
 
-    /// The word for it in logs and metrics.
+    /// The name of the outcome in logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -72,30 +73,29 @@ impl Serialize for Outcome {
     }
 }
 
-/// What is to be counted and logged about a review. It holds no object, only what
-/// is safe to write down.
+/// What the caller counts and logs about a review.
 #[derive(Debug)]
 pub struct ReviewReport<'p> {
-    /// The request's uid.
+    /// The uid of the request.
     pub uid: String,
-    /// Its namespace.
+    /// The namespace of the request.
     pub namespace: String,
-    /// The pod's name, or the generated name's stem.
+    /// The name of the object, or its `generateName`.
     pub name: String,
     /// The operation.
     pub operation: Operation,
-    /// Whether the result is thrown away.
+    /// Whether the request is a dry run.
     pub dry_run: bool,
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The pull secrets that were added.
+    /// The names of the pull secrets that the patch adds.
     pub secrets: Vec<&'p str>,
-    /// What was said; escaped, cut, and without secrets.
+    /// What the response says; escaped, cut, and without credentials.
     pub statement: Statement,
-    /// How many images fell under which rule; only where verdicts are given, and not
-    /// on a dry run, so that each image counts once.
+    /// How many images each rule decided about. It is empty except on `/validate`, and on a
+    /// dry run, so that each image counts once.
     pub tallies: Vec<Tally<'p>>,
-    /// How many errors the registry map has, where the review is about one.
+    /// How many errors the registry map has, if the review is about a map.
     pub map_errors: Option<usize>,
 }
 
@@ -120,24 +120,24 @@ impl ReviewReport<'_> {
     }
 }
 
-/// Images of one pod that fell under the same rule.
+/// The number of images of a pod that the same rule decided about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally<'p> {
     /// The rule.
     pub rule: RuleLabel<'p>,
-    /// What it came to.
+    /// The action of the rule.
     pub action: Action,
-    /// How many images.
+    /// The number of images.
     pub images: u64,
 }
 
-/// A rule of the map, as a metric's label: names of the map only, never a text
-/// from a request.
+/// A rule of the map as a label of metrics. It contains names of the map only, never a text
+/// of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RuleLabel<'p> {
-    /// Which kind of rule.
+    /// The kind of the rule.
     pub kind: RuleKind,
-    /// The name of an entry; none of another kind.
+    /// The name of the entry, if the rule is an entry.
     pub entry: Option<&'p str>,
 }
 
@@ -154,7 +154,7 @@ impl<'p> From<Rule<'p>> for RuleLabel<'p> {
     }
 }
 
-/// Counts the images of a decision by rule; none on a dry run, so that each counts once.
+/// The images of a decision, counted by rule; none on a dry run, so that each counts once.
 pub(super) fn tallies<'p>(request: &Request<'_>, decision: &Decision<'p, '_>) -> Vec<Tally<'p>> {
     if request.dry_run {
         return Vec::new();

@@ -1,10 +1,9 @@
-//! AdmissionReview v1 bytes → [`Request`]: what the API server asks, as far as
-//! pullpass needs it to answer.
+//! The parser of AdmissionReview v1: the part of a request that pullpass needs.
 //!
-//! Minimal and borrowed on purpose: decoding a whole typed pod costs about seven
-//! times as much and fails on fields it does not know. Whether something is a
-//! fault is decided here: what cannot be read, or has nobody to answer to, is a
-//! [`BadReview`] and never a verdict. Pure; knows no map.
+//! It reads few fields and borrows them, because decoding a whole typed pod costs about
+//! seven times as much and fails on unknown fields. A body that cannot be read, or that
+//! lacks what a response needs, is a [`BadReview`] and never a verdict. This module must not
+//! know the map.
 
 use super::json::{Groups, MAX_ELEMENTS, Object, Text};
 use super::pod::Pod;
@@ -15,21 +14,21 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 
-/// Why a body is no review that can be answered. The API server takes it as a
-/// failed call, so `failurePolicy` decides.
+/// Why a body is not a review that pullpass can answer. For the API server the call has
+/// failed, so `failurePolicy` decides.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadReview {
-    /// Nothing was sent.
+    /// The body is empty.
     #[error("the body is empty: send an AdmissionReview of admission.k8s.io/v1 as JSON")]
     Empty,
-    /// The body is no JSON, or a value in it has the wrong type.
+    /// The body is not JSON, or a value in it has the wrong type.
     #[error("the body cannot be read as an AdmissionReview: {0}")]
     Json(String),
-    /// JSON, but of another kind or version.
+    /// The body is JSON of another kind or version.
     #[error(
-        "the body is {kind} of {api_version}, this webhook answers AdmissionReview of \
-         admission.k8s.io/v1: set admissionReviewVersions to [\"v1\"]"
+        "the body is {kind} of {api_version}, but this webhook answers AdmissionReview of \
+         admission.k8s.io/v1; set admissionReviewVersions to [\"v1\"]"
     )]
     NotV1Review {
         /// `apiVersion` as sent, escaped.
@@ -37,108 +36,108 @@ pub enum BadReview {
         /// `kind` as sent, escaped.
         kind: String,
     },
-    /// More images than a pod can have: each would cost memory.
+    /// The pod names more images than a real pod can, and each would need memory.
     #[error(
-        "the pod names more than {MAX_ELEMENTS} images, which is more than the API server takes"
+        "the pod names more than {MAX_ELEMENTS} images, which is more than the API server accepts"
     )]
     TooManyImages,
-    /// A `ConfigMap` that no API server has taken.
-    #[error("the ConfigMap cannot be what an API server has taken: {0}")]
-    NoConfigMap(&'static str),
-    /// A field is missing without which there is no answer.
+    /// No API server accepts such a `ConfigMap`.
+    #[error("the ConfigMap is not one that an API server accepts: {0}")]
+    InvalidConfigMap(&'static str),
+    /// A field is missing that pullpass needs for a response.
     #[error("the AdmissionReview has no {0}")]
     Missing(&'static str),
 }
 
-/// The operation that is under review.
+/// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Operation {
-    /// The object is made.
+    /// The object is created.
     Create,
-    /// The object, or one of its sub-resources, is changed.
+    /// The object, or one of its subresources, is changed.
     Update,
-    /// `DELETE`, `CONNECT`, and whatever a later Kubernetes adds.
+    /// `DELETE`, `CONNECT`, or an operation of a later Kubernetes.
     Other,
-    /// None is named. [`parse`] lets no such request through.
+    /// The request names no operation; [`parse`] refuses it.
     #[default]
-    Unsaid,
+    Missing,
 }
 
 impl Operation {
-    /// The word for it in logs.
+    /// The name of the operation in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Update => "update",
-            Self::Other | Self::Unsaid => "other",
+            Self::Other | Self::Missing => "other",
         }
     }
 }
 
-/// What is asked.
+/// The request of a review, as far as pullpass reads it.
 #[derive(Debug, Default)]
 pub struct Request<'a> {
-    /// Echoed in the answer; the API server refuses an answer without it.
+    /// The uid, which the response repeats; the API server refuses a response without it.
     pub uid: Cow<'a, str>,
-    /// The namespace. Of the request, not of the object: that one may be absent.
+    /// The namespace of the request; that of the object can be absent.
     pub namespace: Cow<'a, str>,
-    /// Empty where the API server is still to make the name (`generateName`).
+    /// The name; empty if the API server is to generate it (`generateName`).
     pub name: Cow<'a, str>,
     /// The operation.
     pub operation: Operation,
-    /// What the object is.
+    /// What kind of object the request is about.
     pub subject: Subject,
-    /// Whether the result is thrown away. The answer is the same.
+    /// Whether the request is a dry run. The response is the same.
     pub dry_run: bool,
-    /// Whether a kubelet asks (group `system:nodes`).
+    /// Whether a kubelet sent the request (group `system:nodes`).
     pub from_node: bool,
-    /// Who asks, by name.
+    /// The name of the user who sent the request.
     pub username: Cow<'a, str>,
-    /// Their groups: the first sixteen.
+    /// The first sixteen groups of the user.
     pub groups: Vec<Cow<'a, str>>,
-    /// How many groups they have besides those.
+    /// How many other groups the user has.
     pub more_groups: usize,
-    /// The pod, or what a workload's pods would be; none of another subject.
+    /// The pod, or the pod that a workload makes; `None` for other subjects.
     pub object: Option<Pod<'a>>,
-    /// The same as it is; none on `CREATE`.
+    /// The same before the request; `None` on `CREATE`.
     pub old_object: Option<Pod<'a>>,
 }
 
 /// What kind of object a review is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Subject {
-    /// A pod.
+    /// The request is about a pod.
     Pod,
-    /// A pod, through `pods/ephemeralcontainers`.
+    /// The request is about a pod, through `pods/ephemeralcontainers`.
     EphemeralContainers,
-    /// What makes pods.
+    /// The request is about a workload of this kind.
     Workload(Kind),
-    /// Another resource or sub-resource; its object is not read.
+    /// The request is about another resource or subresource, whose object is not read.
     Other,
-    /// None is named. [`parse`] lets no such request through.
+    /// The request names no resource; [`parse`] refuses it.
     #[default]
-    Unsaid,
+    Missing,
 }
 
 impl Subject {
-    /// How the object is read, where it is.
+    /// The kind as which the object is read; `None` if it is not read.
     fn kind(self) -> Option<Kind> {
         match self {
             Self::Pod | Self::EphemeralContainers => Some(Kind::Pod),
             Self::Workload(kind) => Some(kind),
-            Self::Other | Self::Unsaid => None,
+            Self::Other | Self::Missing => None,
         }
     }
 }
 
-/// Reads a review. Any error is the sender's fault.
+/// Parses a review. It fails if the body is not a review that pullpass can answer.
 pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
     let request: Request<'_> = envelope(body)?;
-    if let Some(field) = request.missing() {
+    if let Some(field) = request.missing_field() {
         return Err(BadReview::Missing(field));
     }
-    // Each list is bounded while it is read; all of a pod together are bounded here.
+    // Each list is bounded while it is read; this bounds all lists of a pod together.
     let objects = [&request.object, &request.old_object];
     if objects
         .into_iter()
@@ -150,16 +149,16 @@ pub fn parse(body: &[u8]) -> Result<Request<'_>, BadReview> {
     Ok(request)
 }
 
-/// What an AdmissionReview holds in `request`.
+/// The `request` of an AdmissionReview.
 pub(super) fn envelope<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, BadReview> {
     if body.is_empty() {
         return Err(BadReview::Empty);
     }
-    // Of the whole body at once, because what is skipped is not looked at later.
+    // The whole body is checked here, because fields that are skipped are not checked.
     let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
     let Object(review) =
         serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
-    let review: Review<'a, R> = review.unwrap_or_default();
+    let review: RequestReview<'a, R> = review.unwrap_or_default();
     if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
         let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
         return Err(BadReview::NotV1Review {
@@ -171,14 +170,14 @@ pub(super) fn envelope<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, BadR
 }
 
 impl Request<'_> {
-    /// A field without which there is nothing to answer, or nobody.
-    fn missing(&self) -> Option<&'static str> {
+    /// The name of the first missing field that a response needs.
+    fn missing_field(&self) -> Option<&'static str> {
         let is_read = self.subject.kind().is_some() && self.operation != Operation::Other;
         if self.uid.is_empty() {
             Some("request.uid")
-        } else if self.subject == Subject::Unsaid {
+        } else if self.subject == Subject::Missing {
             Some("request.resource")
-        } else if self.operation == Operation::Unsaid {
+        } else if self.operation == Operation::Missing {
             Some("request.operation")
         } else if is_read && self.object.is_none() {
             Some("request.object")
@@ -192,7 +191,7 @@ impl Request<'_> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "R: Deserialize<'de>"))]
-struct Review<'a, R> {
+struct RequestReview<'a, R> {
     #[serde(borrow, default)]
     api_version: Text<'a>,
     #[serde(borrow, default)]
@@ -201,8 +200,8 @@ struct Review<'a, R> {
     request: Option<R>,
 }
 
-// Not derived: that would ask it of `R`.
-impl<R> Default for Review<'_, R> {
+// A derived impl would require `R: Default`.
+impl<R> Default for RequestReview<'_, R> {
     fn default() -> Self {
         Self {
             api_version: Text::default(),
@@ -232,17 +231,16 @@ struct UserInfo<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Fields::default())
+        deserializer.deserialize_map(RequestVisitor::default())
     }
 }
 
 /// Reads the fields of `request` in one pass.
 ///
-/// What `object` is depends on `resource` and `subResource`, which the API server
-/// writes first. Where another sender has them behind it, the object is kept as
-/// raw text until they are known.
+/// How `object` is read depends on `resource` and `subResource`, which the API server writes
+/// first. If another sender writes them later, the object stays raw text until they are known.
 #[derive(Default)]
-struct Fields<'de> {
+struct RequestVisitor<'de> {
     request: Request<'de>,
     resource: Option<Resource<'de>>,
     sub_resource: Text<'de>,
@@ -250,11 +248,11 @@ struct Fields<'de> {
     old_object: Payload<'de>,
 }
 
-/// An object of the request: read, or still text.
+/// An object of the request: absent, read, or still raw text.
 #[derive(Default)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "there are two, on the stack, and nearly always of this variant"
+    reason = "a request has two of them, on the stack, and nearly always of the large variant"
 )]
 enum Payload<'de> {
     #[default]
@@ -263,7 +261,7 @@ enum Payload<'de> {
     Raw(&'de RawValue),
 }
 
-impl<'de> Visitor<'de> for Fields<'de> {
+impl<'de> Visitor<'de> for RequestVisitor<'de> {
     type Value = Request<'de>;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -282,7 +280,7 @@ impl<'de> Visitor<'de> for Fields<'de> {
                 "userInfo" => {
                     let user: UserInfo<'_> = map.next_value::<Object<_>>()?.0.unwrap_or_default();
                     self.request.username = user.username.0;
-                    self.request.from_node = user.groups.nodes;
+                    self.request.from_node = user.groups.has_nodes;
                     self.request.more_groups = user.groups.more;
                     self.request.groups = user.groups.first;
                 }
@@ -298,7 +296,7 @@ impl<'de> Visitor<'de> for Fields<'de> {
     }
 }
 
-impl<'de> Fields<'de> {
+impl<'de> RequestVisitor<'de> {
     fn subject(&self) -> Subject {
         match &self.resource {
             Some(at) if at.group.0.is_empty() && at.resource.0 == "pods" => {
@@ -314,13 +312,13 @@ impl<'de> Fields<'de> {
                     _ => Subject::Other,
                 }
             }
-            _ => Subject::Unsaid,
+            _ => Subject::Missing,
         }
     }
 
     fn next_object<A: MapAccess<'de>>(&self, map: &mut A) -> Result<Payload<'de>, A::Error> {
-        // What else the resource is may hang on its sub-resource, which is not known yet
-        // where that stands behind the object.
+        // Other subjects depend on the subresource, which is not known yet if the sender
+        // writes it after the object.
         match self.subject() {
             Subject::Pod | Subject::EphemeralContainers => {
                 Ok(Payload::Read(map.next_value::<Object<_>>()?.0))
@@ -355,7 +353,7 @@ pub(super) fn operation(word: &Text<'_>) -> Operation {
     match &*word.0 {
         "CREATE" => Operation::Create,
         "UPDATE" => Operation::Update,
-        "" => Operation::Unsaid,
+        "" => Operation::Missing,
         _ => Operation::Other,
     }
 }
@@ -387,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_no_pod_is_not_read() {
+    fn an_object_that_is_not_a_pod_is_not_read() {
         let text = review(
             r#"{"uid":"u","operation":"CREATE","resource":{"group":"x.dev","resource":"pods"},
                 "object":{"spec":{"containers":"not a list"}}}"#,
@@ -398,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_answered_is_a_fault_that_says_so() {
+    fn a_review_that_cannot_be_answered_is_an_error_that_says_why() {
         let pods = r#""resource":{"group":"","resource":"pods"},"operation":"CREATE""#;
         let cases = [
             (String::new(), "the body is empty"),
@@ -438,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_in_fields_we_skip_is_skipped() {
+    fn deep_nesting_in_unread_fields_is_skipped() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let text = review(&format!(
             r#"{{"uid":"u","operation":"CREATE","resource":{{"resource":"x"}},"options":{deep},"object":{deep}}}"#
@@ -447,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_are_a_fault() {
+    fn bytes_that_are_not_utf8_are_an_error() {
         let mut body = review(r#"{"uid":"u","name":"X"}"#).into_bytes();
         let at = body.iter().position(|&b| b == b'X').unwrap();
         body[at] = 0xff;

@@ -1,9 +1,10 @@
-//! The answer → AdmissionReview v1 JSON, in one buffer.
+//! Responses to reviews, as AdmissionReview v1 JSON.
 //!
-//! What the API server checks (`VerifyAdmissionResponse` in
-//! `k8s.io/apiserver/pkg/admission/plugin/webhook/request`): the uid echoed, kind
-//! and version exact, `patch` and `patchType` both or neither, and neither from a
-//! validating webhook. Pure; the only place that writes a response.
+//! The API server checks a response (`VerifyAdmissionResponse` in
+//! `k8s.io/apiserver/pkg/admission/plugin/webhook/request`): the uid is that of the request,
+//! `kind` and `apiVersion` are exact, `patch` and `patchType` are both set or both absent,
+//! and a validating webhook sets neither. No other module may write a response, and this one
+//! must not decide.
 
 use super::Mode;
 use super::verdict::Statement;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Review<'a> {
+struct ResponseReview<'a> {
     api_version: &'static str,
     kind: &'static str,
     response: Response<'a>,
@@ -31,17 +32,17 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'a>>,
+    status: Option<DenialStatus<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: BTreeMap<&'static str, &'a str>,
 }
 
-/// Code and reason set, because kubectl prints the reason and drops the message of a
-/// status without one.
+/// `Status` of `k8s.io/apimachinery/pkg/apis/meta/v1`. The reason is always set, because
+/// kubectl drops the message of a status without a reason.
 #[derive(Serialize)]
-struct Status<'a> {
+struct DenialStatus<'a> {
     code: u16,
     reason: &'static str,
     message: &'a str,
@@ -64,7 +65,7 @@ struct Cause<'a> {
     message: &'a str,
 }
 
-/// An answer: allowed with a patch or without, or what is said of the object.
+/// The response to a review of a pod or a workload.
 pub fn write(
     uid: &str,
     patch: Option<&Patch>,
@@ -85,7 +86,7 @@ pub fn write(
         allowed: statement.denial.is_none(),
         patch_type: patch.is_some().then_some("JSONPatch"),
         patch,
-        status: statement.denial.as_deref().map(|message| Status {
+        status: statement.denial.as_deref().map(|message| DenialStatus {
             code: 403,
             reason: "Forbidden",
             message,
@@ -97,11 +98,11 @@ pub fn write(
     })
 }
 
-/// An answer to `/validate-map`, about the `ConfigMap` of this name.
+/// The response to a review of the registry map, in the `ConfigMap` with this name.
 ///
-/// A denial is `Invalid` with a cause, as the API server's own validation says it:
-/// `kubectl edit` then opens the editor again, with the cause above the text, where it
-/// would give up on any other code.
+/// A denial is `Invalid` with a cause, like those of the API server's own validation:
+/// `kubectl edit` then opens the editor again, with the cause above the text. After any
+/// other code it gives up.
 pub(super) fn write_map(
     uid: &str,
     name: &str,
@@ -109,7 +110,7 @@ pub(super) fn write_map(
 ) -> serde_json::Result<Vec<u8>> {
     encode(Response {
         allowed: statement.denial.is_none(),
-        status: statement.denial.as_deref().map(|message| Status {
+        status: statement.denial.as_deref().map(|message| DenialStatus {
             code: 422,
             reason: "Invalid",
             message,
@@ -143,11 +144,11 @@ impl<'a> Response<'a> {
 }
 
 fn encode(response: Response<'_>) -> serde_json::Result<Vec<u8>> {
-    // Most answers fit; a larger one grows.
+    // Most responses fit into this capacity.
     let mut buffer = Vec::with_capacity(512);
     serde_json::to_writer(
         &mut buffer,
-        &Review {
+        &ResponseReview {
             api_version: "admission.k8s.io/v1",
             kind: "AdmissionReview",
             response,

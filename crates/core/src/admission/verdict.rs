@@ -1,8 +1,8 @@
-//! What `/validate` says about a decision: it denies, warns, records, or says nothing.
+//! What `/validate` does with a decision: it denies, warns, records, or only admits.
 //!
-//! While pullpass observes ([`Mode::Observe`]) it says what would have been denied. It
-//! speaks about the final object, after every mutation, and never patches. A fault never
-//! gets here: whatever this module returns is the map's word.
+//! In the mode [`Mode::Observe`] it warns about what would be denied. It sees the final
+//! object, after every mutation. This module must not patch, and it must not turn an error
+//! into a verdict: every denial comes from the map.
 
 use super::Mode;
 use super::pod::Pod;
@@ -14,20 +14,20 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-/// What an answer says besides yes or no.
+/// What a response says about a decision.
 #[derive(Debug, Default)]
 pub struct Statement {
-    /// Why the object is denied; `None` admits it.
+    /// Why the object is denied; `None` if it is admitted.
     pub denial: Option<String>,
     /// Whether the object is admitted only because pullpass observes.
     pub would_deny: bool,
-    /// Shown to whoever asked, by kubectl as `Warning: …`.
+    /// Warnings, which kubectl shows as `Warning: …`.
     pub warnings: Vec<String>,
-    /// For the API server's audit log: the strictest action, and the images.
+    /// What the API server's audit log shows: the strictest action, and the images.
     pub audit: Option<(Action, String)>,
 }
 
-/// Puts a decision into words.
+/// The response to a decision about a pod.
 #[must_use]
 pub fn statement(
     context: &Context<'_, '_>,
@@ -41,7 +41,7 @@ pub fn statement(
         .iter()
         .filter(|verdict| verdict.judgement.action != Action::Allow)
         .collect();
-    // The annotation names only so many: lesser cases in front must not hide the worst.
+    // The annotation names a limited number of images, so the worst come first.
     found.sort_by_key(|verdict| Reverse(verdict.judgement.action));
     let audit = (!found.is_empty()).then(|| (decision.action(), context.audit(&found)));
     let is_denied = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
@@ -61,15 +61,15 @@ pub fn statement(
     }
 }
 
-/// One thing to be said about an admitted pod.
-enum Warning<'d, 'p, 'i> {
-    /// A registry that is denied, while pullpass observes.
+/// One warning about an admitted pod.
+enum PodWarning<'d, 'p, 'i> {
+    /// An image would be denied if pullpass enforced.
     Denied(&'d Verdict<'p, 'i>),
-    /// A registry that is on its way out.
+    /// The map warns about an image, or its entry expires soon.
     Registry(&'d Verdict<'p, 'i>),
-    /// A pull secret that the pod lacks.
+    /// The pod does not have a pull secret that an image needs.
     Missing(&'p str, &'d Verdict<'p, 'i>),
-    /// A spelling under which the kubelet finds no credentials.
+    /// The kubelet will not find the credential for this spelling.
     Spelling(Cow<'p, str>, &'d Verdict<'p, 'i>),
 }
 
@@ -83,25 +83,27 @@ fn warnings(
     message::limited(
         &sorted_warnings(context, pod, decision),
         |warning| match warning {
-            Warning::Denied(verdict) => context.would_deny(verdict),
-            Warning::Registry(verdict) => context.warning(verdict),
-            Warning::Missing(secret, verdict) => message::secret_missing(secret, verdict, remedy),
-            Warning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
+            PodWarning::Denied(verdict) => context.would_deny(verdict),
+            PodWarning::Registry(verdict) => context.warning(verdict),
+            PodWarning::Missing(secret, verdict) => {
+                message::secret_missing(secret, verdict, remedy)
+            }
+            PodWarning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
         },
     )
 }
 
-/// In order of their weight, since an answer holds only so many.
+/// The warnings, most important first, because a response has a limited number of them.
 fn sorted_warnings<'d, 'p, 'i>(
     context: &Context<'_, '_>,
     pod: &Pod<'_>,
     decision: &'d Decision<'p, 'i>,
-) -> Vec<Warning<'d, 'p, 'i>> {
+) -> Vec<PodWarning<'d, 'p, 'i>> {
     let verdicts = &decision.verdicts;
     let denied = verdicts
         .iter()
         .filter(|verdict| verdict.judgement.action == Action::Deny)
-        .map(Warning::Denied);
+        .map(PodWarning::Denied);
     let mut registries: Vec<_> = verdicts
         .iter()
         .filter(|verdict| {
@@ -110,7 +112,7 @@ fn sorted_warnings<'d, 'p, 'i>(
         })
         .collect();
     registries.sort_by_key(|verdict| Reverse(verdict.judgement.action));
-    let registries = registries.into_iter().map(Warning::Registry);
+    let registries = registries.into_iter().map(PodWarning::Registry);
     let mut missing: HashSet<&str> = super::patch::missing(pod, &decision.pull_secrets)
         .into_iter()
         .collect();
@@ -119,12 +121,12 @@ fn sorted_warnings<'d, 'p, 'i>(
         needed.map(move |secret| (secret.as_str(), verdict))
     });
     let secrets = secrets
-        // Each secret once, for the first image that needs it.
+        // One warning for each pull secret, about the first image that needs it.
         .filter(|(secret, _)| missing.remove(secret))
-        .map(|(secret, verdict)| Warning::Missing(secret, verdict));
+        .map(|(secret, verdict)| PodWarning::Missing(secret, verdict));
     let spellings = verdicts.iter().filter_map(|verdict| {
-        let key = unlike_the_entry(&verdict.judgement)?;
-        Some(Warning::Spelling(key, verdict))
+        let key = mismatched_key(&verdict.judgement)?;
+        Some(PodWarning::Spelling(key, verdict))
     });
     denied
         .chain(registries)
@@ -133,7 +135,7 @@ fn sorted_warnings<'d, 'p, 'i>(
         .collect()
 }
 
-/// What can be done about a missing secret.
+/// What the user can do about a missing pull secret.
 fn remedy(request: &Request<'_>) -> Remedy {
     match (request.subject, request.operation) {
         (Subject::EphemeralContainers, _) => Remedy::DeleteRunningPod,
@@ -142,17 +144,17 @@ fn remedy(request: &Request<'_>) -> Remedy {
     }
 }
 
-/// The key under which the entry's credentials are most likely stored, where the
-/// image is spelled so that the kubelet will not find them there.
+/// The key under which the entry's credential is probably stored, if the image is spelled so
+/// that the kubelet will not find the credential there.
 #[must_use]
-pub fn unlike_the_entry<'p>(judgement: &Judgement<'p, '_>) -> Option<Cow<'p, str>> {
+pub fn mismatched_key<'p>(judgement: &Judgement<'p, '_>) -> Option<Cow<'p, str>> {
     let (Rule::Entry(_, pattern), Ok(reference)) = (judgement.rule, &judgement.reference) else {
         return None;
     };
     if judgement.pull_secrets.is_empty() {
         return None;
     }
-    // Docker Hub has several names, and the kubelet looks under this one.
+    // Docker Hub has several names; the kubelet looks up this one.
     let key = if pattern.host() != DOCKER_HUB {
         Cow::Borrowed(pattern.text.as_str())
     } else if pattern.path().is_empty() {

@@ -1,37 +1,37 @@
-//! One spelling for each registry, so that spelling cannot dodge a verdict.
+//! The canonical spelling of a registry, so that no spelling evades a verdict.
 //!
-//! For the policy only. Which credential the kubelet would use is another question
-//! and depends on the exact text; nothing here may be used to answer it.
+//! It is for the policy only. Which credential the kubelet uses depends on the exact text
+//! of an image, so this module must not be used to find that out.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use image_reference::{DOCKER_HUB, Reference};
 
-/// The port that an image without one is pulled from.
+/// The port of a registry that is written without one.
 pub(crate) const HTTPS: u16 = 443;
 
-/// Other names under which Docker Hub answers.
+/// Other host names that serve Docker Hub.
 pub const DOCKER_HUB_ALIASES: [&str; 3] = [
     "index.docker.io",
     "registry-1.docker.io",
     "registry.hub.docker.com",
 ];
 
-/// Where an image comes from, in the spelling that patterns are compared with.
+/// Where an image comes from, in the spelling that is compared with patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Location<'a> {
-    /// Lower case; an IPv4 address as four decimal numbers, an IPv6 address in brackets
-    /// and in its shortest form.
+    /// The host in lower case; an IPv4 address as four decimal numbers, an IPv6 address in
+    /// brackets and in its shortest form.
     pub(crate) host: Cow<'a, str>,
-    /// 443 where none is written.
+    /// The port; 443 if none is written.
     pub(crate) port: u16,
     /// The repository's path; never empty for an image.
     pub(crate) path: Cow<'a, str>,
 }
 
 impl<'a> Location<'a> {
-    /// Where a reference points; `None` when no server can have its port.
+    /// Where a reference points to; `None` if no server can have its port.
     pub(crate) fn of(reference: &Reference<'a>) -> Option<Self> {
         let host = host(reference.host());
         let port = match reference.port() {
@@ -39,7 +39,7 @@ impl<'a> Location<'a> {
             Some(digits) => port(digits)?,
         };
         let mut path = reference.repository();
-        // `registry-1.docker.io/nginx` is an official image too, not one beside them.
+        // `registry-1.docker.io/nginx` names an official image too.
         if host == DOCKER_HUB && port == HTTPS && !path.contains('/') {
             path = Cow::Owned(format!("library/{path}"));
         }
@@ -47,10 +47,10 @@ impl<'a> Location<'a> {
     }
 }
 
-/// A host as patterns are compared with it.
+/// The canonical spelling of a host.
 pub(crate) fn host(written: &str) -> Cow<'_, str> {
     if let Some(address) = ipv6(written) {
-        // `[::ffff:a00:5]` is where a connection to 10.0.0.5 goes (RFC 4291, 2.5.5.2).
+        // `[::ffff:a00:5]` is the IPv4-mapped form of 10.0.0.5 (RFC 4291, 2.5.5.2).
         return Cow::Owned(match address.to_ipv4_mapped() {
             Some(address) => address.to_string(),
             None => format!("[{address}]"),
@@ -70,15 +70,15 @@ pub(crate) fn host(written: &str) -> Cow<'_, str> {
     lower
 }
 
-/// The address between the brackets, where there is one.
+/// The address between the brackets; `None` if the text is not an address in brackets.
 pub(crate) fn ipv6(written: &str) -> Option<Ipv6Addr> {
     let inner = written.strip_prefix('[')?.strip_suffix(']')?;
     inner.parse().ok()
 }
 
-/// The address that C libraries take a host for: one to four numbers, decimal, octal
-/// or hexadecimal, of which the last fills what is left (`inet_aton(3)`). A runtime
-/// that resolves names by the C library would contact it.
+/// The address that C libraries read from a host: one to four numbers, decimal, octal or
+/// hexadecimal, of which the last fills the remaining bytes (`inet_aton(3)`). A container
+/// runtime that resolves names with the C library contacts this address.
 fn ipv4(written: &str) -> Option<Ipv4Addr> {
     if !written.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
@@ -95,21 +95,21 @@ fn ipv4(written: &str) -> Option<Ipv4Addr> {
     fits.then(|| Ipv4Addr::from_bits(address | last))
 }
 
-/// A number as C writes it.
+/// A number in the notation of C.
 fn number(text: &str) -> Option<u32> {
     let (digits, radix) = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
         None if text.starts_with('0') => (text, 8),
         None => (text, 10),
     };
-    // `from_str_radix` takes a sign.
+    // `from_str_radix` accepts a sign, which C does not.
     let is_number = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
     u32::from_str_radix(digits, radix)
         .ok()
         .filter(|_| is_number)
 }
 
-/// A port as a number: `0443` is 443. `None` above 65535 and for what is no number.
+/// A port as a number: `0443` is 443. `None` if it is above 65535 or not a number.
 pub(crate) fn port(digits: &str) -> Option<u16> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -125,14 +125,14 @@ pub(crate) fn port(digits: &str) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn place(image: &str) -> Option<String> {
+    fn location(image: &str) -> Option<String> {
         let reference = Reference::parse(image).unwrap();
         Location::of(&reference)
-            .map(|place| format!("{} {} {}", place.host, place.port, place.path))
+            .map(|location| format!("{} {} {}", location.host, location.port, location.path))
     }
 
     #[test]
-    fn every_spelling_of_a_registry_is_one_place() {
+    fn every_spelling_of_a_registry_is_one_location() {
         for (image, expected) in [
             ("nginx", "docker.io 443 library/nginx"),
             ("docker.io/nginx", "docker.io 443 library/nginx"),
@@ -157,7 +157,7 @@ mod tests {
             ("167772165:5000/app", "10.0.0.5 5000 app"),
             ("4294967295:5000/app", "255.255.255.255 5000 app"),
             ("10.256/app", "10.0.1.0 443 app"),
-            // No addresses, in nobody's reading.
+            // Neither Rust nor C reads these hosts as addresses.
             ("10.0.0.256/app", "10.0.0.256 443 app"),
             ("256.1/app", "256.1 443 app"),
             ("10.0.0.0.5/app", "10.0.0.0.5 443 app"),
@@ -168,19 +168,19 @@ mod tests {
             ("10.16777216/app", "10.16777216 443 app"),
             ("1.example/app", "1.example 443 app"),
         ] {
-            assert_eq!(place(image).as_deref(), Some(expected), "{image}");
+            assert_eq!(location(image).as_deref(), Some(expected), "{image}");
         }
     }
 
     #[test]
-    fn a_port_that_no_server_can_have_is_no_place() {
-        assert_eq!(place("reg.example.com:65536/app"), None);
+    fn a_port_that_no_server_can_have_has_no_location() {
+        assert_eq!(location("reg.example.com:65536/app"), None);
         assert_eq!(
-            place(&format!("reg.example.com:{}/app", "9".repeat(500))),
+            location(&format!("reg.example.com:{}/app", "9".repeat(500))),
             None
         );
         assert_eq!(
-            place("reg.example.com:65535/app").as_deref(),
+            location("reg.example.com:65535/app").as_deref(),
             Some("reg.example.com 65535 app")
         );
     }

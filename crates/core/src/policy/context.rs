@@ -1,12 +1,12 @@
-//! The one decision: what the map says of an image, or of all images of a pod, in a
+//! The decision: what the map says about an image, or about all images of a pod, in a
 //! namespace, at a time.
 //!
-//! The server and every command make a [`Context`] and ask it; [`super::message`]
-//! explains, and [`super::explain`] names what spoke against the other rules. What
-//! follows from a decision (a patch, a denial, a line on a terminal) is not its business.
+//! The server and every command decide through a [`Context`]. This module must not act on
+//! a decision: patches, denials and output belong to its callers, the messages to
+//! [`super::message`], and the reasons against the other rules to [`super::explain`].
 
 use super::canonical::Location;
-use super::index::Target;
+use super::index::RulePosition;
 use super::{
     Action, Decision, Field, Judgement, LabelsUnknown, Namespace, Policy, Rule, Unknown, Verdict,
 };
@@ -14,20 +14,20 @@ use image_reference::Reference;
 use jiff::Timestamp;
 use std::collections::HashSet;
 
-/// By which map, for which namespace and at which time something is decided.
+/// The map, the namespace and the time of a decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'p, 'n> {
     /// The map.
     pub policy: &'p Policy,
-    /// The namespace of the pod. Without one, entries that exist in some namespaces only
-    /// are left out, and the default of `unknownRegistries` holds.
+    /// The namespace of the pod. Without a namespace, entries that exist only in some
+    /// namespaces are left out, and the default of `unknownRegistries` applies.
     pub namespace: Option<Namespace<'n>>,
-    /// The time, read once for a review or a run of a command.
+    /// The time. Callers read the clock once for each review or run of a command.
     pub now: Timestamp,
 }
 
 impl Policy {
-    /// The context of a decision by this map.
+    /// The context of decisions made with this map.
     #[must_use]
     pub fn context<'n>(&self, namespace: Option<Namespace<'n>>, now: Timestamp) -> Context<'_, 'n> {
         Context {
@@ -39,14 +39,14 @@ impl Policy {
 }
 
 impl<'p> Context<'p, '_> {
-    /// What the map says of an image.
+    /// What the map says about an image.
     ///
     /// The cost depends on the image, on the patterns that cover its host and on the
     /// labels of the namespace, not on the size of the map.
     ///
-    /// The error is that the answer depends on [`Labels::Unknown`](super::Labels::Unknown):
-    /// an entry or an override by selector precedes all that certainly hold. An image
-    /// for which none does is judged without labels, and so is every image in an exempt
+    /// It fails if the decision depends on [`Labels::Unknown`](super::Labels::Unknown):
+    /// an entry or an override with a selector precedes everything that certainly applies.
+    /// Other images are judged without the labels, and so is every image in an exempt
     /// namespace.
     pub fn judge<'i>(&self, image: &'i str) -> Result<Judgement<'p, 'i>, LabelsUnknown> {
         let reference = Reference::parse(image);
@@ -74,10 +74,10 @@ impl<'p> Context<'p, '_> {
         })
     }
 
-    /// Decides about the images of a pod. There is an answer for any text.
+    /// Decides about the images of a pod. An image may be any text.
     ///
-    /// The error is that one of the images cannot be judged before the labels of the
-    /// namespace are known. There is no partial answer.
+    /// It fails if [`Self::judge`] fails for one of the images; a decision is never
+    /// partial.
     pub fn decide<'i>(
         &self,
         images: impl Iterator<Item = (Field, &'i str)>,
@@ -101,22 +101,22 @@ impl<'p> Context<'p, '_> {
         })
     }
 
-    /// The rule of the map for a location.
+    /// The rule of the map that decides about a location.
     pub(super) fn rule(&self, location: &Location<'_>) -> Result<Rule<'p>, LabelsUnknown> {
         let found = self.policy.index.find(location, self);
         Ok(found
-            .target?
-            .and_then(|target| self.resolve(target))
+            .position?
+            .and_then(|position| self.resolve(position))
             .unwrap_or(Rule::Unknown(Unknown::NoEntry)))
     }
 
-    fn resolve(&self, target: Target) -> Option<Rule<'p>> {
-        match target {
-            Target::Entry { entry, pattern } => {
+    fn resolve(&self, position: RulePosition) -> Option<Rule<'p>> {
+        match position {
+            RulePosition::Entry { entry, pattern } => {
                 let entry = self.policy.entries.get(entry)?;
                 Some(Rule::Entry(entry, entry.patterns.get(pattern)?))
             }
-            Target::Public(at) => self.policy.public.get(at).map(Rule::Public),
+            RulePosition::Public(at) => self.policy.public.get(at).map(Rule::Public),
         }
     }
 

@@ -1,5 +1,5 @@
 //! What [`Context::decide`](super::Context::decide) returns: a verdict for each field of
-//! a pod that names an image. Values only.
+//! a pod that names an image. This module must not decide anything; it holds values only.
 
 use super::{Action, Judgement};
 use std::fmt::{self, Display, Formatter};
@@ -7,8 +7,8 @@ use std::fmt::{self, Display, Formatter};
 /// Which field of an object names an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Field {
-    /// The way to the pod, with a dot at its end: empty in a pod, `spec.template.` in a
-    /// Deployment.
+    /// The path from the root of the object to the pod, with a dot at its end: empty for
+    /// a pod, `spec.template.` for a Deployment.
     pub within: &'static str,
     /// The field of the pod.
     pub field: PodField,
@@ -19,7 +19,7 @@ pub struct Field {
 pub enum PodField {
     /// `spec.containers[i].image`
     Container(u32),
-    /// `spec.initContainers[i].image`, side-cars among them
+    /// `spec.initContainers[i].image`, which includes sidecars (KEP-753)
     InitContainer(u32),
     /// `spec.ephemeralContainers[i].image`
     EphemeralContainer(u32),
@@ -44,7 +44,7 @@ impl Display for Field {
 pub struct Verdict<'p, 'i> {
     /// The field.
     pub field: Field,
-    /// What it says.
+    /// What the map says about its image.
     pub judgement: Judgement<'p, 'i>,
 }
 
@@ -53,12 +53,13 @@ pub struct Verdict<'p, 'i> {
 pub struct Decision<'p, 'i> {
     /// One for each image, in the pod's order.
     pub verdicts: Vec<Verdict<'p, 'i>>,
-    /// The pull secrets that the images need, each once, in order of first need.
+    /// The pull secrets that the images need, without duplicates, in the order in which
+    /// the images first need them.
     pub pull_secrets: Vec<&'p str>,
 }
 
 impl Decision<'_, '_> {
-    /// The strictest action over all images; `Allow` for a pod without any.
+    /// The strictest action of all images; `Allow` for a pod without images.
     #[must_use]
     pub fn action(&self) -> Action {
         self.verdicts

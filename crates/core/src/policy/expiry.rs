@@ -1,5 +1,6 @@
-//! What the dates of entries do to a map as time goes by: what changes soon, and what
-//! has changed. It must not look at a clock; an edge tells people.
+//! The dates of entries: which entries change a decision soon, and which have changed one.
+//!
+//! This module must not read a clock; callers pass the time and report the events.
 
 use super::{Action, EXPIRES_SOON, Entry, Policy};
 use jiff::Timestamp;
@@ -9,15 +10,15 @@ use jiff::Timestamp;
 pub enum DateEventKind {
     /// Its `until` is less than 14 days away.
     ExpiresSoon,
-    /// Its `until` has come: the entry is as if absent.
+    /// Its `until` has passed: the entry has no effect.
     Expired,
     /// Its `from` is less than 14 days away.
     DeniesSoon,
-    /// Its `from` has come: images that were warned about are denied.
+    /// Its `from` has passed: images that got a warning are denied.
     Denies,
 }
 
-/// A date of an entry that comes, or comes near.
+/// A date of an entry that has passed or is near.
 #[derive(Debug, Clone, Copy)]
 pub struct DateEvent<'p> {
     /// The entry.
@@ -26,21 +27,23 @@ pub struct DateEvent<'p> {
     pub kind: DateEventKind,
     /// The `until` or `from`.
     pub date: Timestamp,
+    // When the event happens: `date`, or 14 days before it.
     at: Timestamp,
 }
 
 impl DateEvent<'_> {
-    /// Whether decisions change with it; the others only announce a change.
+    /// Whether the event changes decisions; the other events only announce a change.
     fn is_change(&self) -> bool {
         matches!(self.kind, DateEventKind::Expired | DateEventKind::Denies)
     }
 }
 
 impl Policy {
-    /// What has happened after one instant and up to another, in the order of time.
+    /// The events after one instant and up to another, in the order of time.
     ///
-    /// Without the first instant, as for a map that was just loaded: what happens soon,
-    /// and which entries have expired and could be taken out of the map.
+    /// Without the first instant, which means that the map was just loaded, these are the
+    /// changes that are near and the entries that have expired and can be removed from the
+    /// map.
     #[must_use]
     pub fn date_events(&self, after: Option<Timestamp>, now: Timestamp) -> Vec<DateEvent<'_>> {
         let mut events: Vec<DateEvent<'_>> = self
@@ -51,7 +54,7 @@ impl Policy {
                 None => match event.kind {
                     DateEventKind::ExpiresSoon | DateEventKind::DeniesSoon => now < event.date,
                     DateEventKind::Expired => true,
-                    // The entry denies like any other by now.
+                    // The entry denies now, as entries without `from` do.
                     DateEventKind::Denies => false,
                 },
             })
@@ -60,14 +63,15 @@ impl Policy {
         events
     }
 
-    /// When [`Self::date_events`] next has something to say.
+    /// When the next event of [`Self::date_events`] happens.
     #[must_use]
     pub fn next_date_event(&self, now: Timestamp) -> Option<Timestamp> {
         let dates = self.all_date_events().map(|event| event.at);
         dates.filter(|at| now < *at).min()
     }
 
-    /// When decisions next change by themselves: an entry expires, or a deny begins.
+    /// When decisions next change although the map does not: an entry expires, or a deny
+    /// takes effect.
     #[must_use]
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         let changes = self.all_date_events().filter(DateEvent::is_change);
@@ -82,7 +86,7 @@ impl Policy {
 fn events_of(entry: &Entry) -> impl Iterator<Item = DateEvent<'_>> {
     let of = move |date: Option<Timestamp>, soon, then| {
         let events = date.map(|date| {
-            // A date at the beginning of time is long over.
+            // The subtraction fails only for dates near the earliest timestamp.
             let before = date.checked_sub(EXPIRES_SOON).unwrap_or(Timestamp::MIN);
             [(soon, before), (then, date)].map(|(kind, at)| DateEvent {
                 entry,
@@ -126,7 +130,7 @@ registries:
         format!("{text}Z").parse().unwrap()
     }
 
-    fn told(after: Option<&str>, now: &str) -> Vec<(String, DateEventKind)> {
+    fn events(after: Option<&str>, now: &str) -> Vec<(String, DateEventKind)> {
         let policy = policy();
         let events = policy.date_events(after.map(at), at(now));
         events
@@ -136,7 +140,7 @@ registries:
     }
 
     #[test]
-    fn each_event_is_told_once_whenever_one_looks() {
+    fn each_event_is_returned_once_whatever_the_interval() {
         use DateEventKind::{Denies, DeniesSoon, Expired, ExpiresSoon};
         let all = [
             ("old", DeniesSoon),
@@ -147,7 +151,7 @@ registries:
         .map(|(name, kind)| (name.to_owned(), kind));
         let policy = policy();
         let mut now = at("2026-12-01T00:00:00");
-        let mut seen = told(None, "2026-12-01T00:00:00");
+        let mut seen = events(None, "2026-12-01T00:00:00");
         assert_eq!(seen, []);
         while let Some(next) = policy.next_date_event(now) {
             for event in policy.date_events(Some(now), next) {
@@ -157,28 +161,32 @@ registries:
             now = next;
         }
         assert_eq!(seen, all);
-        assert_eq!(now, at("2027-02-01T00:00:00"), "the day counts to its end");
-        // Who slept through all of it hears it in one go.
         assert_eq!(
-            told(Some("2026-12-01T00:00:00"), "2030-01-01T00:00:00"),
+            now,
+            at("2027-02-01T00:00:00"),
+            "the entry is valid to the end of the day"
+        );
+        // A long interval returns all its events at once.
+        assert_eq!(
+            events(Some("2026-12-01T00:00:00"), "2030-01-01T00:00:00"),
             all
         );
     }
 
     #[test]
-    fn a_map_that_is_loaded_tells_what_is_worth_a_change() {
+    fn a_map_that_was_just_loaded_returns_what_needs_a_change() {
         let named = |name: &str, kind| vec![(name.to_owned(), kind)];
-        assert_eq!(told(None, "2027-01-05T23:59:59"), []);
+        assert_eq!(events(None, "2027-01-05T23:59:59"), []);
         assert_eq!(
-            told(None, "2027-01-06T00:00:00"),
+            events(None, "2027-01-06T00:00:00"),
             named("old", DateEventKind::DeniesSoon)
         );
         assert_eq!(
-            told(None, "2027-01-21T00:00:00"),
+            events(None, "2027-01-21T00:00:00"),
             named("guest", DateEventKind::ExpiresSoon)
         );
         assert_eq!(
-            told(None, "2027-02-01T00:00:00"),
+            events(None, "2027-02-01T00:00:00"),
             named("guest", DateEventKind::Expired)
         );
     }

@@ -1,7 +1,7 @@
-//! Why the other rules for a registry did not decide: for people, not for decisions.
+//! Why the other rules for an image's registry did not decide, for the command `explain`.
 //!
-//! Reads the whole map in order, so that it can say of each rule what spoke against
-//! it; nothing on the way of a review may call it.
+//! It reads the whole map, so code that answers reviews must not call it, and decisions
+//! must not depend on it.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::precedence::{Criterion, Rank};
 use super::{Context, Entry, LabelsUnknown, Pattern, Rule};
 use image_reference::Reference;
 
-/// More rules than these are no explanation.
+/// How many rules an explanation names at most.
 const MOST_CONSIDERED: usize = 20;
 
 /// A rule for the image's registry that did not decide.
@@ -22,39 +22,39 @@ pub struct Considered<'p> {
     pub entry: Option<&'p Entry>,
     /// The pattern.
     pub pattern: &'p Pattern,
-    /// What spoke against it.
+    /// Why the rule did not decide.
     pub why_not: WhyNot,
 }
 
-/// What spoke against a rule.
+/// Why a rule did not decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WhyNot {
-    /// It expired, at this time.
+    /// The rule expired at this time.
     Expired(Timestamp),
-    /// It exists in other namespaces.
+    /// The rule exists only in other namespaces.
     OtherNamespaces,
-    /// It exists in some namespaces, and none was named.
+    /// The rule exists only in some namespaces, and the context has no namespace.
     NoNamespace,
-    /// It exists in namespaces with some labels, and none were given.
+    /// The rule exists only in namespaces with certain labels, and the labels are not known.
     NoLabels,
-    /// The other rule stands earlier in the map, and nothing else decides between them.
+    /// The rule has the rank of the rule that decided, which is earlier in the map.
     EarlierFirst,
-    /// It is for another port, this one.
+    /// The rule is for another port, which is this one.
     OtherPort(u16),
-    /// Its `*` stands for one label each, and the host has more or fewer.
+    /// Each `*` stands for one label, and the host has more or fewer labels.
     LabelCount,
-    /// Its path is not the beginning of the image's.
+    /// The path of the rule is not the beginning of the image's path.
     OtherPath,
-    /// A rule that names the host comes before one with `*`.
+    /// A rule that names the host precedes a rule with `*`.
     LiteralHostFirst,
-    /// A rule that names more of the host comes first.
+    /// A rule that names more of the host precedes it.
     CloserHostFirst,
-    /// A rule with a longer path comes first.
+    /// A rule with a longer path precedes it.
     LongerPathFirst,
-    /// On the same pattern, a rule for some namespaces comes first.
+    /// A rule on the same pattern has a closer scope and precedes it.
     CloserScopeFirst,
-    /// On the same pattern, `registries` come before `publicRegistries`.
+    /// An entry of `registries` on the same pattern precedes `publicRegistries`.
     EntryFirst,
 }
 
@@ -62,32 +62,37 @@ impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expired(until) => write!(f, "expired at {until}"),
-            Self::OtherNamespaces => f.write_str("exists in other namespaces only"),
-            Self::NoNamespace => f.write_str("exists in some namespaces only, and none was named"),
-            Self::NoLabels => {
-                f.write_str("exists in namespaces with some labels only, and none were given")
+            Self::OtherNamespaces => f.write_str("exists only in other namespaces"),
+            Self::NoNamespace => {
+                f.write_str("exists only in some namespaces, and no namespace was given")
             }
+            Self::NoLabels => f.write_str(
+                "exists only in namespaces with certain labels, and no labels were given",
+            ),
             Self::EarlierFirst => {
-                f.write_str("also holds, and the other stands earlier in the map")
+                f.write_str("also applies, but the rule that decided is earlier in the map")
             }
             Self::OtherPort(port) => write!(f, "is for port {port}"),
-            Self::LabelCount => f.write_str("each `*` is one label, and the host has not as many"),
-            Self::OtherPath => f.write_str("its path is not the beginning of the image's"),
+            Self::LabelCount => {
+                f.write_str("each `*` is one label, and the host has more or fewer labels")
+            }
+            Self::OtherPath => f.write_str("its path is not the beginning of the image's path"),
             Self::LiteralHostFirst => f.write_str("a rule that names the host comes first"),
             Self::CloserHostFirst => f.write_str("a rule that names more of the host comes first"),
             Self::LongerPathFirst => f.write_str("a rule with a longer path comes first"),
             Self::CloserScopeFirst => {
-                f.write_str("on the same pattern a rule for closer namespaces comes first")
+                f.write_str("on the same pattern, a rule with a closer scope comes first")
             }
-            Self::EntryFirst => f.write_str("on the same pattern an entry comes first"),
+            Self::EntryFirst => f.write_str("on the same pattern, an entry comes first"),
         }
     }
 }
 
 impl<'p> Context<'p, '_> {
-    /// The rules for the image's registry that did not decide, the first 20.
+    /// The first 20 rules for the image's registry that did not decide, in the order of the
+    /// map.
     ///
-    /// Costs as much as the map is long; for `explain`.
+    /// The cost grows with the size of the map.
     #[must_use]
     pub fn considered(&self, image: &str) -> Vec<Considered<'p>> {
         let reference = Reference::parse(image).ok();
@@ -106,7 +111,7 @@ impl<'p> Context<'p, '_> {
         entries
             .chain(public)
             .filter(|(entry, pattern)| {
-                // The other patterns of the entry that decided need no excuse.
+                // The other patterns of the entry that decided need no explanation.
                 !winner.is_some_and(|(best, by)| match (best, entry) {
                     (Some(best), Some(entry)) => std::ptr::eq(best, *entry),
                     (None, None) => std::ptr::eq(by, *pattern),
@@ -133,7 +138,7 @@ impl<'p> Context<'p, '_> {
         winner: Option<(Option<&Entry>, &Pattern)>,
     ) -> Option<WhyNot> {
         if !pattern.covers_host(&location.host) {
-            return looks_meant(pattern, &location.host).then_some(WhyNot::LabelCount);
+            return differs_in_labels(pattern, &location.host).then_some(WhyNot::LabelCount);
         }
         if pattern.port() != location.port {
             return Some(WhyNot::OtherPort(pattern.port()));
@@ -145,7 +150,7 @@ impl<'p> Context<'p, '_> {
             if let Some(until) = entry.until.filter(|_| entry.is_expired(self.now)) {
                 return Some(WhyNot::Expired(until));
             }
-            match entry.scope.holds(self.namespace) {
+            match entry.scope.contains(self.namespace) {
                 Some(true) => {}
                 Some(false) if self.namespace.is_none() => return Some(WhyNot::NoNamespace),
                 Some(false) => return Some(WhyNot::OtherNamespaces),
@@ -171,8 +176,9 @@ impl<'p> Context<'p, '_> {
     }
 }
 
-/// Whether a host ends as the glob does, so that only the labels do not agree.
-fn looks_meant(pattern: &Pattern, host: &str) -> bool {
+/// Whether a host that a glob does not cover ends as the glob does, so that probably only
+/// the number of labels differs.
+fn differs_in_labels(pattern: &Pattern, host: &str) -> bool {
     let (_, tail) = super::glob::ends(pattern.host());
     pattern.is_glob() && tail.contains('.') && host.ends_with(tail)
 }

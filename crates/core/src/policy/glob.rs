@@ -1,17 +1,17 @@
-//! Texts in which `*` stands for any run of characters, and a map keyed by them.
+//! Globs, in which `*` stands for any sequence of characters, and a map keyed by globs.
 //!
-//! One such text is one label of a host or one namespace: nothing here knows dots,
-//! and `*` is the only sign that means anything.
+//! A glob stands for one label of a host or for one namespace. This module must not treat
+//! dots specially: `*` is the only character with a meaning.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{Bound, ControlFlow};
 
-/// Whether the text holds a `*`.
+/// Whether the text contains a `*`.
 pub(crate) fn is_glob(text: &str) -> bool {
     text.contains('*')
 }
 
-/// Whether `glob` covers `text` from end to end. Linear in the text for each `*`.
+/// Whether `glob` covers the whole of `text`. The cost is linear in the text for each `*`.
 pub(crate) fn matches(glob: &str, text: &str) -> bool {
     let Some((head, rest)) = glob.split_once('*') else {
         return glob == text;
@@ -23,7 +23,7 @@ pub(crate) fn matches(glob: &str, text: &str) -> bool {
     else {
         return false;
     };
-    // The leftmost place for each part leaves the most room for the next.
+    // The leftmost match of each part leaves the most room for the next part.
     for part in middle.split('*') {
         let Some(at) = left.find(part) else {
             return false;
@@ -33,10 +33,11 @@ pub(crate) fn matches(glob: &str, text: &str) -> bool {
     true
 }
 
-/// Whether some text is covered by both.
+/// Whether some text is covered by both globs.
 ///
-/// Exact: between two globs with a `*` each only what stands before the first and
-/// after the last can disagree, as the rest of one fits into a `*` of the other.
+/// The answer is exact: if both globs contain a `*`, only the text before the first `*` and
+/// the text after the last `*` can conflict, because the rest of one glob fits into a `*`
+/// of the other.
 pub(crate) fn overlap(a: &str, b: &str) -> bool {
     match (is_glob(a), is_glob(b)) {
         (false, _) => matches(b, a),
@@ -49,24 +50,24 @@ pub(crate) fn overlap(a: &str, b: &str) -> bool {
     }
 }
 
-/// What stands before the first and after the last `*`.
+/// The text before the first `*` and the text after the last `*`.
 pub(crate) fn ends(glob: &str) -> (&str, &str) {
     let head = glob.split('*').next().unwrap_or_default();
     let tail = glob.rsplit('*').next().unwrap_or_default();
     (head, tail)
 }
 
-/// Calls `visit` with each pair of globs whose ends do not exclude each other, the
-/// lower number first, until it breaks.
+/// Calls `visit` with the indices of each pair of globs whose ends do not exclude each
+/// other, the lower index first, until `visit` breaks.
 ///
-/// Those are the pairs that overlap, by [`overlap`], and the cost grows with their
-/// number, not with the square of the number of globs.
+/// These are the pairs that overlap as defined by [`overlap`]. The cost grows with the
+/// number of these pairs, not with the square of the number of globs.
 pub(crate) fn compatible_pairs(
     globs: &[&str],
     mut visit: impl FnMut(usize, usize) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut order: Vec<usize> = (0..globs.len()).collect();
-    // With the short heads first, all that can agree with one are its own beginnings.
+    // Short heads come first, so that only prefixes of a head can be compatible with it.
     order.sort_by_key(|at| globs.get(*at).map(|glob| ends(glob).0.len()));
     let mut seen: HashMap<&str, BTreeMap<Vec<u8>, Vec<usize>>> = HashMap::new();
     for at in order {
@@ -93,11 +94,11 @@ pub(crate) fn compatible_pairs(
     ControlFlow::Continue(())
 }
 
-/// Values by glob, found by a text that the glob covers.
+/// Values by glob, which are found by a text that the glob covers.
 ///
-/// Globs lie in buckets by what stands before the first and after the last `*`, so
-/// that a look-up costs the number of different lengths of those, not of globs:
-/// `a1*`, `a2*`, … are one length.
+/// Globs are in buckets by the text before the first `*` and the text after the last `*`,
+/// so the cost of a lookup grows with the number of different lengths of these texts, not
+/// with the number of globs: `a1*`, `a2*`, … have the same lengths.
 #[derive(Debug)]
 pub(crate) struct GlobMap<V> {
     literal: HashMap<Box<str>, V>,
@@ -105,7 +106,7 @@ pub(crate) struct GlobMap<V> {
     globs: HashMap<Box<str>, HashMap<Box<str>, Bucket<V>>>,
 }
 
-/// Globs with one head and one tail, and their values.
+/// Globs that share a head and a tail, with their values.
 type Bucket<V> = Vec<(Box<str>, V)>;
 
 impl<V> Default for GlobMap<V> {
@@ -119,7 +120,7 @@ impl<V> Default for GlobMap<V> {
 }
 
 impl<V> GlobMap<V> {
-    /// The value of exactly this glob, made by `new` when there is none yet.
+    /// The value of exactly this glob; `new` makes it if the glob is not in the map yet.
     pub(crate) fn entry(&mut self, glob: &str, new: impl FnOnce() -> V) -> &mut V {
         if !is_glob(glob) {
             return self.literal.entry(glob.into()).or_insert_with(new);
@@ -139,12 +140,14 @@ impl<V> GlobMap<V> {
         if at == bucket.len() {
             bucket.push((glob.into(), new()));
         }
-        // `at` is below the length by the lines above.
-        #[expect(clippy::indexing_slicing, reason = "pushed when it was not there")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "the glob is pushed if it is not in the bucket"
+        )]
         &mut bucket[at].1
     }
 
-    /// All globs and literal texts with their values, in no order.
+    /// All globs and literal texts with their values, in no particular order.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &V)> {
         let globs = self.globs.values().flat_map(HashMap::values).flatten();
         let globs = globs.map(|(glob, value)| (&**glob, value));
@@ -152,12 +155,12 @@ impl<V> GlobMap<V> {
         globs.chain(literal)
     }
 
-    /// The value of this very text, which holds no `*`.
+    /// The value of the glob that is exactly this text and contains no `*`.
     pub(crate) fn literal(&self, text: &str) -> Option<&V> {
         self.literal.get(text)
     }
 
-    /// The values of all globs, not of literal texts, that cover the text.
+    /// The values of all globs with a `*` that cover the text.
     pub(crate) fn globs<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a V> {
         self.lengths
             .iter()
@@ -201,7 +204,7 @@ mod tests {
         }
     }
 
-    // The textbook definition, which is too slow to ship.
+    // The definition by recursion, which is too slow for production.
     fn slowly(glob: &[u8], text: &[u8]) -> bool {
         match (glob.split_first(), text.split_first()) {
             (None, None) => true,
@@ -237,7 +240,7 @@ mod tests {
 
         #[test]
         fn overlap_is_a_text_that_both_cover(a in "[ab*]{0,4}", b in "[ab*]{0,4}") {
-            // Eight letters are room enough for what two globs of four can ask for.
+            // If two globs of four characters overlap, they share a text of at most eight.
             let shared = words(8).iter().any(|word| matches(&a, word) && matches(&b, word));
             prop_assert_eq!(overlap(&a, &b), shared, "{} {}", a, b);
         }

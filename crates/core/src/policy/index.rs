@@ -1,10 +1,10 @@
-//! The map's patterns, laid out so that one image costs the same with ten entries
-//! and with a hundred thousand.
+//! An index of the map's patterns, in which the search for the rule of an image costs the
+//! same with ten entries and with a hundred thousand.
 //!
-//! What is looked at for an image depends on the image (parts of its path, labels of
-//! its host) and on the patterns that do match its host, never on those that do not.
-//! Keys come from users, so every map is the standard one, whose hashing cannot be
-//! foreseen. It must not decide what an entry means: it finds the rule, no more.
+//! The cost depends on the image (parts of its path, labels of its host) and on the
+//! patterns that match its host, never on the other patterns. Users choose the keys, so
+//! every hash map is the standard one, whose hashes users cannot predict. This module
+//! only finds the rule; it must not decide what the rule means.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,21 +15,22 @@ use super::precedence::{Rank, ScopeKind};
 use super::selectors::{Selectors, Undecided};
 use super::{Context, Entry, LabelsUnknown, Namespace, Pattern, Scope};
 
-/// Where a rule stands: an entry and one of its patterns, or a public registry.
+/// The position of a rule in the map: of an entry and one of its patterns, or of a public
+/// registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum RulePosition {
     Entry { entry: usize, pattern: usize },
     Public(usize),
 }
 
-/// The rule for an image, and how much was looked at to find it.
+/// The rule for an image, and the cost of finding it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct IndexHit {
-    pub(super) target: Result<Option<Target>, LabelsUnknown>,
-    /// Places of the index that were looked into; for tests of its cost.
+    pub(super) position: Result<Option<RulePosition>, LabelsUnknown>,
+    /// How many parts of the index the search looked at.
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "counted for the tests of the cost")
+        expect(dead_code, reason = "only the tests of the cost read it")
     )]
     pub(super) looked_at: usize,
 }
@@ -43,15 +44,16 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Hosts {
     literal: HashMap<Box<str>, Paths>,
-    // Globs, label by label from the right.
-    globs: Node,
+    // Hosts with `*`, as a tree of labels from the right.
+    globs: HostNode,
 }
 
+/// The hosts with `*` that end in the same labels.
 #[derive(Debug, Default)]
-struct Node {
-    labels: GlobMap<Node>,
+struct HostNode {
+    labels: GlobMap<HostNode>,
     here: Option<Paths>,
-    // `**.` in front of the labels up to here.
+    // The host `**.` followed by the labels up to here.
     deep: Option<Paths>,
 }
 
@@ -63,41 +65,41 @@ struct Paths {
     scopes: HashMap<Box<str>, Scopes>,
 }
 
-/// What stands on one pattern, by namespace.
+/// The rules on one pattern, by scope.
 #[derive(Debug, Default)]
 struct Scopes {
-    scoped: Option<Box<Scoped>>,
-    everywhere: Vec<Target>,
-    public: Option<Target>,
+    by_namespace: Option<Box<ByNamespace>>,
+    everywhere: Vec<RulePosition>,
+    public: Option<RulePosition>,
 }
 
 #[derive(Debug, Default)]
-struct Scoped {
-    namespaces: GlobMap<Vec<Target>>,
-    selectors: Selectors<Target>,
+struct ByNamespace {
+    namespaces: GlobMap<Vec<RulePosition>>,
+    selectors: Selectors<RulePosition>,
 }
 
-/// The rule that precedes all others on a host or pattern, if it holds.
+/// The rule that precedes all others on a host or pattern, if it applies.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
-    target: Target,
-    // Whether it holds depends on labels that are not known.
+    position: RulePosition,
+    // Whether it applies depends on labels that are not known.
     is_undecided: bool,
 }
 
 impl Candidate {
-    fn certain(target: Target) -> Self {
+    fn certain(position: RulePosition) -> Self {
         Self {
-            target,
+            position,
             is_undecided: false,
         }
     }
 
-    fn decided(self) -> Result<Target, LabelsUnknown> {
+    fn decided(self) -> Result<RulePosition, LabelsUnknown> {
         if self.is_undecided {
             Err(LabelsUnknown)
         } else {
-            Ok(self.target)
+            Ok(self.position)
         }
     }
 }
@@ -107,22 +109,25 @@ impl Index {
         let mut index = Self::default();
         for (at, entry) in entries.iter().enumerate() {
             for (which, pattern) in entry.patterns.iter().enumerate() {
-                let target = Target::Entry {
+                let position = RulePosition::Entry {
                     entry: at,
                     pattern: which,
                 };
                 let scopes = index.scopes(pattern);
                 match &entry.scope {
-                    Scope::Everywhere => scopes.everywhere.push(target),
+                    Scope::Everywhere => scopes.everywhere.push(position),
                     Scope::Namespaces(namespaces) => {
-                        let limited = scopes.scoped.get_or_insert_default();
+                        let by_namespace = scopes.by_namespace.get_or_insert_default();
                         for namespace in namespaces {
-                            limited.namespaces.entry(namespace, Vec::new).push(target);
+                            by_namespace
+                                .namespaces
+                                .entry(namespace, Vec::new)
+                                .push(position);
                         }
                     }
                     Scope::Selector(selector) => {
-                        let limited = scopes.scoped.get_or_insert_default();
-                        limited.selectors.push(selector.clone(), target);
+                        let by_namespace = scopes.by_namespace.get_or_insert_default();
+                        by_namespace.selectors.push(selector.clone(), position);
                     }
                 }
             }
@@ -131,7 +136,7 @@ impl Index {
             index
                 .scopes(pattern)
                 .public
-                .get_or_insert(Target::Public(at));
+                .get_or_insert(RulePosition::Public(at));
         }
         index
     }
@@ -141,7 +146,7 @@ impl Index {
         let paths = if pattern.is_glob() {
             let mut node = &mut hosts.globs;
             for label in pattern.host().rsplit('.') {
-                node = node.labels.entry(label, Node::default);
+                node = node.labels.entry(label, HostNode::default);
             }
             let paths = if pattern.is_deep() {
                 &mut node.deep
@@ -157,7 +162,7 @@ impl Index {
         paths.scopes.entry(pattern.path().into()).or_default()
     }
 
-    /// The rule that holds for a location, by the map's precedence.
+    /// The rule that decides about a location, by the precedence of the map.
     pub(super) fn find(&self, location: &Location<'_>, context: &Context<'_, '_>) -> IndexHit {
         let mut search = Search {
             location,
@@ -166,7 +171,7 @@ impl Index {
         };
         let first = search.first(self);
         IndexHit {
-            target: first.map(Candidate::decided).transpose(),
+            position: first.map(Candidate::decided).transpose(),
             looked_at: search.looked_at,
         }
     }
@@ -200,14 +205,14 @@ impl Search<'_> {
             let Some((length, first)) = self.on_host(paths) else {
                 continue;
             };
-            // Two entries of equal rank are only where one of them has a selector: then
-            // the map's order decides.
-            let (is_entry, position) = match first.target {
-                Target::Entry { entry, .. } => (true, Reverse(entry)),
-                Target::Public(at) => (false, Reverse(at)),
+            // Two entries have equal rank only if one of them has a selector. Then the
+            // order of the map decides.
+            let (is_entry, earlier_first) = match first.position {
+                RulePosition::Entry { entry, .. } => (true, Reverse(entry)),
+                RulePosition::Public(at) => (false, Reverse(at)),
             };
             let rank = Rank::of_glob_host(paths.literal_characters, length, is_entry);
-            let rank = (rank, position);
+            let rank = (rank, earlier_first);
             if best.is_none_or(|(best, _)| rank > best) {
                 best = Some((rank, first));
             }
@@ -215,10 +220,11 @@ impl Search<'_> {
         best.map(|(_, first)| first)
     }
 
-    /// The longest path that covers the image's and holds, with its length.
+    /// The rule with the longest path that covers the image's path and applies, with the
+    /// length of its path.
     fn on_host(&mut self, paths: &Paths) -> Option<(usize, Candidate)> {
         let whole = self.location.path.as_ref();
-        // Nothing on this host is deeper than its deepest path.
+        // Longer paths than the longest path of this host cannot match.
         let mut path = match whole.match_indices('/').nth(paths.most_slashes) {
             Some((at, _)) => whole.get(..at)?,
             None => whole,
@@ -237,7 +243,8 @@ impl Search<'_> {
         }
     }
 
-    /// What holds on one pattern: the closest scope first, `publicRegistries` last.
+    /// The rule that applies on one pattern: the closest scope comes first,
+    /// `publicRegistries` come last.
     fn on_pattern(&mut self, scopes: &Scopes) -> Option<Candidate> {
         ScopeKind::CLOSEST_FIRST
             .into_iter()
@@ -247,46 +254,52 @@ impl Search<'_> {
 
     fn in_scope(&mut self, scopes: &Scopes, kind: ScopeKind) -> Option<Candidate> {
         if kind == ScopeKind::Everywhere {
-            return self.first_held(scopes.everywhere.iter());
+            return self.first_unexpired(scopes.everywhere.iter());
         }
-        let scoped = scopes.scoped.as_deref()?;
+        let by_namespace = scopes.by_namespace.as_deref()?;
         let namespace = self.context.namespace?;
         match kind {
-            ScopeKind::Name => self.first_held(
-                scoped
+            ScopeKind::Name => self.first_unexpired(
+                by_namespace
                     .namespaces
                     .literal(namespace.name)
                     .into_iter()
                     .flatten(),
             ),
-            ScopeKind::Glob => self.first_held(scoped.namespaces.globs(namespace.name).flatten()),
-            ScopeKind::Selector | ScopeKind::Everywhere => self.selected(scoped, &namespace),
+            ScopeKind::Glob => {
+                self.first_unexpired(by_namespace.namespaces.globs(namespace.name).flatten())
+            }
+            ScopeKind::Selector | ScopeKind::Everywhere => self.selected(by_namespace, &namespace),
         }
     }
 
-    fn selected(&mut self, scoped: &Scoped, namespace: &Namespace<'_>) -> Option<Candidate> {
-        let holds = |target: &Target| self.holds(*target);
-        match scoped.selectors.first(namespace, holds) {
-            Ok(target) => target.copied().map(Candidate::certain),
-            Err(Undecided(target)) => Some(Candidate {
-                target: *target,
+    fn selected(
+        &mut self,
+        by_namespace: &ByNamespace,
+        namespace: &Namespace<'_>,
+    ) -> Option<Candidate> {
+        let is_unexpired = |position: &RulePosition| self.is_unexpired(*position);
+        match by_namespace.selectors.first(namespace, is_unexpired) {
+            Ok(position) => position.copied().map(Candidate::certain),
+            Err(Undecided(position)) => Some(Candidate {
+                position: *position,
                 is_undecided: true,
             }),
         }
     }
 
-    fn first_held<'t>(
+    fn first_unexpired<'t>(
         &mut self,
-        mut targets: impl Iterator<Item = &'t Target>,
+        mut positions: impl Iterator<Item = &'t RulePosition>,
     ) -> Option<Candidate> {
-        let first = targets.find(|target| self.holds(**target));
+        let first = positions.find(|position| self.is_unexpired(**position));
         first.copied().map(Candidate::certain)
     }
 
     /// Whether a rule has not expired.
-    fn holds(&mut self, target: Target) -> bool {
+    fn is_unexpired(&mut self, position: RulePosition) -> bool {
         self.looked_at += 1;
-        let Target::Entry { entry, .. } = target else {
+        let RulePosition::Entry { entry, .. } = position else {
             return true;
         };
         let entry = self.context.policy.entries.get(entry);
@@ -294,9 +307,9 @@ impl Search<'_> {
     }
 }
 
-impl Node {
-    /// All hosts of the map that cover what is left of a host, which is `None` when
-    /// all its labels are used up.
+impl HostNode {
+    /// Adds all hosts of the map below this node that cover the rest of a host, which is
+    /// `None` if no label is left.
     fn collect<'a>(
         &'a self,
         left: Option<&'a str>,
@@ -353,10 +366,10 @@ mod tests {
         }
     }
 
-    /// A map of so many entries, each made from its number.
-    struct Map(Policy);
+    /// A map whose entries are made from their numbers.
+    struct IndexedMap(Policy);
 
-    impl Map {
+    impl IndexedMap {
         fn new(size: usize, entry: impl Fn(usize) -> Entry) -> Self {
             Self(Policy::new(Parts {
                 entries: (0..size).map(entry).collect(),
@@ -364,7 +377,7 @@ mod tests {
             }))
         }
 
-        /// The number of the entry that decides, and how much is looked at for it.
+        /// The number of the entry that decides, and the cost of finding it.
         fn look(&self, image: &str, namespace: &str) -> (Option<usize>, usize) {
             let (entry, looked_at) = self.find(image, Namespace::named(namespace));
             (entry.unwrap(), looked_at)
@@ -379,11 +392,11 @@ mod tests {
             let location = Location::of(&reference).unwrap();
             let context = self.0.context(Some(namespace), Timestamp::UNIX_EPOCH);
             let found = self.0.index.find(&location, &context);
-            let number = |target| match target {
-                Target::Entry { entry, .. } => entry,
-                Target::Public(_) => panic!("{image}"),
+            let number = |position| match position {
+                RulePosition::Entry { entry, .. } => entry,
+                RulePosition::Public(_) => panic!("{image}"),
             };
-            let entry = found.target.map(|target| target.map(number));
+            let entry = found.position.map(|position| position.map(number));
             (entry, found.looked_at)
         }
     }
@@ -398,10 +411,10 @@ mod tests {
         image: &str,
         namespace: &str,
     ) {
-        let (small, large) = (Map::new(10, entry), Map::new(size, entry));
+        let (small, large) = (IndexedMap::new(10, entry), IndexedMap::new(size, entry));
         assert_eq!(large.look(image, namespace), small.look(image, namespace));
         assert_eq!(large.look(image, namespace).0, Some(7), "{image}");
-        // Nothing found is what an unknown registry costs.
+        // A search that finds nothing has the cost of an unknown registry.
         let unknown = "elsewhere.test/a/b/c";
         assert_eq!(
             large.look(unknown, "elsewhere"),
@@ -420,9 +433,9 @@ mod tests {
     fn many_paths_on_one_host_cost_no_more() {
         let path = |at: usize| entry(&[&format!("registry.example/team/p{at}")], None);
         costs_the_same(path, "registry.example/team/p7/a/b/c/d", "default");
-        // Deeper images than the map is deep are cut before they are looked up.
+        // The path of an image is cut to the depth of the map before the lookup.
         let deep = format!("registry.example/team/p7{}", "/a".repeat(100));
-        let (found, looked_at) = Map::new(10, path).look(&deep, "default");
+        let (found, looked_at) = IndexedMap::new(10, path).look(&deep, "default");
         assert_eq!(found, Some(7));
         assert!(looked_at <= 5, "{looked_at}");
     }
@@ -451,7 +464,7 @@ mod tests {
         };
         let labels = BTreeMap::from([("team".to_owned(), "7".to_owned())]);
         let look = |size, labels| {
-            let map = Map::new(size, selected);
+            let map = IndexedMap::new(size, selected);
             let name = "default";
             map.find("registry.example/app", Namespace { name, labels })
         };
@@ -485,10 +498,10 @@ mod tests {
     }
 
     #[test]
-    fn a_long_image_costs_what_the_map_is_deep() {
+    fn the_cost_of_a_long_image_is_bounded_by_the_depth_of_the_map() {
         let entry = |at: usize| entry(&[&format!("*.r{at}.example/p")], None);
         let host = format!("{}r7.example", "a.".repeat(20_000));
-        let (found, looked_at) = Map::new(10, entry).look(&format!("{host}/p"), "default");
+        let (found, looked_at) = IndexedMap::new(10, entry).look(&format!("{host}/p"), "default");
         assert_eq!(found, None);
         assert!(looked_at <= 5, "{looked_at}");
     }

@@ -1,10 +1,9 @@
-//! The words that people read about an image: in a denial, a warning, an audit
-//! annotation. All of them are here.
+//! The messages about images, in denials, warnings and audit annotations.
 //!
-//! The first line of a denial is all that many tools show, so it says everything
-//! about the first image: which one, in which field, which entry or that there is
-//! none, what to write instead, whom to ask. Image strings are untrusted and go
-//! through [`crate::text`]. This module decides nothing.
+//! Many tools show only the first line of a denial, so it says everything about the first
+//! image: the image, its field, the entry or that there is none, what to write instead,
+//! and the contact. Images are untrusted text and pass through [`crate::text`]. This
+//! module must not decide anything, and no other module may write such messages.
 
 use super::{Action, Context, Entry, Judgement, Rule, Unknown, Verdict};
 use crate::text::{SHOWN, cut, quoted, visible};
@@ -12,30 +11,31 @@ use image_reference::Reference;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// How many images a denial or an annotation names; the others are counted.
+/// How many images a denial or an annotation names; it only counts the others.
 const LISTED: usize = 10;
 
-/// How many warnings an answer holds, and how long each may be.
+/// How many warnings a response contains, and how many characters each may have.
 ///
-/// The API server passes 4,096 characters of warnings a request, all webhooks
-/// together; beyond that it cuts each to 256 and drops the rest
+/// The API server passes on 4,096 characters of warnings for each request, from all
+/// webhooks together; beyond that it cuts each warning to 256 characters and drops the rest
 /// (`k8s.io/apiserver/pkg/endpoints/filters/warning.go`).
 const WARNINGS: usize = 12;
 const WARNING_LENGTH: usize = 256;
 
-/// How much of a text from the map is shown, in characters.
+/// How many characters of a text from the map a message shows.
 const MAP_TEXT: usize = 400;
 
-/// What begins a warning about an image that is denied while pullpass observes.
+/// The beginning of a warning about an image that would be denied if pullpass enforced.
 pub(crate) const WOULD_DENY: &str = "would be denied: ";
 
-/// What is said of an image that no rule covers, where no host can be named.
+/// The cause for an image that no rule covers, in messages that cannot name its host.
 pub(crate) const NO_ENTRY: &str = "no entry of the registry map covers it";
 
-/// What can be done about a pull secret that a pod lacks.
+/// What the user can do about a pull secret that a pod does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The pod is being created: `/mutate` was not called, or its patch was undone.
+    /// The pod is being created: `/mutate` was not called, or another webhook removed what
+    /// it added.
     CheckMutation,
     /// The pod exists, and `spec.imagePullSecrets` is immutable.
     DeletePod,
@@ -54,8 +54,8 @@ impl Remedy {
 }
 
 impl Context<'_, '_> {
-    /// Why a pod is denied: one line for each image, and everything about the first
-    /// image in the first line.
+    /// Why a pod is denied: one line for each image. The first line is complete without the
+    /// others.
     #[must_use]
     pub fn denial(&self, denied: &[&Verdict<'_, '_>]) -> String {
         let contact = self.contact();
@@ -70,7 +70,7 @@ impl Context<'_, '_> {
         if denied.len() > LISTED {
             lines.push(format!("and {} more images", denied.len() - LISTED));
         }
-        // The contact ends the denial, also one of many lines.
+        // The contact also ends a denial that has many lines.
         if denied.len() > 1
             && let Some(last) = lines.last_mut()
         {
@@ -79,15 +79,15 @@ impl Context<'_, '_> {
         lines.join("\n")
     }
 
-    /// What is said about an image that is denied while pullpass observes; the first
-    /// words say that nothing was denied.
+    /// The warning about an image that would be denied if pullpass enforced; its first words
+    /// say that nothing was denied.
     #[must_use]
     pub fn would_deny(&self, verdict: &Verdict<'_, '_>) -> String {
         let line = self.line(verdict, " is not allowed");
         format!("{WOULD_DENY}{line}{}", self.contact())
     }
 
-    /// What is said about an image that is admitted all the same.
+    /// The warning about an image that is admitted.
     #[must_use]
     pub fn warning(&self, verdict: &Verdict<'_, '_>) -> String {
         let mut line = self.line(verdict, "");
@@ -95,15 +95,15 @@ impl Context<'_, '_> {
         line
     }
 
-    /// What is said about an image of a workload whose pods will be denied.
+    /// The warning about an image of a workload whose pods will be denied.
     #[must_use]
     pub fn preview(&self, verdict: &Verdict<'_, '_>) -> String {
         let line = self.line(verdict, " is not allowed");
         format!("its pods will be denied: {line}{}", self.contact())
     }
 
-    /// The verdicts on one line, the same for the same pod and map: the value of
-    /// an audit annotation.
+    /// The verdicts on one line, for an audit annotation. The text is the same for the same
+    /// pod and map.
     #[must_use]
     pub fn audit(&self, found: &[&Verdict<'_, '_>]) -> String {
         let mut lines: Vec<String> = found
@@ -117,17 +117,18 @@ impl Context<'_, '_> {
         lines.join(" | ")
     }
 
-    /// `image "x" (spec.containers[0].image): why; what to do`
-    fn line(&self, verdict: &Verdict<'_, '_>, says: &str) -> String {
+    /// A line of the form `image "x" (spec.containers[0].image): why; what to do`, with
+    /// `judged` before the colon.
+    fn line(&self, verdict: &Verdict<'_, '_>, judged: &str) -> String {
         format!(
-            "image {} ({}){says}: {}",
+            "image {} ({}){judged}: {}",
             quoted(verdict.judgement.image, SHOWN),
             verdict.field,
             self.cause(&verdict.judgement)
         )
     }
 
-    /// Why the image was judged as it was, and what to do.
+    /// Why an image was judged as it was, and what to do.
     #[must_use]
     pub fn cause(&self, judgement: &Judgement<'_, '_>) -> String {
         match judgement.rule {
@@ -182,8 +183,8 @@ impl Context<'_, '_> {
     }
 
     fn no_entry(&self, reference: &Reference<'_>) -> String {
-        // The grammar lets only ASCII letters, digits and `.-:[]_` through, so a
-        // registry needs no escaping, but it can be long.
+        // The grammar allows only ASCII letters, digits and `.-:[]_` in a registry, so it
+        // needs no escaping, but it can be long.
         let host = || {
             format!(
                 "no entry for host {}",
@@ -203,7 +204,7 @@ impl Context<'_, '_> {
         if suggestion.likely {
             format!("{nothing}; did you mean {pattern}?")
         } else {
-            format!("{nothing}; of this host there is {pattern}")
+            format!("{nothing}; for this host the map has {pattern}")
         }
     }
 
@@ -215,8 +216,8 @@ impl Context<'_, '_> {
     }
 }
 
-/// The warning about a secret that the map names for an image of this pod and
-/// that the pod does not have.
+/// The warning about a pull secret that an image of a pod needs and that the pod does not
+/// have.
 #[must_use]
 pub fn secret_missing(secret: &str, verdict: &Verdict<'_, '_>, remedy: Remedy) -> String {
     format!(
@@ -228,29 +229,29 @@ pub fn secret_missing(secret: &str, verdict: &Verdict<'_, '_>, remedy: Remedy) -
     )
 }
 
-/// The warning about a registry spelled so that the kubelet will not find the
-/// credentials, though the map knows whom it means.
+/// The warning about a registry that the map recognizes, but whose spelling keeps the
+/// kubelet from finding the credential.
 #[must_use]
 pub fn spelling(judgement: &Judgement<'_, '_>, key: &str) -> String {
     format!(
         "image {}: the kubelet compares registries letter by letter and will not use the pull \
-         secret of {}; spell it so",
+         secret of {}; use exactly this spelling",
         quoted(judgement.image, 60),
         cut(visible(key), 80),
     )
 }
 
-/// What fits into an answer of so many warnings, the last of them a count of those
-/// that do not. Only what fits is put into words.
-pub fn limited<T>(remarks: &[T], words: impl Fn(&T) -> String) -> Vec<String> {
-    let mut kept: Vec<String> = remarks
+/// The warnings that fit into a response; if some do not, the last one says how many. Only
+/// for warnings that fit, `text` is called.
+pub fn limited<T>(warnings: &[T], text: impl Fn(&T) -> String) -> Vec<String> {
+    let mut kept: Vec<String> = warnings
         .iter()
         .take(WARNINGS)
-        .map(|remark| cut(words(remark), WARNING_LENGTH))
+        .map(|warning| cut(text(warning), WARNING_LENGTH))
         .collect();
-    let more = remarks.len().saturating_sub(WARNINGS);
+    let more = warnings.len().saturating_sub(WARNINGS);
     if more > 0 {
-        kept.push(format!("and {more} more warnings of pullpass"));
+        kept.push(format!("and {more} more warnings from pullpass"));
     }
     kept
 }
@@ -259,7 +260,7 @@ fn map_text(text: &str) -> String {
     cut(visible(text), MAP_TEXT)
 }
 
-/// The instant as people write it: a day where it is the first of one.
+/// An instant for people: only the day if it is the first instant of a day.
 fn day(at: Timestamp) -> String {
     let zoned = at.to_zoned(TimeZone::UTC);
     if zoned.time() == jiff::civil::Time::midnight() {
@@ -269,7 +270,8 @@ fn day(at: Timestamp) -> String {
     }
 }
 
-/// The same for an expiry, which is the first instant that is no longer covered.
+/// An expiry for people: the last day before it, or the instant. At an expiry the entry is
+/// already expired.
 fn last_day(end: Timestamp) -> String {
     let zoned = end.to_zoned(TimeZone::UTC);
     match zoned.date().yesterday() {

@@ -1,31 +1,31 @@
-//! What a registry map holds and what it says of an image, as values.
+//! What a registry map contains and what it says about an image, as values.
 //!
-//! Values only: [`super::context`] decides, [`super::precedence`] orders, and
-//! [`super::message`] finds the words.
+//! This module must not decide: [`super::context`] decides, [`super::precedence`] orders
+//! rules, and [`super::message`] writes the messages.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Namespace, Pattern, Scope};
 use image_reference::{Reference, ReferenceError};
 
-/// How long before its expiry an entry is warned of.
+/// How long before its expiry pullpass warns about an entry.
 pub(crate) const EXPIRES_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// What the map says about an image, weakest first.
+/// What the map says about an image, from the weakest action to the strictest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    /// Admitted without a word.
+    /// The image is admitted without a message.
     Allow,
-    /// Admitted; recorded in the API server's audit log and in a metric.
+    /// The image is admitted and recorded in the API server's audit log and in a metric.
     Audit,
-    /// Admitted with a warning to whoever created the pod.
+    /// The image is admitted with a warning to the user who creates the pod.
     Warn,
-    /// Denied.
+    /// The image is denied.
     Deny,
 }
 
 impl Action {
-    /// The word for it in the map, in messages and in metrics.
+    /// The name of the action in the map, in messages and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -40,43 +40,44 @@ impl Action {
 /// One entry of the map's `registries`.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// Unique in the map; stands in messages, metrics and audit annotations.
+    /// The name: unique in the map, and shown in messages, metrics and audit annotations.
     pub name: String,
-    /// What it matches, as written, at least one.
+    /// What the entry matches; there is at least one pattern.
     pub patterns: Vec<Pattern>,
     /// Names of Secrets in the pod's own namespace, in the map's order.
     pub pull_secrets: Vec<String>,
-    /// What is done with images that match. Before `from` a deny is a warning.
+    /// What happens to images that match. Before `from`, a deny is a warning.
     pub action: Action,
-    /// Shown to the user.
+    /// A text of the map that messages show to the user.
     pub reason: Option<String>,
-    /// When a deny begins.
+    /// When a deny takes effect.
     pub from: Option<Timestamp>,
-    /// When the entry expires: from this instant on it is as if absent.
+    /// When the entry expires: from this instant on it has no effect.
     pub until: Option<Timestamp>,
-    /// Where the images are to be taken from instead; shown, never applied.
+    /// Where users should take the images from instead. Messages show it; pullpass never
+    /// rewrites an image.
     pub replace_with: Option<String>,
     /// In which namespaces the entry exists.
     pub scope: Scope,
-    /// Where it stands: `file:line`.
+    /// Where the map defines the entry: `file:line`.
     pub location: String,
 }
 
-/// Which rule of the map an image fell under.
+/// The rule of the map that decides about an image.
 #[derive(Debug, Clone, Copy)]
 pub enum Rule<'p> {
-    /// An entry of `registries`, by this pattern of it.
+    /// An entry of `registries`, and the pattern of it that matched.
     Entry(&'p Entry, &'p Pattern),
     /// A pattern of `publicRegistries`.
     Public(&'p Pattern),
-    /// None: what `unknownRegistries` says for the namespace applies.
+    /// No rule covers the image, so `unknownRegistries` applies.
     Unknown(Unknown),
-    /// None is asked for: the namespace is exempt.
+    /// The namespace is exempt, so no rule applies.
     Exempt,
 }
 
 impl<'p> Rule<'p> {
-    /// How commands call the rule: the entry's name, or the pattern of
+    /// The name of the rule in the output of commands: the entry's name, or the pattern of
     /// `publicRegistries`.
     #[must_use]
     pub fn name(&self) -> Option<&'p str> {
@@ -100,7 +101,7 @@ impl<'p> Rule<'p> {
     }
 }
 
-/// The kinds of [`Rule`], as records, reports and metrics tell them apart.
+/// The kinds of [`Rule`] that records, reports and metrics distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RuleKind {
     /// An entry of `registries`.
@@ -109,14 +110,14 @@ pub enum RuleKind {
     Public,
     /// No rule covers the image.
     Unknown,
-    /// The image names no registry that can exist.
+    /// The image is not a valid reference, or its registry cannot exist.
     Invalid,
     /// The namespace is exempt.
     Exempt,
 }
 
 impl RuleKind {
-    /// The word for it in JSON and in metrics.
+    /// The name of the kind in JSON and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -129,49 +130,50 @@ impl RuleKind {
     }
 }
 
-/// Why no rule was found.
+/// Why no rule covers an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unknown {
     /// No pattern that exists in this namespace and has not expired covers the image.
     NoEntry,
-    /// The text is no image reference, so it has no registry.
+    /// The text is not an image reference, so it has no registry.
     InvalidReference,
-    /// The registry's port is above 65535; no server can have it.
+    /// The registry's port is above 65535, so no server can have it.
     InvalidPort,
 }
 
 /// What the map says about one image in one namespace at one time.
 #[derive(Debug, Clone)]
 pub struct Judgement<'p, 'i> {
-    /// The image as the pod has it.
+    /// The image as it is written in the pod.
     pub image: &'i str,
-    /// The same, taken apart.
+    /// The parsed image, or why it is not a valid reference.
     pub reference: Result<Reference<'i>, ReferenceError>,
     /// The rule that decided.
     pub rule: Rule<'p>,
-    /// What that comes to at this time.
+    /// The action of that rule at the time of the decision.
     pub action: Action,
-    /// Secrets that the image needs; empty for an image that is denied.
+    /// Names of the pull secrets that the image needs; empty for an image that is denied.
     pub pull_secrets: &'p [String],
 }
 
 impl Entry {
-    /// Whether the entry is as if absent. An entry expires at `until`, not after it.
+    /// Whether the entry has expired. It expires at the instant `until`, not after it.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Whether the entry exists in a namespace; without one, whether it exists everywhere.
+    /// Whether the entry exists in a namespace; without a namespace, whether it exists in
+    /// every namespace.
     ///
-    /// An entry whose scope depends on labels that are not known does not: this is for
-    /// messages, not for decisions.
+    /// The answer is no if it depends on labels that are not known. This is for messages,
+    /// not for decisions.
     #[must_use]
     pub fn exists_in(&self, namespace: Option<Namespace<'_>>) -> bool {
-        self.scope.holds(namespace) == Some(true)
+        self.scope.contains(namespace) == Some(true)
     }
 
-    /// What the entry comes to at a time: a deny is a warning before its `from`.
+    /// The action of the entry at a time: before `from`, a deny is a warning.
     #[must_use]
     pub fn action_at(&self, now: Timestamp) -> Action {
         match self.from {
@@ -182,7 +184,7 @@ impl Entry {
 }
 
 impl<'p> Judgement<'p, '_> {
-    /// The entry that decided, where it was one.
+    /// The entry that decides, if the rule is an entry.
     #[must_use]
     pub fn entry(&self) -> Option<&'p Entry> {
         match self.rule {
@@ -191,7 +193,7 @@ impl<'p> Judgement<'p, '_> {
         }
     }
 
-    /// When the image will be denied, where that has not yet begun.
+    /// When the image will be denied, if its entry denies it only from a later time on.
     #[must_use]
     pub fn denied_from(&self, now: Timestamp) -> Option<Timestamp> {
         self.entry()
@@ -200,7 +202,7 @@ impl<'p> Judgement<'p, '_> {
             .filter(|from| now < *from)
     }
 
-    /// When the entry expires, where that is less than 14 days away.
+    /// When the entry expires, if that is at most 14 days away.
     #[must_use]
     pub fn expires_soon(&self, now: Timestamp) -> Option<Timestamp> {
         self.entry()

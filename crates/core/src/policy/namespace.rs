@@ -1,14 +1,13 @@
-//! What is known of the namespace that a decision is made in, and the label selectors
-//! of the map.
+//! The namespace of a decision, as far as it is known, and the label selectors of the map.
 //!
-//! Labels can be unknown: a server learns of a namespace by a watch, which is late by
-//! nature. What hangs on labels that are unknown has no answer ([`LabelsUnknown`]),
-//! and must never get a guessed one. Pure; who keeps the labels is not its business.
+//! Labels can be unknown, because a server learns of new namespaces through a watch, which
+//! always lags behind. A decision that depends on unknown labels fails with
+//! [`LabelsUnknown`]; this module must never guess labels, and it must not fetch them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The label that the API server puts on each namespace, with the namespace's name,
-/// and that nobody can change (`pkg/apis/core/v1/defaults.go`, KEP-2161).
+/// The label that the API server sets on each namespace to the namespace's name, and that
+/// nobody can change (`pkg/apis/core/v1/defaults.go`, KEP-2161).
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// The labels of an object.
@@ -26,23 +25,24 @@ pub struct Namespace<'n> {
 /// What is known of a namespace's labels.
 #[derive(Debug, Clone, Copy)]
 pub enum Labels<'n> {
-    /// All of them.
+    /// All labels are known.
     Known(&'n LabelMap),
-    /// Not yet known: what hangs on them is [`LabelsUnknown`].
+    /// The labels are not known yet: a decision that depends on them is
+    /// [`LabelsUnknown`].
     Unknown,
-    /// They will not be known: whatever is for namespaces by label is left out, as
-    /// entries for some namespaces are where no namespace is named. For commands that
-    /// say so; a server must not answer by it.
+    /// The labels will not become known: entries and overrides with a selector are left
+    /// out. This is for commands, which tell their user about it; a server must not
+    /// answer a review this way.
     LeftOut,
 }
 
-/// The decision hangs on labels of the namespace that are not known yet.
+/// The decision depends on labels of the namespace that are not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the decision hangs on labels of the namespace, which are not known yet")]
+#[error("the decision depends on labels of the namespace that are not known yet")]
 pub struct LabelsUnknown;
 
 impl<'n> Namespace<'n> {
-    /// A namespace of which nobody will say the labels ([`Labels::LeftOut`]).
+    /// A namespace whose labels will not become known ([`Labels::LeftOut`]).
     #[must_use]
     pub fn named(name: &'n str) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl<'n> Namespace<'n> {
         }
     }
 
-    /// Whether a requirement holds: `None` where the label is not known.
+    /// Whether the namespace meets a requirement; `None` if the label is not known.
     fn meets(&self, requirement: &Requirement) -> Option<bool> {
         if requirement.key == NAME_LABEL {
             return Some(requirement.holds(Some(self.name)));
@@ -74,7 +74,7 @@ impl<'n> Namespace<'n> {
         }
     }
 
-    /// The label that each namespace has, and the others as far as they are known.
+    /// The name label, which every namespace has, and all other labels that are known.
     pub(crate) fn labels(&self) -> impl Iterator<Item = (&'n str, &'n str)> {
         let known = match self.labels {
             Labels::Known(labels) => Some(labels),
@@ -86,8 +86,8 @@ impl<'n> Namespace<'n> {
     }
 }
 
-/// A label selector as Kubernetes has it (`metav1.LabelSelector`): all its
-/// requirements must hold. At least one.
+/// A label selector with the meaning of `metav1.LabelSelector`: it selects a namespace that
+/// meets all its requirements. It has at least one requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamespaceSelector {
     requirements: BTreeSet<Requirement>,
@@ -104,7 +104,7 @@ pub(crate) struct Requirement {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operator {
     In(BTreeSet<String>),
-    /// Also where there is no such label.
+    /// Objects without the label meet this requirement too.
     NotIn(BTreeSet<String>),
     Exists,
     DoesNotExist,
@@ -120,7 +120,8 @@ impl Requirement {
         }
     }
 
-    /// Whether some value, or none, meets both of two requirements on one key.
+    /// Whether a label can meet both of two requirements on one key, by some value or by
+    /// being absent.
     fn agrees_with(&self, other: &Self) -> bool {
         use Operator::{DoesNotExist, Exists, In, NotIn};
         match (&self.operator, &other.operator) {
@@ -133,13 +134,12 @@ impl Requirement {
 }
 
 impl NamespaceSelector {
-    /// `None` without any requirement: it would select every namespace.
+    /// `None` if there is no requirement, because it would select every namespace.
     pub(crate) fn new(requirements: BTreeSet<Requirement>) -> Option<Self> {
         (!requirements.is_empty()).then_some(Self { requirements })
     }
 
-    /// Whether it selects a namespace; `None` where that hangs on labels that are not
-    /// known.
+    /// Whether it selects a namespace; `None` if that depends on labels that are not known.
     #[must_use]
     pub fn selects(&self, namespace: &Namespace<'_>) -> Option<bool> {
         let mut known = true;
@@ -153,8 +153,8 @@ impl NamespaceSelector {
         known.then_some(true)
     }
 
-    /// Whether there can be a namespace that both select, as far as two requirements
-    /// on one label tell.
+    /// Whether a namespace may exist that both select. It compares requirements pair by
+    /// pair only, so it can say yes where no namespace meets all requirements together.
     pub(crate) fn may_meet(&self, other: &Self) -> bool {
         self.requirements.iter().all(|one| {
             let mut same_key = other.requirements.iter().filter(|two| two.key == one.key);
@@ -162,9 +162,10 @@ impl NamespaceSelector {
         })
     }
 
-    /// Labels of which a selected namespace has one, if there is such a list: the
-    /// shortest, so that few selectors share an item.
-    pub(crate) fn one_of(&self) -> Option<(&str, &BTreeSet<String>)> {
+    /// A key and values of which every selected namespace has one, if the selector has an
+    /// `In` requirement: the one with the fewest values, so that few selectors share a
+    /// label in the index.
+    pub(crate) fn required_values(&self) -> Option<(&str, &BTreeSet<String>)> {
         let lists = self.requirements.iter().filter_map(|requirement| {
             let Operator::In(values) = &requirement.operator else {
                 return None;
@@ -174,8 +175,9 @@ impl NamespaceSelector {
         lists.min_by_key(|(key, values)| (values.len(), *key != NAME_LABEL))
     }
 
-    /// A label that a selected namespace has, if it must have one.
-    pub(crate) fn needs(&self) -> Option<&str> {
+    /// The key of a label that every selected namespace has, if the selector has an
+    /// `Exists` requirement.
+    pub(crate) fn required_key(&self) -> Option<&str> {
         let exists = |requirement: &&Requirement| requirement.operator == Operator::Exists;
         let requirement = self.requirements.iter().find(exists)?;
         Some(&requirement.key)

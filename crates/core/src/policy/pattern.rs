@@ -1,78 +1,79 @@
-//! Patterns of the map, `host[:port][/path]`, and what is wrong with a text that is
-//! none.
+//! Patterns of the map: `host[:port][/path]`. A pattern always names a host.
 //!
-//! A pattern always names a host. For the policy only: what a kubelet does with the
-//! keys of a pull secret is looser in one place and stricter in others.
+//! They are for the policy only. This module must not be used to find out which
+//! credential a kubelet uses: the kubelet compares the keys of a pull secret by other
+//! rules.
 
 mod error;
 
 use std::fmt;
 
 pub use error::PatternError;
-use error::Problem;
+use error::PatternProblem;
 pub(crate) use error::shown;
 
 use super::canonical::{self, HTTPS};
 use super::glob;
 
-/// The longest host name there is (RFC 1035 §2.3.4, without the final dot).
+/// The most characters of a hostname (RFC 1035 §2.3.4, without the final dot).
 const LONGEST_HOST: usize = 253;
 
 /// A pattern of the map: `host[:port][/path]`.
 ///
-/// Labels of the host may hold `*`, which does not cross dots; a leading `**.`
-/// stands for one or more labels. The path is a prefix that ends at a slash.
+/// Labels of the host may contain `*`, which does not match dots; a leading `**.` stands
+/// for one or more labels. The path covers itself and every path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// As written.
+    /// The pattern as it is written in the map.
     pub text: String,
     // In the spelling of `canonical`, without a leading `**.`.
     host: String,
-    deep: bool,
+    is_deep: bool,
     port: u16,
     path: String,
     literal_characters: usize,
 }
 
 impl Pattern {
-    /// Reads a pattern. The error says what to write instead where that can be told.
+    /// Parses a pattern. The error suggests a valid pattern if it can derive one.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        take_apart(text).map_err(|problem| PatternError::new(problem, text))
+        parse(text).map_err(|problem| PatternError::new(problem, text))
     }
 
-    /// The host in lower case, Docker Hub by one name, without port and leading `**.`.
+    /// The host in its canonical spelling, without the port and a leading `**.`.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port; 443 where none is written.
+    /// The port; 443 if none is written.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The path without its leading slash; empty where none is written.
+    /// The path without its leading slash; empty if none is written.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether the host may be more than one.
+    /// Whether the pattern can cover more than one host.
     #[must_use]
     pub fn is_glob(&self) -> bool {
-        self.deep || glob::is_glob(&self.host)
+        self.is_deep || glob::is_glob(&self.host)
     }
 
-    /// Whether the host begins with `**.`, any number of labels.
+    /// Whether the host begins with `**.`, which stands for one or more labels.
     #[must_use]
     pub fn is_deep(&self) -> bool {
-        self.deep
+        self.is_deep
     }
 
-    /// Characters of the host that are no wildcard: the more, the closer the match.
+    /// The number of characters of the host that are not wildcards: the more, the closer
+    /// the match.
     ///
-    /// The dot of a leading `**.` does not count, so that `*.example` goes before
+    /// The dot of a leading `**.` does not count, so that `*.example` precedes
     /// `**.example` where both match.
     pub(crate) fn literal_characters(&self) -> usize {
         self.literal_characters
@@ -80,13 +81,14 @@ impl Pattern {
 
     /// Whether another pattern covers the same images, however it is spelled.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
-        let parts = |pattern: &Self| (pattern.deep, pattern.port);
+        let parts = |pattern: &Self| (pattern.is_deep, pattern.port);
         parts(self) == parts(other) && self.host == other.host && self.path == other.path
     }
 
-    /// The host as one glob, whose `*` crosses dots: it covers more than the pattern.
+    /// The host as one glob, whose `*` matches dots too, so that it covers more hosts than
+    /// the pattern.
     pub(crate) fn loose_host(&self) -> String {
-        let deep = if self.deep { "**." } else { "" };
+        let deep = if self.is_deep { "**." } else { "" };
         format!("{deep}{}", self.host)
     }
 
@@ -94,11 +96,11 @@ impl Pattern {
         if !self.is_glob() {
             return self.host == host;
         }
-        // An address is no name: its colons and dots are no labels.
-        !host.starts_with('[') && labels_match(&self.host, self.deep, host, glob::matches)
+        // Globs match names only; the colons and dots of an address do not separate labels.
+        !host.starts_with('[') && labels_match(&self.host, self.is_deep, host, glob::matches)
     }
 
-    /// Whether some host is covered by both; ports and paths are not looked at.
+    /// Whether some host is covered by both patterns, whatever their ports and paths.
     pub(crate) fn shares_hosts_with(&self, other: &Self) -> bool {
         match (self.is_glob(), other.is_glob()) {
             (_, false) => self.covers_host(&other.host),
@@ -114,7 +116,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Whether `prefix` is `path` or ends where one of its slashes stands.
+/// Whether `prefix` is `path` or ends before one of the slashes of `path`.
 pub(crate) fn is_path_prefix(prefix: &str, path: &str) -> bool {
     prefix.is_empty()
         || path
@@ -122,7 +124,7 @@ pub(crate) fn is_path_prefix(prefix: &str, path: &str) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn labels_match(glob: &str, deep: bool, host: &str, same: fn(&str, &str) -> bool) -> bool {
+fn labels_match(glob: &str, is_deep: bool, host: &str, same: fn(&str, &str) -> bool) -> bool {
     let mut labels = host.rsplit('.');
     for wanted in glob.rsplit('.') {
         match labels.next() {
@@ -130,13 +132,13 @@ fn labels_match(glob: &str, deep: bool, host: &str, same: fn(&str, &str) -> bool
             _ => return false,
         }
     }
-    // `**.` asks for one label more, and takes as many as there are.
-    labels.next().is_some() == deep
+    // `**.` needs at least one more label and accepts any number.
+    labels.next().is_some() == is_deep
 }
 
 fn labels_overlap(a: &Pattern, b: &Pattern) -> bool {
     let (count_a, count_b) = (a.host.split('.').count(), b.host.split('.').count());
-    let counts_agree = match (a.deep, b.deep) {
+    let counts_agree = match (a.is_deep, b.is_deep) {
         (true, true) => true,
         (true, false) => count_b > count_a,
         (false, true) => count_a > count_b,
@@ -149,12 +151,12 @@ fn labels_overlap(a: &Pattern, b: &Pattern) -> bool {
             .all(|(a, b)| glob::overlap(a, b))
 }
 
-fn take_apart(text: &str) -> Result<Pattern, Problem> {
+fn parse(text: &str) -> Result<Pattern, PatternProblem> {
     if text.is_empty() {
-        return Err(Problem::Empty);
+        return Err(PatternProblem::Empty);
     }
     if let Some(scheme) = scheme(text) {
-        return Err(Problem::Scheme(scheme.to_owned()));
+        return Err(PatternProblem::Scheme(scheme.to_owned()));
     }
     let (first, path) = match text.split_once('/') {
         Some((first, path)) => (first, Some(path)),
@@ -163,29 +165,29 @@ fn take_apart(text: &str) -> Result<Pattern, Problem> {
     if let Some((_, after)) = text.split_once('@') {
         let digest = after.starts_with("sha") || !first.contains('@');
         return Err(if digest {
-            Problem::Digest
+            PatternProblem::Digest
         } else {
-            Problem::UserName
+            PatternProblem::UserName
         });
     }
     if first.bytes().all(|byte| byte == b'*') && !first.is_empty() {
-        return Err(Problem::Everything(text.to_owned()));
+        return Err(PatternProblem::Everything(text.to_owned()));
     }
     if !names_host(first) {
-        return Err(Problem::NoHost(first.to_owned()));
+        return Err(PatternProblem::NoHost(first.to_owned()));
     }
     let (written, port) = host_and_port(first)?;
-    let (host, deep) = host(written)?;
+    let (host, is_deep) = host(written)?;
     let path = path.unwrap_or_default();
     if text.ends_with('/') {
-        return Err(Problem::TrailingSlash);
+        return Err(PatternProblem::TrailingSlash);
     }
     check_path(path)?;
     Ok(Pattern {
         text: text.to_owned(),
         literal_characters: host.chars().filter(|letter| *letter != '*').count(),
         host,
-        deep,
+        is_deep,
         port,
         path: path.to_owned(),
     })
@@ -195,7 +197,7 @@ fn scheme(text: &str) -> Option<&str> {
     text.find("://").and_then(|at| text.get(..at + 3))
 }
 
-/// Whether an image would take this first part for a registry.
+/// Whether the grammar of images reads this first part as a registry.
 fn names_host(first: &str) -> bool {
     first == "localhost"
         || first
@@ -203,7 +205,7 @@ fn names_host(first: &str) -> bool {
             .any(|byte| matches!(byte, b'.' | b':' | b'[') || byte.is_ascii_uppercase())
 }
 
-fn host_and_port(first: &str) -> Result<(&str, u16), Problem> {
+fn host_and_port(first: &str) -> Result<(&str, u16), PatternProblem> {
     let bracket = first.rfind(']').filter(|_| first.starts_with('['));
     let (host, digits) = match bracket {
         Some(end) => {
@@ -211,10 +213,12 @@ fn host_and_port(first: &str) -> Result<(&str, u16), Problem> {
             match rest.strip_prefix(':') {
                 Some(digits) => (host, Some(digits)),
                 None if rest.is_empty() => (host, None),
-                None => return Err(Problem::Ipv6(first.to_owned())),
+                None => return Err(PatternProblem::Ipv6(first.to_owned())),
             }
         }
-        None if first.matches(':').count() > 1 => return Err(Problem::Ipv6(first.to_owned())),
+        None if first.matches(':').count() > 1 => {
+            return Err(PatternProblem::Ipv6(first.to_owned()));
+        }
         None => match first.split_once(':') {
             Some((host, digits)) => (host, Some(digits)),
             None => (first, None),
@@ -222,83 +226,83 @@ fn host_and_port(first: &str) -> Result<(&str, u16), Problem> {
     };
     let port = match digits {
         None => HTTPS,
-        Some("") => return Err(Problem::NoPort),
+        Some("") => return Err(PatternProblem::NoPort),
         Some(digits) => canonical::port(digits)
             .filter(|port| *port != 0)
-            .ok_or_else(|| Problem::Port(digits.to_owned()))?,
+            .ok_or_else(|| PatternProblem::Port(digits.to_owned()))?,
     };
     Ok((host, port))
 }
 
-fn host(written: &str) -> Result<(String, bool), Problem> {
+fn host(written: &str) -> Result<(String, bool), PatternProblem> {
     if written.starts_with('[') {
         return match canonical::ipv6(written) {
             Some(_) => Ok((canonical::host(written).into_owned(), false)),
-            None => Err(Problem::Ipv6(written.to_owned())),
+            None => Err(PatternProblem::Ipv6(written.to_owned())),
         };
     }
-    let (labels, deep) = match written.strip_prefix("**.") {
+    let (labels, is_deep) = match written.strip_prefix("**.") {
         Some(rest) => (rest, true),
         None => (written, false),
     };
     if written.len() > LONGEST_HOST {
-        return Err(Problem::LongHost);
+        return Err(PatternProblem::LongHost);
     }
     for label in labels.split('.') {
         check_label(label, written)?;
     }
     if !labels.bytes().any(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Problem::Everything(written.to_owned()));
+        return Err(PatternProblem::Everything(written.to_owned()));
     }
-    let host = if deep || glob::is_glob(labels) {
+    let host = if is_deep || glob::is_glob(labels) {
         labels.to_ascii_lowercase()
     } else {
         canonical::host(labels).into_owned()
     };
-    Ok((host, deep))
+    Ok((host, is_deep))
 }
 
-fn check_label(label: &str, host: &str) -> Result<(), Problem> {
-    // `_` is in no host name, but the kubelet and the runtime take it in an image.
+fn check_label(label: &str, host: &str) -> Result<(), PatternProblem> {
+    // A hostname cannot contain `_`, but the kubelet and the runtime accept it in an image.
     let strange = |letter: &char| !letter.is_ascii_alphanumeric() && !"-_*".contains(*letter);
     if let Some(letter) = label.chars().find(strange) {
-        return Err(Problem::Character(letter));
+        return Err(PatternProblem::Character(letter));
     }
     if label.contains("**") {
-        return Err(Problem::DoubleStar);
+        return Err(PatternProblem::DoubleStar);
     }
     if label.is_empty() || label.starts_with('-') || label.ends_with('-') {
-        return Err(Problem::Label(host.to_owned()));
+        return Err(PatternProblem::Label(host.to_owned()));
     }
     Ok(())
 }
 
-fn check_path(path: &str) -> Result<(), Problem> {
+fn check_path(path: &str) -> Result<(), PatternProblem> {
     if path.is_empty() {
         return Ok(());
     }
     if path.contains('*') {
-        return Err(Problem::WildPath);
+        return Err(PatternProblem::WildPath);
     }
     if path.contains(':') {
-        return Err(Problem::Tag);
+        return Err(PatternProblem::Tag);
     }
     if path.len() > 255 {
-        return Err(Problem::LongPath);
+        return Err(PatternProblem::LongPath);
     }
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(Problem::UpperPath);
+        return Err(PatternProblem::UpperPath);
     }
     if path.split('/').any(str::is_empty) {
-        return Err(Problem::EmptyPath);
+        return Err(PatternProblem::EmptyPath);
     }
     match path.split('/').find(|part| !is_path_part(part)) {
-        Some(part) => Err(Problem::Path(part.to_owned())),
+        Some(part) => Err(PatternProblem::Path(part.to_owned())),
         None => Ok(()),
     }
 }
 
-/// `[a-z0-9]+` joined by `.`, `_`, `__` or any number of `-`
+/// Whether the text is `[a-z0-9]+`, joined by `.`, `_`, `__` or any number of `-`
 /// (github.com/distribution/reference, `regexp.go`).
 fn is_path_part(part: &str) -> bool {
     let word = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();

@@ -1,10 +1,10 @@
-//! What precedes what in the map: the one place where the order of rules is written.
+//! The precedence of the map's rules. It is defined here and nowhere else.
 //!
-//! A rule has a [`Rank`], and the greatest rank among the rules that cover an image
-//! decides. The index finds that rule without looking at all of them, `explain` names
-//! the [`Criterion`] that decided, `config validate` warns of a deny that an allow
-//! shadows, and [`Policy::ranked`] writes the whole map down in this order for policies
-//! that have to carry it elsewhere. It must not look at an image.
+//! A rule has a [`Rank`], and among the rules that cover an image the one with the
+//! greatest rank decides. The index finds that rule without comparing all of them,
+//! `explain` names the [`Criterion`] that decided, `config validate` warns about a deny
+//! that an allow shadows, and [`Policy::ranked`] lists the whole map in this order for
+//! admission policies of the API server. This module must not look at images.
 
 use std::cmp::Reverse;
 
@@ -12,16 +12,16 @@ use super::glob::{self, GlobMap};
 use super::{Action, Entry, Namespace, Pattern, Policy, Rule, Scope};
 use jiff::Timestamp;
 
-/// How closely a scope names a namespace; the closest is the greatest.
+/// How closely a scope names a namespace; the closest kind is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ScopeKind {
-    /// It holds every namespace.
+    /// The scope contains every namespace.
     Everywhere,
-    /// It holds the namespace by its labels.
+    /// The scope contains the namespace by its labels.
     Selector,
-    /// It holds the namespace by a glob.
+    /// The scope contains the namespace by a glob.
     Glob,
-    /// It holds the namespace by its name.
+    /// The scope contains the namespace by its name.
     Name,
 }
 
@@ -31,13 +31,13 @@ impl ScopeKind {
         [Self::Name, Self::Glob, Self::Selector, Self::Everywhere];
 }
 
-/// How close a rule is to the images that it covers; the greatest decides. The order of
-/// the fields is the order of the criteria.
+/// How close a rule is to the images that it covers; the rule with the greatest rank
+/// decides. The order of the fields is the order of the criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
-    /// A host that is written out precedes every host with `*`.
+    /// A literal host precedes every host with `*`.
     literal_host: bool,
-    /// More literal characters in the host precede fewer.
+    /// A host with more literal characters precedes one with fewer.
     literal_characters: usize,
     /// A longer path precedes a shorter one.
     path_length: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Rank {
     scope: Option<ScopeKind>,
 }
 
-/// By what one rule precedes another.
+/// The criterion by which one rule precedes another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Criterion {
     LiteralHost,
@@ -54,13 +54,13 @@ pub(crate) enum Criterion {
     PathLength,
     Entry,
     Scope,
-    /// The ranks are equal: the earlier in the map precedes.
+    /// The ranks are equal, so the rule that is earlier in the map precedes.
     Position,
 }
 
 impl Rank {
-    /// The rank of a pattern of an entry that exists by such a scope, or of
-    /// `publicRegistries`.
+    /// The rank of a pattern of an entry with such a scope; without a scope, of a pattern
+    /// of `publicRegistries`.
     pub(crate) fn new(pattern: &Pattern, scope: Option<ScopeKind>) -> Self {
         Self {
             literal_host: !pattern.is_glob(),
@@ -79,7 +79,7 @@ impl Rank {
         Self::new(pattern, entry.map(|entry| entry.scope.kind_in(namespace)))
     }
 
-    /// The rank of a host with `*`, of which the index knows the parts.
+    /// The rank of a rule whose host contains `*`, from the values that the index holds.
     pub(super) fn of_glob_host(
         literal_characters: usize,
         path_length: usize,
@@ -93,8 +93,8 @@ impl Rank {
         }
     }
 
-    /// The rank as it compares with a rule on another pattern. Scopes are compared on
-    /// one pattern only: between two patterns of equal rank the position decides.
+    /// The rank for a comparison with a rule on another pattern. Scopes count only between
+    /// rules on the same pattern: between two patterns of equal rank the position decides.
     pub(crate) fn across_patterns(self) -> Self {
         Self {
             scope: self.scope.map(|_| ScopeKind::Everywhere),
@@ -102,7 +102,7 @@ impl Rank {
         }
     }
 
-    /// By what the greater of two ranks precedes the other.
+    /// The criterion by which the greater of two ranks precedes the other.
     pub(crate) fn criterion(self, other: Self) -> Criterion {
         if self.literal_host != other.literal_host {
             Criterion::LiteralHost
@@ -123,37 +123,37 @@ impl Rank {
 /// Where a rule of [`Policy::ranked`] exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RankedScope<'p> {
-    /// In all namespaces.
+    /// The rule exists in all namespaces.
     Everywhere,
-    /// In those that one of the globs covers.
+    /// The rule exists in namespaces that one of the globs covers.
     Globs(Vec<&'p str>),
-    /// In those of these names.
+    /// The rule exists in the namespaces with these names.
     Names(Vec<&'p str>),
 }
 
-/// One pattern of the map, in one kind of scope.
+/// One pattern of the map with one kind of scope.
 #[derive(Debug, Clone)]
 pub struct Ranked<'p> {
-    /// An entry or a public registry.
+    /// The entry or the public registry.
     pub rule: Rule<'p>,
-    /// The pattern of it.
+    /// The pattern of the rule.
     pub pattern: &'p Pattern,
-    /// Where it exists.
+    /// Where the rule exists.
     pub scope: RankedScope<'p>,
 }
 
-/// A scope by labels stands where only names of namespaces can be written.
+/// The map contains a label selector, but the caller can only express names of namespaces.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorInMap {
-    /// In an entry.
+    /// An entry has a selector.
     #[error("entry `{name}` ({location}) has a `namespaceSelector`")]
     Entry {
         /// The entry's name.
         name: String,
-        /// Where it stands: `file:line`.
+        /// Where the map defines the entry: `file:line`.
         location: String,
     },
-    /// In an override of `unknownRegistries`.
+    /// An override of `unknownRegistries` has a selector.
     #[error("an override of `unknownRegistries` has a `namespaceSelector`")]
     Override,
 }
@@ -171,13 +171,14 @@ impl Ranked<'_> {
 }
 
 impl Policy {
-    /// All rules that have not expired, in the order in which they decide: the first
-    /// that exists in the namespace and covers the image.
+    /// All rules that have not expired, in order of precedence: the first rule that exists
+    /// in the namespace and covers the image decides.
     ///
-    /// The port and host are part of the pattern, so rules of different hosts may
-    /// stand in any order to each other; without selectors the map has no other ties.
-    /// The error is an entry whose scope is a selector: which of two selectors precedes
-    /// the other depends on the namespace, so no list holds the order.
+    /// Rules of equal rank keep the order of the map. In a map without selectors such
+    /// rules never cover the same image in the same namespace.
+    ///
+    /// It fails if the scope of an entry is a selector: which of two selectors precedes
+    /// the other depends on the namespace, so no list can express the order.
     pub fn ranked(&self, now: Timestamp) -> Result<Vec<Ranked<'_>>, SelectorInMap> {
         let mut rules = Vec::new();
         for entry in self.entries.iter().filter(|entry| !entry.is_expired(now)) {
@@ -195,21 +196,20 @@ impl Policy {
             pattern,
             scope: RankedScope::Everywhere,
         }));
-        // The sort is stable, so that the same map gives the same list.
+        // A stable sort gives the same list for the same map.
         rules.sort_by_key(|rule| Reverse(rule.rank()));
         Ok(rules)
     }
 
-    /// Globs of the namespaces that are exempt, in the order of the alphabet.
+    /// Globs of the namespaces that are exempt, in alphabetical order.
     #[must_use]
     pub fn exempt_namespaces(&self) -> Vec<&str> {
         sorted(&self.exempt, |()| true)
     }
 
-    /// What `unknownRegistries` says: globs and their action, of which the first that
-    /// covers a namespace holds, and what holds elsewhere.
+    /// What `unknownRegistries` says about namespaces that globs name, and elsewhere.
     ///
-    /// The error is an override whose scope is a selector.
+    /// It fails if the scope of an override is a selector.
     pub fn unknown_actions(&self) -> Result<UnknownActions<'_>, SelectorInMap> {
         if !self.unknown.selectors.is_empty() {
             return Err(SelectorInMap::Override);
@@ -217,7 +217,7 @@ impl Policy {
         let overrides = self.unknown.overrides.iter().enumerate();
         let overrides = overrides
             .map(|(at, action)| (sorted(&self.unknown.namespaces, |of| *of == at), *action))
-            // An override whose globs all stand in an earlier one never holds.
+            // An override whose globs are all in earlier overrides never applies.
             .filter(|(globs, _)| !globs.is_empty());
         Ok(UnknownActions {
             overrides: overrides.collect(),
@@ -229,9 +229,10 @@ impl Policy {
 /// What [`Policy::unknown_actions`] returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownActions<'p> {
-    /// Globs of namespaces and their action; the first that covers a namespace holds.
+    /// Globs of namespaces and their action; the first item that covers a namespace
+    /// applies.
     pub overrides: Vec<(Vec<&'p str>, Action)>,
-    /// What holds where no override does.
+    /// The action where no override applies.
     pub default: Action,
 }
 
@@ -295,7 +296,7 @@ unknownRegistries: deny
 
     fn first<'p>(ranked: &[Ranked<'p>], image: &str, namespace: &str) -> Option<Rule<'p>> {
         let reference = image_reference::Reference::parse(image).unwrap();
-        let place = Location::of(&reference).unwrap();
+        let location = Location::of(&reference).unwrap();
         let covers = |rule: &&Ranked<'_>| {
             let exists = match &rule.scope {
                 RankedScope::Everywhere => true,
@@ -304,9 +305,9 @@ unknownRegistries: deny
                 }
             };
             exists
-                && rule.pattern.port() == place.port
-                && rule.pattern.covers_host(&place.host)
-                && pattern::is_path_prefix(rule.pattern.path(), &place.path)
+                && rule.pattern.port() == location.port
+                && rule.pattern.covers_host(&location.host)
+                && pattern::is_path_prefix(rule.pattern.path(), &location.path)
         };
         ranked.iter().find(covers).map(|rule| rule.rule)
     }
@@ -320,7 +321,7 @@ unknownRegistries: deny
     }
 
     #[test]
-    fn the_first_that_covers_an_image_is_what_the_index_finds() {
+    fn the_first_rule_that_covers_an_image_is_the_rule_that_the_index_finds() {
         let (policy, now) = (policy(), Timestamp::from_second(1_800_000_000).unwrap());
         let ranked = policy.ranked(now).unwrap();
         for host in [
@@ -348,7 +349,7 @@ unknownRegistries: deny
     }
 
     #[test]
-    fn what_a_list_cannot_hold_is_an_error_and_not_left_out() {
+    fn a_selector_is_an_error_and_not_left_out() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let selector = "{matchLabels: {team: a}}";
         let of_entry = load(&format!(

@@ -1,7 +1,8 @@
-//! Where an entry or an override of the map exists.
+//! The scope of an entry or an override of the map: the namespaces in which it exists.
 //!
-//! A scope is one of three things and never two of them, so that no reader of the map
-//! can overlook one. It must not say what precedes what: see [`super::precedence`].
+//! A scope is one of three kinds and never a combination, so that code that reads a scope
+//! cannot overlook a part of it. This module must not define which scope precedes another
+//! in a decision; [`super::precedence`] does.
 
 use super::glob;
 use super::namespace::{Namespace, NamespaceSelector};
@@ -10,30 +11,31 @@ use super::precedence::ScopeKind;
 /// In which namespaces an entry or an override exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// In all of them.
+    /// In all namespaces.
     Everywhere,
-    /// In those whose name one of these names and globs covers.
+    /// In namespaces whose name one of these names and globs covers.
     Namespaces(Vec<String>),
-    /// In those whose labels the selector selects.
+    /// In namespaces that the selector selects.
     Selector(NamespaceSelector),
 }
 
 /// Whether two scopes have a namespace in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlap {
-    /// No namespace is in both.
+    /// No namespace is in both scopes.
     Never,
-    /// It depends on labels, which the map does not know.
+    /// Whether a namespace is in both scopes depends on labels, which the map does not
+    /// know.
     Possible,
-    /// The map shows that some namespace is in both.
+    /// The map shows that some namespace can be in both scopes.
     Certain,
 }
 
 impl Scope {
-    /// Whether the scope holds a namespace; without a namespace, whether it is
-    /// everywhere. `None` where that depends on labels that are not known.
+    /// Whether the scope contains a namespace; without a namespace, whether it contains
+    /// every namespace. `None` if that depends on labels that are not known.
     #[must_use]
-    pub fn holds(&self, namespace: Option<Namespace<'_>>) -> Option<bool> {
+    pub fn contains(&self, namespace: Option<Namespace<'_>>) -> Option<bool> {
         match (self, namespace) {
             (Self::Everywhere, _) => Some(true),
             (Self::Namespaces(_) | Self::Selector(_), None) => Some(false),
@@ -44,7 +46,7 @@ impl Scope {
         }
     }
 
-    /// How closely the scope names a namespace that it holds.
+    /// How closely the scope names a namespace that it contains.
     pub(crate) fn kind_in(&self, namespace: Option<Namespace<'_>>) -> ScopeKind {
         match self {
             Self::Everywhere => ScopeKind::Everywhere,

@@ -1,11 +1,12 @@
-//! "Did you mean": the rule that somebody probably had in mind.
+//! "Did you mean": the rule of the map that is most similar to an image that no rule
+//! covers.
 //!
-//! For messages only; nothing is allowed or refused by likeness. The work is bounded
-//! however large the map is, but it is not small: ask for images that are shown, not
-//! for all that are judged.
+//! It is for messages only; similarity must not allow or deny an image. The work is
+//! bounded for any size of map, but it is not cheap: callers ask only for images that
+//! they show, not for all images that they judge.
 
 use super::canonical::{self, HTTPS};
-use super::{Action, Context, Entry, Pattern, Target};
+use super::{Action, Context, Entry, Pattern, RulePosition};
 
 /// How many hosts of the map are compared, in its order.
 const MOST_HOSTS: usize = 2_000;
@@ -13,7 +14,7 @@ const MOST_HOSTS: usize = 2_000;
 /// How many patterns of one host are compared, in the map's order.
 const MOST_PATTERNS: usize = 16;
 
-/// The hosts of the map that can be told from each other, with their first patterns.
+/// The distinct hosts of the map, each with its first patterns.
 #[derive(Debug, Default)]
 pub(crate) struct Suggestions {
     hosts: Vec<Host>,
@@ -23,24 +24,24 @@ pub(crate) struct Suggestions {
 struct Host {
     name: String,
     port: u16,
-    rules: Vec<Target>,
+    rules: Vec<RulePosition>,
 }
 
-/// A rule that somebody may have had in mind.
+/// A rule that the author of an image or a map may have meant.
 #[derive(Debug, Clone, Copy)]
 pub struct Suggestion<'p> {
-    /// Its pattern.
+    /// The pattern of the rule.
     pub pattern: &'p Pattern,
-    /// Whether it is for the image's host and port, and only the path is another.
+    /// Whether the rule is for the same host and port, so that only the path differs.
     pub same_registry: bool,
-    /// Whether a slip of the hand would explain the difference.
+    /// Whether a typing error explains the difference.
     pub likely: bool,
 }
 
-/// How many letters of a path may be other for [`Suggestion::likely`].
+/// How many letters of a path may differ for [`Suggestion::likely`].
 const SLIPS: usize = 3;
 
-/// What of a rule is another, nearest first.
+/// In what a rule differs from an image, from the most similar to the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Distance {
     Path(usize),
@@ -54,12 +55,13 @@ impl Suggestions {
         let mut known = std::collections::HashMap::new();
         let of_entries = entries.iter().enumerate().flat_map(|(entry, value)| {
             let patterns = value.patterns.iter().enumerate();
-            patterns.map(move |(pattern, value)| (value, Target::Entry { entry, pattern }))
+            patterns.map(move |(pattern, value)| (value, RulePosition::Entry { entry, pattern }))
         });
         let of_public = public.iter().enumerate();
-        let of_public = of_public.map(|(at, value)| (value, Target::Public(at)));
-        // The short list first, so that a long map does not push it out.
-        for (pattern, target) in of_public.chain(of_entries) {
+        let of_public = of_public.map(|(at, value)| (value, RulePosition::Public(at)));
+        // The public registries are few and come first, so that a long map does not crowd
+        // them out.
+        for (pattern, position) in of_public.chain(of_entries) {
             let key = (pattern.host(), pattern.port());
             let at = *known.entry(key).or_insert(suggestions.hosts.len());
             if at == suggestions.hosts.len() {
@@ -75,7 +77,7 @@ impl Suggestions {
             if let Some(host) = suggestions.hosts.get_mut(at)
                 && host.rules.len() < MOST_PATTERNS
             {
-                host.rules.push(target);
+                host.rules.push(position);
             }
         }
         suggestions
@@ -83,11 +85,11 @@ impl Suggestions {
 }
 
 impl<'p> Context<'p, '_> {
-    /// The pattern most like a registry, `host[:port]`, or a name, `host[:port]/path`,
-    /// that is allowed in the namespace: the same host with another path or port
-    /// first, then a host that is spelled nearly so.
+    /// The pattern allowed in the namespace that is most similar to a registry,
+    /// `host[:port]`, or a name, `host[:port]/path`: a pattern with the same host and
+    /// another path or port comes before one with a similar host.
     ///
-    /// Looks at the first 2,000 hosts of the map at most.
+    /// It compares the first 2,000 hosts of the map at most.
     #[must_use]
     pub fn suggestion(&self, registry_or_name: &str) -> Option<Suggestion<'p>> {
         let (registry, path) = registry_or_name
@@ -104,8 +106,8 @@ impl<'p> Context<'p, '_> {
             let Some(distance) = host_distance(&host, port, known) else {
                 continue;
             };
-            for target in &known.rules {
-                let Some(pattern) = self.allowed(*target) else {
+            for position in &known.rules {
+                let Some(pattern) = self.allowed(*position) else {
                     continue;
                 };
                 let distance = match distance {
@@ -124,10 +126,10 @@ impl<'p> Context<'p, '_> {
         })
     }
 
-    fn allowed(&self, target: Target) -> Option<&'p Pattern> {
-        match target {
-            Target::Public(at) => self.policy.public.get(at),
-            Target::Entry { entry, pattern } => {
+    fn allowed(&self, position: RulePosition) -> Option<&'p Pattern> {
+        match position {
+            RulePosition::Public(at) => self.policy.public.get(at),
+            RulePosition::Entry { entry, pattern } => {
                 let entry = self.policy.entries.get(entry)?;
                 let allowed = matches!(entry.action, Action::Allow | Action::Audit)
                     && entry.exists_in(self.namespace)
@@ -146,12 +148,13 @@ fn host_distance(host: &str, port: Option<u16>, known: &Host) -> Option<Distance
             Distance::Port
         });
     }
-    // One slip in eight letters: enough for a typing error, too few for another host.
+    // One error in eight letters allows for a typing error but not for another host.
     let most = (known.name.len() / 8).clamp(1, 3);
     edits(host, &known.name, most).map(Distance::Host)
 }
 
-/// How far the beginning of a path is from a pattern's; far is all the same.
+/// The edit distance of the beginning of a path from a pattern's path; 9 stands for all
+/// distances above 8.
 fn path_distance(path: &str, pattern: &str) -> usize {
     let parts = pattern.split('/').count();
     let end = path
@@ -162,8 +165,8 @@ fn path_distance(path: &str, pattern: &str) -> usize {
     edits(beginning, pattern, 8).unwrap_or(9)
 }
 
-/// Letters to put in, take out, change or swap with their neighbour to make one word
-/// of the other, if no more than `most`.
+/// How many letters must be inserted, deleted, replaced or swapped with their neighbor to
+/// turn one word into the other; `None` if these are more than `most`.
 pub(crate) fn edits(a: &str, b: &str, most: usize) -> Option<usize> {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len().abs_diff(b.len()) > most {

@@ -1,10 +1,10 @@
-//! The registry map in CEL: tables of constants, and expressions that walk them.
+//! The registry map in CEL: tables of constants, and expressions that search them.
 //!
-//! What the map says (which rule ranks first, what an action is at a time) comes from
-//! [`crate::policy`]; here it is only written down. The expressions use what
-//! Kubernetes 1.29 knows (`k8s.io/apiserver/pkg/cel/environment`), because a server
-//! takes in new objects only what its predecessor could read; `secrets` alone may
-//! use more. Texts from the map get in through `quoted` and `glob`, nowhere else.
+//! [`crate::policy`] says which rule precedes another and which action a rule has at a time;
+//! this module must not decide that. The expressions use only functions of Kubernetes 1.29
+//! (`k8s.io/apiserver/pkg/cel/environment`), because in new objects an API server accepts only
+//! what its previous version can read; `secrets` may use newer ones. Texts of the map must
+//! pass through [`quoted`] or `glob`.
 
 use crate::policy::message;
 use crate::policy::{
@@ -17,18 +17,19 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The longest image that is looked at, in characters: with a long one, the regular
-/// expression alone would use up what the API server grants an expression.
+/// The most characters of an image that the expressions parse. For longer images the regular
+/// expression alone can exceed the cost that the API server allows.
 pub(super) const LONGEST_IMAGE: usize = 1024;
 
-/// A name and an expression of `spec.variables`.
+/// The name and the expression of an item of `spec.variables`.
 pub(super) type Variable = (&'static str, String);
 
-/// What a text of the map is shown of, in characters: a message has 5 KiB.
+/// How many characters of a text of the map a message shows; a message has at most 5 KiB.
 const SHOWN: usize = 400;
 
-/// A valid reference, by the grammar of [`image_reference`]. A first part in brackets is
-/// a registry only where it has a `:` or a capital, as with every first part.
+/// A regular expression for valid references, by the grammar of [`image_reference`]. A first
+/// part in brackets is a registry only if it contains a `:` or a capital letter, as for every
+/// first part.
 const REFERENCE: &str = concat!(
     r"^(?:(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?",
     r"|\[[a-f0-9]*[A-F:][a-fA-F0-9:]*\](?::[0-9]+)?|\[[a-f0-9]+\]:[0-9]+)/)?",
@@ -37,10 +38,10 @@ const REFERENCE: &str = concat!(
     r"(?:@(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}))?$",
 );
 
-/// A string literal of CEL, which no text can end.
+/// A text as a string literal of CEL. No text can end its literal.
 ///
-/// All but printable ASCII is written by number (CEL specification, "String and Bytes
-/// Values"), so that no editor, terminal or YAML reader has a say either.
+/// Other characters than printable ASCII are written as numeric escapes (CEL specification,
+/// "String and Bytes Values"), so that no editor, terminal or YAML parser interprets them.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
@@ -59,7 +60,8 @@ pub fn quoted(text: &str) -> String {
     literal
 }
 
-/// A regular expression (RE2) for one of the globs; `*` is any run of `letters`.
+/// A regular expression (RE2) that matches what one of the globs covers; `*` matches any
+/// sequence of `letters`.
 fn globs(texts: &[&str], letters: &str) -> String {
     let each: Vec<String> = texts.iter().map(|text| glob(text, letters)).collect();
     format!("^(?:{})$", each.join("|"))
@@ -81,8 +83,8 @@ fn glob(text: &str, letters: &str) -> String {
     regex
 }
 
-/// `host:port` for a host that is written out, and a regular expression for others.
-/// An address has a `[`, which no label has.
+/// `host:port` for a literal host, and a regular expression for a host with `*`. The
+/// expression does not match addresses in brackets, because no label contains a `[`.
 fn host(pattern: &Pattern) -> String {
     let (host, port) = (pattern.host(), pattern.port());
     if !pattern.is_glob() {
@@ -110,7 +112,7 @@ fn action(rule: &Rule<'_>, now: Timestamp) -> Action {
     }
 }
 
-/// `[host, path, scope, action, secrets, words]`
+/// A rule as a row of a table: `[host, path, scope, action, secrets, words]`.
 fn row(ranked: &Ranked<'_>, now: Timestamp) -> String {
     let action = action(&ranked.rule, now);
     let (secrets, words) = match ranked.rule {
@@ -136,7 +138,7 @@ fn row(ranked: &Ranked<'_>, now: Timestamp) -> String {
         scope(&ranked.scope),
         action.as_str().to_owned(),
         secrets,
-        // An allow has nothing to say.
+        // No message uses the words of an allow.
         if action == Action::Allow {
             String::new()
         } else {
@@ -151,14 +153,14 @@ fn shown(text: &str) -> String {
     cut(visible(text), SHOWN)
 }
 
-/// The two tables: rules of hosts that are written out, by `host:port`, and the others.
+/// The two tables: rules with literal hosts, by `host:port`, and rules with `*` in the host.
 fn tables(policy: &Policy, now: Timestamp) -> Result<[Variable; 2], SelectorInMap> {
     let mut literal: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut others = Vec::new();
+    let mut with_globs = Vec::new();
     for ranked in policy.ranked(now)? {
         let row = row(&ranked, now);
         if ranked.pattern.is_glob() {
-            others.push(row);
+            with_globs.push(row);
         } else {
             literal.entry(host(ranked.pattern)).or_default().push(row);
         }
@@ -169,7 +171,7 @@ fn tables(policy: &Policy, now: Timestamp) -> Result<[Variable; 2], SelectorInMa
         .collect();
     Ok([
         ("hosts", format!("{{\n{}\n}}", hosts.join(",\n"))),
-        ("globs", format!("[\n{}\n]", others.join(",\n"))),
+        ("globs", format!("[\n{}\n]", with_globs.join(",\n"))),
     ])
 }
 
@@ -184,7 +186,7 @@ fn images_of(object: &str) -> String {
     )
 }
 
-/// What unknown images come to in the request's namespace.
+/// The row for images that no rule covers, with the action in the request's namespace.
 fn unknown(policy: &Policy) -> Result<String, SelectorInMap> {
     let UnknownActions { overrides, default } = policy.unknown_actions()?;
     let mut words = message::NO_ENTRY.to_owned();
@@ -192,12 +194,12 @@ fn unknown(policy: &Policy) -> Result<String, SelectorInMap> {
         let _ = write!(words, "; {reason}");
     }
     let mut action = String::new();
-    for (namespaces, of) in overrides {
+    for (namespaces, override_action) in overrides {
         let _ = write!(
             action,
             "request.namespace.matches({}) ? {} : ",
             quoted(&globs(&namespaces, "[a-z0-9-]")),
-            quoted(of.as_str())
+            quoted(override_action.as_str())
         );
     }
     let default = quoted(default.as_str());
@@ -207,8 +209,8 @@ fn unknown(policy: &Policy) -> Result<String, SelectorInMap> {
     ))
 }
 
-/// From the request to `found`: `[image, host, path, scope, action, secrets, words]`
-/// of every image that is to be judged.
+/// The variables from the request to `found`, which is a list of
+/// `[image, host, path, scope, action, secrets, words]` of every image to judge.
 pub(super) fn variables(policy: &Policy, now: Timestamp) -> Result<Vec<Variable>, SelectorInMap> {
     let aliases: Vec<String> = DOCKER_HUB_ALIASES.iter().map(|a| quoted(a)).collect();
     let (hub, aliases) = (quoted(DOCKER_HUB), aliases.join(", "));
@@ -229,7 +231,7 @@ pub(super) fn variables(policy: &Policy, now: Timestamp) -> Result<Vec<Variable>
                 images_of("object")
             ),
         ),
-        // [image, name without digest; empty where it is no reference]
+        // [image, name without the digest; empty if it is not a valid reference]
         (
             "names",
             format!(
@@ -237,14 +239,14 @@ pub(super) fn variables(policy: &Policy, now: Timestamp) -> Result<Vec<Variable>
                  !i.matches(\"^[a-f0-9]{{64}}$\") ? i.split(\"@\")[0] : \"\"])"
             ),
         ),
-        // … and the registry as written; empty where none is
+        // [image, name without the digest, registry as written; empty if there is none]
         (
             "registries",
             "variables.names.map(n, [n[0], n[1], n[1].contains(\"/\") &&\n\
              n[1].split(\"/\")[0].matches(\"^localhost$|[.:A-Z]\") ? n[1].split(\"/\")[0] : \"\"])"
                 .to_owned(),
         ),
-        // [image, registry as written, host, port, path]; `:0443` is 443
+        // [image, registry as written, host, port, path]; the port `0443` is 443
         (
             "parts",
             format!(
@@ -255,7 +257,8 @@ pub(super) fn variables(policy: &Policy, now: Timestamp) -> Result<Vec<Variable>
                  + variables.registries.filter(r, r[1] == \"\").map(r, [r[0], \"\", \"\", \"\", \"\"])"
             ),
         ),
-        // Docker Hub by one name; a path may have 255 characters, what is implied counted
+        // [image, host:port, path]; Docker Hub has one name, and a path has at most 255
+        // characters with what is implied
         (
             "places",
             format!(
@@ -276,7 +279,7 @@ pub(super) fn variables(policy: &Policy, now: Timestamp) -> Result<Vec<Variable>
     ])
 }
 
-/// Conditions under which anything is done: not in an exempt namespace.
+/// The condition that the request's namespace is not exempt; `None` if no namespace is.
 pub(super) fn not_exempt(policy: &Policy) -> Option<String> {
     let exempt = policy.exempt_namespaces();
     (!exempt.is_empty()).then(|| {
@@ -287,8 +290,9 @@ pub(super) fn not_exempt(policy: &Policy) -> Option<String> {
     })
 }
 
-/// The message about the first image with this action, in one line.
-pub(super) fn message(policy: &Policy, says: &str) -> String {
+/// An expression for the message, on one line: about the first image with the action of the
+/// policy, with `judged` before the colon.
+pub(super) fn message(policy: &Policy, judged: &str) -> String {
     let contact = policy
         .contact()
         .map(|contact| shown(&format!("; contact: {contact}")))
@@ -297,12 +301,13 @@ pub(super) fn message(policy: &Policy, says: &str) -> String {
         "\"image \" + (variables.offenders[0][0].matches(\"^[!-~]{{1,300}}$\") ? variables.offenders[0][0] : \
          \"(too long or not printable)\") + {} + variables.offenders[0][6] + {} +\n\
          (variables.offenders.size() > 1 ? \" (and \" + string(variables.offenders.size() - 1) + \" more images)\" : \"\")",
-        quoted(&format!("{says}: ")),
+        quoted(&format!("{judged}: ")),
         quoted(&contact)
     )
 }
 
-/// What the pod has and what it lacks, in order of first need.
+/// The variables with the pull secrets that the pod has and those that it lacks, in the order
+/// in which its images first need them.
 pub(super) fn secrets() -> Vec<Variable> {
     vec![
         (
@@ -315,7 +320,8 @@ pub(super) fn secrets() -> Vec<Variable> {
              .filter(n, n != \"\" && !(n in variables.have))"
                 .to_owned(),
         ),
-        // In a second round those of the first are there already.
+        // If the API server calls the policy again, the pod has the pull secrets of the first
+        // call.
         (
             "injected",
             "(string(object.metadata.?annotations[?\"pullpass.dev/injected\"].orValue(\"\")).split(\",\")\n\
@@ -330,7 +336,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Reads a literal back by the rules of CEL's grammar, to its closing quote.
+    /// Reads a literal by the grammar of CEL, up to its closing quote.
     fn read(literal: &str) -> Option<(String, &str)> {
         let mut rest = literal.strip_prefix('"')?;
         let mut text = String::new();

@@ -1,10 +1,12 @@
-//! JSON values as YAML that people read: expressions as blocks, everything else that
-//! could be misread in double quotes. Pure; knows nothing of Kubernetes.
+//! Writes JSON values as YAML that people can read: expressions as blocks, and every other
+//! text that a YAML parser could misread in double quotes.
+//!
+//! This module must not know Kubernetes.
 
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// One document, ending with a line feed.
+/// A YAML document, which ends with a line feed.
 #[must_use]
 pub fn document(value: &Value) -> String {
     let mut text = String::new();
@@ -12,7 +14,7 @@ pub fn document(value: &Value) -> String {
     text
 }
 
-// Writes from where the key or dash has ended.
+// Writes a value at the end of a line that has its key or dash.
 fn node(value: &Value, depth: usize, text: &mut String) {
     match value {
         Value::Object(map) if !map.is_empty() => {
@@ -68,7 +70,7 @@ fn inline(value: &Value, depth: usize, text: &mut String) {
         Value::String(words) => {
             let _ = writeln!(text, "{}", scalar(words));
         }
-        // JSON is YAML.
+        // Empty objects and lists, numbers, booleans and null are the same in YAML.
         other => {
             let _ = writeln!(text, "{other}");
         }
@@ -79,7 +81,7 @@ fn indent(depth: usize, text: &mut String) {
     text.extend(std::iter::repeat_n("  ", depth));
 }
 
-/// Whether a block shows the text as it is.
+/// Whether a block scalar can contain the text unchanged.
 fn is_block(words: &str) -> bool {
     words.contains('\n')
         && !words.starts_with([' ', '\n'])
@@ -87,7 +89,8 @@ fn is_block(words: &str) -> bool {
         && words.chars().all(|c| c == '\n' || (' '..='~').contains(&c))
 }
 
-/// Plain where YAML can take it for nothing but this text.
+/// The text as a plain scalar if a YAML parser can only read it as this text, or else in
+/// double quotes.
 fn scalar(words: &str) -> String {
     let plain = words.starts_with(|c: char| c.is_ascii_alphabetic())
         && words
@@ -108,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_nested_is_indented_and_what_is_strange_is_quoted() {
+    fn nested_values_are_indented_and_ambiguous_texts_are_quoted() {
         let value = json!({"a": {"b": [{"c": "x\ny", "d": ["1", "no"]}], "e": {}}, "f/g": "x: y"});
         let expected = "a:\n  b:\n    - c: |-\n        x\n        y\n      d:\n        - \"1\"\n        - \"no\"\n  e: {}\nf/g: \"x: y\"\n";
         assert_eq!(document(&value), expected);

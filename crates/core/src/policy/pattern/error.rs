@@ -1,26 +1,28 @@
-//! What is wrong with a text that is no pattern, and which pattern was meant.
+//! Why a text is not a valid pattern, and which pattern its author probably meant.
+//!
+//! This module must not accept a text that [`super::Pattern::parse`] refuses.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use super::{names_host, scheme, take_apart};
+use super::{names_host, parse, scheme};
 use crate::policy::canonical;
 use crate::policy::glob;
 use crate::text;
 
-/// More of a text are not repeated to its writer.
+/// How many characters of a text a message shows.
 const LONGEST_SHOWN: usize = 80;
 
-/// Why a text is no pattern, and what to write.
+/// Why a text is not a pattern, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatternError {
-    problem: Problem,
-    /// A valid pattern that is probably meant.
+    problem: PatternProblem,
+    /// A valid pattern that its author probably meant.
     pub instead: Option<String>,
 }
 
 impl PatternError {
-    pub(crate) fn new(problem: Problem, text: &str) -> Self {
+    pub(crate) fn new(problem: PatternProblem, text: &str) -> Self {
         Self {
             problem,
             instead: suggest(text),
@@ -37,63 +39,63 @@ impl fmt::Display for PatternError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Problem {
+pub(crate) enum PatternProblem {
     #[error("a pattern is empty: write a host, like `registry.example.com`")]
     Empty,
-    #[error("a pattern has no scheme: leave `{}` out", shown(.0))]
+    #[error("a pattern has no scheme: remove `{}`", shown(.0))]
     Scheme(String),
-    #[error("a pattern has no user name: leave what stands before `@` out")]
+    #[error("a pattern has no user name: remove everything up to the `@`")]
     UserName,
-    #[error("`{}` is no host: a pattern begins with the registry", shown(.0))]
+    #[error("`{}` is not a host: a pattern begins with the registry", shown(.0))]
     NoHost(String),
     #[error("a pattern has no tag: it covers all tags of a repository")]
     Tag,
     #[error("a pattern has no digest: it covers all digests of a repository")]
     Digest,
-    #[error("a pattern does not end in a slash: its path covers what is below it as it is")]
+    #[error("a pattern does not end in a slash: without it, the path also covers everything below")]
     TrailingSlash,
     #[error(
-        "`{}` names no host: write the registries one by one, or say `unknownRegistries: allow`",
+        "`{}` names no host: list the registries one by one, or write `unknownRegistries: allow`",
         shown(.0)
     )]
     Everything(String),
-    #[error("`*` may not stand in a path: a path covers everything below it as it is")]
+    #[error("a path cannot contain `*`: without it, the path also covers everything below")]
     WildPath,
     #[error("`**` may only be the whole first label of a host, as in `**.example.com`")]
     DoubleStar,
-    #[error("`{}` may not stand in a pattern", shown(&.0.to_string()))]
+    #[error("a pattern cannot contain `{}`", shown(&.0.to_string()))]
     Character(char),
-    #[error("no port stands after the colon: write a number from 1 to 65535")]
+    #[error("the port after the colon is missing: write a number from 1 to 65535")]
     NoPort,
-    #[error("`{}` is no port: write a number from 1 to 65535", shown(.0))]
+    #[error("`{}` is not a port: write a number from 1 to 65535", shown(.0))]
     Port(String),
     #[error(
-        "`{}` is no host name: a label is letters, digits and `-`, not empty, no `-` at its ends",
+        "`{}` is not a hostname: a label is one or more letters, digits and `-`, without `-` at its ends",
         shown(.0)
     )]
     Label(String),
-    #[error("a host name is no longer than 253 characters")]
+    #[error("a hostname has at most 253 characters")]
     LongHost,
-    #[error("`{}` is no IPv6 address: write it in brackets, like `[2001:db8::1]:5000`", shown(.0))]
+    #[error("`{}` is not an IPv6 address: write it in brackets, like `[2001:db8::1]:5000`", shown(.0))]
     Ipv6(String),
     #[error("repositories are written in lower case, so this can never match")]
     UpperPath,
     #[error(
-        "`{}` is no part of a repository's path: write lower case letters and digits, with `.`, `_`, `__` or `-` between them", shown(.0)
+        "`{}` is not a valid part of a repository's path: write lower case letters and digits, with `.`, `_`, `__` or `-` between them", shown(.0)
     )]
     Path(String),
-    #[error("two slashes stand together")]
+    #[error("the path contains two slashes in a row")]
     EmptyPath,
-    #[error("a repository's path is no longer than 255 characters")]
+    #[error("a repository's path has at most 255 characters")]
     LongPath,
 }
 
-/// A text of the map as it may stand in a message.
+/// A text of the map, escaped and cut for a message.
 pub(crate) fn shown(text: &str) -> String {
     text::cut(text::visible(text), LONGEST_SHOWN)
 }
 
-/// A valid pattern that is probably meant by one that is none.
+/// A valid pattern that the author of an invalid one probably meant.
 fn suggest(text: &str) -> Option<String> {
     let text = text.trim();
     let text = scheme(text).map_or(text, |scheme| text.trim_start_matches(scheme));
@@ -104,7 +106,7 @@ fn suggest(text: &str) -> Option<String> {
     };
     let (first, path) = text.split_once('/').unwrap_or((text, ""));
     let mut path = path.trim_matches('/');
-    // What Docker writes into its configuration: `https://index.docker.io/v1/`.
+    // Docker writes `https://index.docker.io/v1/` into its configuration.
     for version in ["v1", "v2"] {
         if let Some(rest) = path.strip_prefix(version)
             && (rest.is_empty() || rest.starts_with('/'))
@@ -122,7 +124,7 @@ fn suggest(text: &str) -> Option<String> {
     } else {
         format!("{host}/{path}")
     };
-    take_apart(&whole).is_ok().then_some(whole)
+    parse(&whole).is_ok().then_some(whole)
 }
 
 fn suggest_host(first: &str, path: &str) -> String {
