@@ -14,6 +14,11 @@ use serde_saphyr::{Location, Spanned};
 use crate::text;
 
 mod decode;
+mod kubectl;
+mod quoted;
+mod scalar;
+
+pub(crate) use quoted::indented;
 
 /// How many values all aliases of a short text together may stand for. Of a long one
 /// as many as it has bytes: a list that a thousand entries share is no bomb.
@@ -103,6 +108,15 @@ pub(crate) fn documents(text: &str, depth: usize) -> Result<Vec<Node<'_>>, Synta
         .map_err(|error| syntax_error(&error, text))
 }
 
+/// The documents of a manifest as kubectl reads them, up to the first error.
+///
+/// Depth and what aliases stand for are bounded as in [`documents`].
+pub(crate) fn manifest(text: &str, depth: usize) -> (Vec<Node<'_>>, Option<SyntaxError>) {
+    let aliased = text.len().saturating_add(MOST_ALIASED);
+    let read = kubectl::documents(text, depth, aliased);
+    (read.nodes, read.error)
+}
+
 fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
     let mut at = Span::default();
     let mut message = error.to_string();
@@ -122,14 +136,15 @@ fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
 }
 
 impl Node<'_> {
-    /// The value of a key; none where this is no map.
+    /// The value of a key, the last one where it stands twice; none where this is no
+    /// map.
     pub(crate) fn get(&self, wanted: &str) -> Option<&Self> {
         let Value::Map(pairs) = &self.value else {
             return None;
         };
-        let mut pairs = pairs.iter();
-        let found = pairs.find(|(key, _)| key.text() == Some(wanted));
-        found.map(|(_, value)| value)
+        let mut pairs = pairs.iter().rev();
+        let last = pairs.find(|(key, _)| key.text() == Some(wanted));
+        last.map(|(_, value)| value)
     }
 
     /// The elements of a list; none where this is no list.
