@@ -7,7 +7,7 @@
 
 use crate::admission::pod::Pod;
 use crate::admission::workload::Kind;
-use crate::policy::Field;
+use crate::policy::{Field, LabelMap};
 use crate::yaml::{self, Node, SyntaxError, Value};
 use serde::de::DeserializeSeed;
 use std::borrow::Cow;
@@ -24,9 +24,9 @@ use split::{Form, Piece};
 /// deepest there is, stay below half of it.
 const DEPTH: usize = 128;
 
-/// A place in a file.
+/// Where something stands in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourceSpan {
     /// From 1.
     pub line: usize,
     /// Characters, from 1.
@@ -35,11 +35,23 @@ pub struct Place {
     pub end_column: Option<usize>,
 }
 
+impl SourceSpan {
+    /// Before everything.
+    #[must_use]
+    pub fn beginning() -> Self {
+        Self {
+            line: 1,
+            column: 1,
+            end_column: None,
+        }
+    }
+}
+
 /// A document of a manifest, or an element of its List.
 #[derive(Debug)]
 pub struct Document<'d> {
     /// Where it begins.
-    pub at: Place,
+    pub at: SourceSpan,
     /// Its `kind`; empty where it has none.
     pub kind: &'d str,
     /// `metadata.namespace`; empty where it has none.
@@ -55,6 +67,8 @@ pub struct Document<'d> {
 pub enum Content<'d> {
     /// It leads to pods.
     Workload(Box<Workload<'d>>),
+    /// It is a Namespace with these labels. It makes no pods.
+    Namespace(LabelMap),
     /// It was not looked at.
     Skipped(Skip),
     /// It cannot be read.
@@ -120,7 +134,7 @@ impl Display for Skip {
 impl Workload<'_> {
     /// Where an image of the pod stands.
     #[must_use]
-    pub fn place(&self, field: Field) -> Place {
+    pub fn place(&self, field: Field) -> SourceSpan {
         let node = self.root.at_path(&field.to_string());
         self.piece.place(node.unwrap_or(self.root).at)
     }
@@ -272,7 +286,8 @@ impl Piece<'_> {
             _ if api_version.is_empty() || kind.is_empty() => {
                 Content::Skipped(self.no_object(root))
             }
-            None => Content::Skipped(skip(api_version, kind)),
+            None => namespace(api_version, kind, root)
+                .unwrap_or_else(|| Content::Skipped(skip(api_version, kind))),
             Some(known) => match known.deserialize(root) {
                 Ok(pod) => Content::Workload(Box::new(Workload {
                     pod: pod.unwrap_or_default(),
@@ -311,6 +326,24 @@ impl Piece<'_> {
 struct Inherited<'d> {
     api_version: &'d str,
     kind: &'d str,
+}
+
+/// A Namespace whose labels the API server would take.
+fn namespace<'d>(api_version: &str, kind: &str, root: &Node<'_>) -> Option<Content<'d>> {
+    if (api_version, kind) != ("v1", "Namespace") {
+        return None;
+    }
+    let metadata = root.get("metadata")?;
+    metadata.get("name").and_then(Node::text)?;
+    let labels = match metadata.get("labels").map(|labels| &labels.value) {
+        None | Some(Value::Null) => Some(LabelMap::new()),
+        Some(Value::Map(pairs)) => pairs
+            .iter()
+            .map(|(key, value)| Some((key.text()?.to_owned(), value.text()?.to_owned())))
+            .collect(),
+        Some(_) => None,
+    };
+    labels.map(Content::Namespace)
 }
 
 /// Why an object that is no workload was not looked at.

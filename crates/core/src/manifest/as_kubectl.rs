@@ -52,9 +52,12 @@ fn json(node: &Node<'_>) -> Json {
         Value::String(text) => Json::from(&**text),
         Value::List(nodes) => nodes.iter().map(json).collect(),
         Value::Map(pairs) => {
-            let pairs = pairs
-                .iter()
-                .map(|(key, value)| (key.text().unwrap().to_owned(), json(value)));
+            let pairs = pairs.iter().map(|(key, value)| {
+                (
+                    key.text().unwrap_or("a list or a map").to_owned(),
+                    json(value),
+                )
+            });
             Json::Object(pairs.collect())
         }
     }

@@ -1,7 +1,7 @@
 //! Where one document of a manifest ends and the next begins, so that one that cannot
 //! be read does not take the others with it.
 
-use super::Place;
+use super::SourceSpan;
 use crate::yaml::Span;
 use serde_json::value::RawValue;
 
@@ -50,7 +50,7 @@ impl Piece<'_> {
     }
 
     /// A place of the piece as a place of the file.
-    pub(super) fn place(&self, at: Span) -> Place {
+    pub(super) fn place(&self, at: Span) -> SourceSpan {
         let line = at.line.max(1);
         let before = if line == 1 { self.columns } else { 0 };
         let column = before + at.column.max(1);
@@ -58,7 +58,7 @@ impl Piece<'_> {
         let end_column = written
             .filter(|written| !written.is_empty() && !written.contains(['\n', '\r']))
             .map(|written| column + written.chars().count());
-        Place {
+        SourceSpan {
             line: self.lines + line,
             column,
             end_column,

@@ -333,8 +333,10 @@ fn is_merge(event: &Event<'_>) -> bool {
 
 fn as_key(read: Read<'_>) -> Result<Node<'_>, Stopped> {
     let at = read.node.at;
+    // kubectl refuses a map as a key. It is left to whoever looks for keys, since
+    // `{{ .Values.image }}` of a template is one.
     let Some(scalar) = read.scalar else {
-        return Err(refused(at, "a key is a list or a map"));
+        return Ok(read.node);
     };
     let key = scalar.key().map_err(|why| refused(at, &why))?;
     Ok(match key {
