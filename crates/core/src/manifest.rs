@@ -147,6 +147,24 @@ pub fn read(text: &str, mut each: impl FnMut(Document<'_>)) {
     }
 }
 
+/// The documents of a manifest as JSON, with zero for every number; or where it cannot
+/// be read, without the text that stands there.
+pub(crate) fn values(text: &str) -> Result<Vec<serde_json::Value>, SourceSpan> {
+    let mut values = Vec::new();
+    for piece in split::pieces(text) {
+        let mut refused = None;
+        piece.with_trees(|piece, roots, error| {
+            let roots = roots.iter().filter(|root| root.value != Value::Null);
+            values.extend(roots.map(serde_json::Value::from));
+            refused = error.map(|error| piece.place(error.at));
+        });
+        if let Some(place) = refused {
+            return Err(place);
+        }
+    }
+    Ok(values)
+}
+
 impl Piece<'_> {
     fn read(&self, each: &mut impl FnMut(Document<'_>)) {
         self.with_trees(|piece, roots, error| piece.tell(roots, error, each));
@@ -155,15 +173,15 @@ impl Piece<'_> {
     /// Hands over the documents of the piece up to its first error. The piece is this
     /// one as far as places go.
     fn with_trees(&self, then: impl FnOnce(&Piece<'_>, &[Node<'_>], Option<&SyntaxError>)) {
+        if let Some(piece) = self.unlike_separator() {
+            return piece.with_trees(then);
+        }
         if let Some(why) = self.unlike_yaml() {
             let error = SyntaxError {
                 message: why.to_owned(),
                 at: yaml::Span::beginning(),
             };
             return then(self, &[], Some(&error));
-        }
-        if let Some(piece) = self.unlike_separator() {
-            return piece.with_trees(then);
         }
         let (roots, error) = yaml::manifest(self.text, DEPTH);
         if error.is_some()
@@ -187,6 +205,9 @@ impl Piece<'_> {
                 "it holds U+0085, U+2028 or U+2029, which end a line for kubectl and not for \
                  others; write an escape such as \"\\u2028\"",
             ),
+            Form::Yaml if self.text.contains("\n\u{feff}") || self.text.contains("\r\u{feff}") => {
+                Some("a line begins with a mark of the byte order (U+FEFF); remove it")
+            }
             // kubectl takes the end of each line away before libyaml sees the text.
             Form::Yaml if self.text.contains("\r\r\n") => {
                 Some("a line ends in two carriage returns; write one, or none")

@@ -1,8 +1,9 @@
 //! YAML and JSON as a tree that knows where everything stands.
 //!
-//! The one module that knows which YAML library is used. It must not know the map or
-//! what a manifest is: it hands over what is written and complains only about what is
-//! no YAML. Pure.
+//! This is the one module that knows which YAML library is used: serde-saphyr for the
+//! registry map, which is read strictly by YAML 1.2, and the parser below it for
+//! manifests, which are read as kubectl reads them. It must not know the map or what a
+//! manifest is: it hands over what is written and refuses only what is no YAML. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -170,6 +171,24 @@ impl Node<'_> {
                 Some(number) => node.elements()?.get(number.parse::<usize>().ok()?),
                 None => node.get(step),
             })
+    }
+}
+
+/// The tree without its places, with zero for every number. Of keys that stand twice the
+/// last holds; a key that is no text is left out.
+impl From<&Node<'_>> for serde_json::Value {
+    fn from(node: &Node<'_>) -> Self {
+        match &node.value {
+            Value::Null => Self::Null,
+            Value::Bool(truth) => Self::Bool(*truth),
+            Value::Number => Self::from(0),
+            Value::String(text) => Self::from(&**text),
+            Value::List(nodes) => nodes.iter().map(Self::from).collect(),
+            Value::Map(pairs) => pairs
+                .iter()
+                .filter_map(|(key, value)| Some((key.text()?, Self::from(value))))
+                .collect(),
+        }
     }
 }
 

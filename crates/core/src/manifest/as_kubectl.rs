@@ -6,7 +6,6 @@
 //! else, and what kubectl reads and this does not is on a list.
 
 use super::{Content, Document, Skip, read, split};
-use crate::yaml::{Node, Value};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::cell::RefCell;
@@ -44,25 +43,6 @@ const REFUSED: [&str; 12] = [
      following low surrogate",
 ];
 
-fn json(node: &Node<'_>) -> Json {
-    match &node.value {
-        Value::Null => Json::Null,
-        Value::Bool(truth) => Json::Bool(*truth),
-        Value::Number => Json::from(0),
-        Value::String(text) => Json::from(&**text),
-        Value::List(nodes) => nodes.iter().map(json).collect(),
-        Value::Map(pairs) => {
-            let pairs = pairs.iter().map(|(key, value)| {
-                (
-                    key.text().unwrap_or("a list or a map").to_owned(),
-                    json(value),
-                )
-            });
-            Json::Object(pairs.collect())
-        }
-    }
-}
-
 fn without_numbers(json: &mut Json) {
     match json {
         Json::Number(_) => *json = Json::from(0),
@@ -80,7 +60,7 @@ fn documents(text: &str) -> (Vec<Json>, Option<String>) {
         let mut refused = None;
         piece.with_trees(|_, roots, error| match (roots.first(), error) {
             (None, Some(error)) => refused = Some(error.message.clone()),
-            (Some(root), _) => documents.extend(Some(json(root)).filter(Json::is_object)),
+            (Some(root), _) => documents.extend(Some(Json::from(root)).filter(Json::is_object)),
             (None, None) => {}
         });
         if refused.is_some() {

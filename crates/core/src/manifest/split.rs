@@ -133,7 +133,14 @@ impl<'t> File<'t> {
         let mut has_marker = false;
         for line in rest.split_inclusive('\n') {
             match marker(line) {
-                Some(Form::Separator) => {
+                // Before it kubectl has a document, or it takes the line for one.
+                Some(Marker::Tight) if end > self.first_yaml => {
+                    if end > self.cut.at {
+                        self.take(end, Form::Yaml);
+                    }
+                    (has_content, has_marker) = (false, true);
+                }
+                Some(Marker::Tight | Marker::Invalid) => {
                     if has_content || has_marker {
                         self.take(end, Form::Yaml);
                     }
@@ -141,7 +148,7 @@ impl<'t> File<'t> {
                     self.take(end + line.len(), Form::Separator);
                     (has_content, has_marker) = (false, false);
                 }
-                Some(_) => {
+                Some(Marker::Separator) => {
                     if has_content || has_marker {
                         self.take(end, Form::Yaml);
                     }
@@ -198,12 +205,23 @@ impl<'t> File<'t> {
     }
 }
 
-/// What a line that begins with `---` is; none for all others.
-fn marker(line: &str) -> Option<Form> {
-    let rest = line.strip_prefix("---")?.trim();
-    Some(if rest.is_empty() || rest.starts_with('#') {
-        Form::Yaml
+/// A line that begins with `---`.
+enum Marker {
+    Separator,
+    /// One with a comment that no space separates, which YAML does not take.
+    Tight,
+    /// None, though it looks like one.
+    Invalid,
+}
+
+fn marker(line: &str) -> Option<Marker> {
+    let behind = line.strip_prefix("---")?;
+    let rest = behind.trim();
+    Some(if behind.starts_with('#') {
+        Marker::Tight
+    } else if rest.is_empty() || rest.starts_with('#') {
+        Marker::Separator
     } else {
-        Form::Separator
+        Marker::Invalid
     })
 }

@@ -9,7 +9,9 @@
 use super::scalar::Scalar;
 use super::{Node, Span, SyntaxError, Value, byte};
 use crate::text;
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, StructureStyle, Tag};
+use granit_parser::{
+    ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput, StructureStyle, Tag,
+};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -27,6 +29,7 @@ pub(super) struct Documents<'a> {
 pub(super) fn documents(text: &str, depth: usize, aliased: usize) -> Documents<'_> {
     let options = granit_parser::options! {
         emit_comments: false,
+        emit_anchor_events: true,
         flow_nesting_limit: depth,
         block_nesting_limit: depth,
         // JSON has keys of any length, and kubectl reads it as JSON.
@@ -113,6 +116,10 @@ impl<'a> Reader<'a> {
             column: place.col() + 1,
         };
         at.start = place.byte_offset().unwrap_or_else(|| byte(self.text, at));
+        // Where such a text does end, `indented` helps.
+        if *error.kind() == ErrorKind::InvalidQuotedScalarIndent {
+            return refused(at, "a text in quotes goes on to here and does not end");
+        }
         refused(at, &error.info())
     }
 
@@ -130,6 +137,9 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, at: Span, depth: usize) -> Result<Read<'a>, Stopped> {
         if depth > self.depth {
             return Err(refused(at, "it is too deep"));
+        }
+        if event.anchor_id().is_some() {
+            self.anchor_name(at)?;
         }
         let (anchor, read) = match event {
             Event::Alias(anchor) => return self.alias(anchor, at, depth),
@@ -161,6 +171,17 @@ impl<'a> Reader<'a> {
             self.anchors.insert(anchor, read.clone());
         }
         Ok(read)
+    }
+
+    /// The name of the anchor of the node that began. libyaml's names are shorter.
+    fn anchor_name(&mut self, at: Span) -> Result<(), Stopped> {
+        match self.within(at)? {
+            (Event::Anchor(_, name), at) if !name.bytes().all(is_in_anchor) => Err(refused(
+                at,
+                "kubectl takes letters, digits, `-` and `_` only for the name of an anchor",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses what libyaml reads as something else within brackets and braces.
@@ -369,6 +390,10 @@ fn scalar<'a>(
         size: 1,
         height: 1,
     })
+}
+
+fn is_in_anchor(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
 fn whole_tag(tag: &Tag) -> String {
