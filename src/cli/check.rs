@@ -4,19 +4,22 @@
 //! [`pullpass_core::policy::message`] say; it has no opinion of its own, so a pipeline and the
 //! webhook cannot differ.
 
+use super::explain::LabelArg;
 use super::map_args::MapArgs;
-use super::output::{self, Printer};
+use super::output::Printer;
 use super::{Failure, Status};
-use found::{Found, Image, Object, Outcome, Totals};
+use finding::{DocumentOutcome, Finding, ImageFinding, ObjectName, Totals, UndecidedImage};
 use jiff::Timestamp;
 use pullpass_core::admission::verdict;
-use pullpass_core::manifest::{self, Content, Document};
+use pullpass_core::manifest::{self, Content, Document, Skip, SourceSpan};
 use pullpass_core::policy::message;
-use pullpass_core::policy::{Action, Context, LabelsUnknown, Namespace, Policy, Verdict};
+use pullpass_core::policy::{Action, Context, Field, LabelMap, Labels, Namespace, Policy, Verdict};
+use pullpass_core::text::{SHOWN, quoted};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 mod files;
-mod found;
+mod finding;
 mod json;
 mod junit;
 mod sarif;
@@ -27,7 +30,7 @@ mod text;
 /// Reads YAML and JSON: several documents in a file, Lists, every kind that makes pods. Says of
 /// each image that is denied, warned about or recorded where it stands and why, in the webhook's
 /// words, and which documents were not looked at. Exits with 1 where something was found, with 2
-/// where something could not be read.
+/// where something could not be read, or could not be judged because labels are not known.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Manifests: a file, a directory (its .yaml, .yml and .json files), or - for standard input;
@@ -48,6 +51,10 @@ pub struct Args {
     /// The namespace of documents that name none
     #[arg(long, short, default_value = "default")]
     namespace: String,
+    /// The labels of that namespace, as kubectl get namespace --show-labels prints them; those of
+    /// other namespaces are taken from Namespace documents among the manifests
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    namespace_labels: Option<LabelArg>,
     /// What exits with 1
     #[arg(long, value_enum, value_name = "ACTION", default_value_t)]
     fail_on: FailOn,
@@ -89,102 +96,181 @@ enum Format {
     Junit,
 }
 
-/// By what images are judged.
-struct Basis<'b> {
-    policy: &'b Policy,
-    namespace: &'b str,
-    now: Timestamp,
-}
-
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Status, Failure> {
     let map = args.map.load()?;
-    let basis = Basis {
-        policy: &map.policy,
+    let mut manifests = Manifests {
         namespace: &args.namespace,
-        now: args.map.now(),
+        found: Vec::new(),
+        labels: HashMap::new(),
     };
-    if map.policy.uses_selectors() {
-        output::say(&"note: what has a `namespaceSelector` is left out: labels are not known here");
-    }
-    let mut found = Vec::new();
-    let mut looked = Ok(());
     for file in files::list(&args.filenames, args.recursive)? {
         match files::read(&file) {
-            Ok(text) => manifest::read(&text, |document| {
-                if looked.is_ok() {
-                    looked = basis.look(&file.name, &document, &mut found);
-                }
+            Ok(text) => manifest::read(&text, |document| manifests.add(&file.name, &document)),
+            Err(why) => manifests.found.push(Finding {
+                file: file.name.clone(),
+                at: SourceSpan::beginning(),
+                object: None,
+                outcome: Reading::Settled(DocumentOutcome::Unreadable(why)),
             }),
-            Err(why) => found.push(Found::unreadable_file(&file.name, why)),
         }
     }
-    looked?;
+    if let Some(LabelArg(labels)) = &args.namespace_labels {
+        manifests
+            .labels
+            .insert(args.namespace.clone(), labels.clone());
+    }
     let fail_on = args.fail_on.action();
-    let totals = Totals::of(&found, fail_on);
+    let findings = manifests.judged(&map.policy, args.map.now());
+    let totals = Totals::of(&findings, fail_on);
     let mut printer = Printer::default();
     match args.output {
-        Format::Json => json::print(&found, &totals, &mut printer)?,
-        Format::Sarif => sarif::print(&found, &totals, &mut printer)?,
-        Format::Junit => junit::print(&found, &totals, fail_on, &mut printer)?,
-        Format::Text => text::print(&found, &totals, &mut printer)?,
+        Format::Json => json::print(&findings, &totals, &mut printer)?,
+        Format::Sarif => sarif::print(&findings, &totals, &mut printer)?,
+        Format::Junit => junit::print(&findings, &totals, fail_on, &mut printer)?,
+        Format::Text => text::print(&findings, &totals, &mut printer)?,
     }
     printer.finish(totals.status())
 }
 
-impl Basis<'_> {
+/// What the files hold, before the map is asked: the labels of a namespace may stand
+/// behind the pods that they decide about.
+struct Manifests<'m> {
+    /// That of documents which name none.
+    namespace: &'m str,
+    found: Vec<Finding<Reading>>,
+    /// The labels of the namespaces that are known.
+    labels: HashMap<String, LabelMap>,
+}
+
+/// What was read at a place.
+enum Reading {
+    /// An image.
+    Image { field: Field, text: String },
+    /// Something of which the map has nothing to say.
+    Settled(DocumentOutcome),
+}
+
+impl Manifests<'_> {
     /// Adds what is to be said about a document.
-    fn look(
-        &self,
-        file: &str,
-        document: &Document<'_>,
-        found: &mut Vec<Found>,
-    ) -> Result<(), LabelsUnknown> {
-        let namespace = match document.namespace {
-            "" => self.namespace,
-            own => own,
-        };
-        let of_document = |namespace: &str, outcome| Found {
+    fn add(&mut self, file: &str, document: &Document<'_>) {
+        let of_document = |namespace: &str, outcome| Finding {
             file: file.to_owned(),
             at: document.at,
-            object: (!document.kind.is_empty()).then(|| Object {
+            object: (!document.kind.is_empty()).then(|| ObjectName {
                 kind: document.kind.to_owned(),
                 namespace: namespace.to_owned(),
                 name: document.name.to_owned(),
             }),
             outcome,
         };
-        let unseen = |outcome| of_document(document.namespace, outcome);
+        let settled = |outcome| of_document(document.namespace, Reading::Settled(outcome));
         let workload = match &document.content {
             Content::Workload(workload) => workload,
+            Content::Namespace(labels) => {
+                self.labels.insert(document.name.to_owned(), labels.clone());
+                self.found
+                    .push(settled(DocumentOutcome::Skipped(Skip::NoPods)));
+                return;
+            }
             Content::Skipped(why) => {
-                found.push(unseen(Outcome::Skipped(*why)));
-                return Ok(());
+                self.found.push(settled(DocumentOutcome::Skipped(*why)));
+                return;
             }
             Content::Unreadable(why) => {
-                found.push(unseen(Outcome::Unreadable(why.clone())));
-                return Ok(());
+                self.found
+                    .push(settled(DocumentOutcome::Unreadable(why.clone())));
+                return;
             }
         };
-        let judged_in = Namespace::named(namespace);
-        let context = self.policy.context(Some(judged_in), self.now);
-        let decision = context.decide(workload.pod.images())?;
-        if decision.verdicts.is_empty() {
-            found.push(of_document(namespace, Outcome::NoImages));
-        }
-        found.extend(decision.verdicts.iter().map(|verdict| Found {
-            at: workload.place(verdict.field),
+        let namespace = match document.namespace {
+            "" => self.namespace,
+            own => own,
+        };
+        let before = self.found.len();
+        let images = workload.pod.images().map(|(field, text)| Finding {
+            at: workload.place(field),
             ..of_document(
                 namespace,
-                Outcome::Image(Box::new(image(&context, verdict))),
+                Reading::Image {
+                    field,
+                    text: text.to_owned(),
+                },
             )
-        }));
-        Ok(())
+        });
+        self.found.extend(images);
+        if self.found.len() == before {
+            let nothing = Reading::Settled(DocumentOutcome::NoImages);
+            self.found.push(of_document(namespace, nothing));
+        }
+    }
+
+    /// Asks the map about every image.
+    fn judged(self, policy: &Policy, now: Timestamp) -> Vec<Finding> {
+        let Self {
+            namespace,
+            found,
+            labels,
+        } = self;
+        let judge = |object: Option<&ObjectName>, field, text: &str| {
+            let name = object.map_or(namespace, |object| &object.namespace);
+            let known = labels.get(name).map_or(Labels::Unknown, Labels::Known);
+            let judged_in = Namespace {
+                name,
+                labels: known,
+            };
+            let context = policy.context(Some(judged_in), now);
+            let decided = context.decide([(field, text)].into_iter());
+            match decided.as_ref().map(|decision| decision.verdicts.first()) {
+                Ok(Some(verdict)) => DocumentOutcome::Image(Box::new(image(&context, verdict))),
+                Ok(None) => DocumentOutcome::NoImages,
+                Err(_) => DocumentOutcome::Undecided(UndecidedImage {
+                    text: text.to_owned(),
+                    field: field.to_string(),
+                    message: undecided(field, text, name, name == namespace),
+                }),
+            }
+        };
+        let findings = found.into_iter().map(
+            |Finding {
+                 file,
+                 at,
+                 object,
+                 outcome,
+             }| {
+                let outcome = match outcome {
+                    Reading::Settled(outcome) => outcome,
+                    Reading::Image { field, text } => judge(object.as_ref(), field, &text),
+                };
+                Finding {
+                    file,
+                    at,
+                    object,
+                    outcome,
+                }
+            },
+        );
+        findings.collect()
     }
 }
 
+/// Why an image has no verdict, and what to do.
+fn undecided(field: Field, image: &str, namespace: &str, is_named: bool) -> String {
+    let flag = if is_named {
+        ", or give them with --namespace-labels"
+    } else {
+        ""
+    };
+    format!(
+        "image {} ({field}) depends on labels of namespace {}, which are not known; check its \
+         Namespace too{flag}",
+        quoted(image, SHOWN),
+        quoted(namespace, SHOWN),
+    )
+}
+
 /// A verdict in words, those of the webhook.
-fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> Image {
+fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> ImageFinding {
     let judgement = &verdict.judgement;
     let message = match judgement.action {
         Action::Deny => Some(context.denial(&[verdict])),
@@ -193,8 +279,9 @@ fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> Image {
             .expires_soon(context.now)
             .map(|_| context.warning(verdict)),
     };
-    let spelling = verdict::mismatched_key(judgement).map(|key| message::spelling(judgement, &key));
-    Image {
+    let spelling =
+        verdict::mismatched_key(judgement).map(|key| message::spelling(judgement, &key));
+    ImageFinding {
         text: judgement.image.to_owned(),
         field: verdict.field.to_string(),
         action: judgement.action,

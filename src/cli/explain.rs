@@ -49,7 +49,7 @@ pub struct Args {
 
 /// Labels as `kubectl` prints them: `key=value`, with commas between.
 #[derive(Debug, Clone)]
-struct LabelArg(LabelMap);
+pub(super) struct LabelArg(pub(super) LabelMap);
 
 impl FromStr for LabelArg {
     type Err = String;

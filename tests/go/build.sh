@@ -106,7 +106,7 @@ build_helm() {
 
 build_oracles() {
     local oracle
-    for oracle in reference keyring; do
+    for oracle in reference keyring manifest; do
         go build -modfile "$modules" -trimpath -o "$bin/oracle-$oracle" "./oracle/$oracle"
     done
 }

@@ -15,7 +15,12 @@ const AT: &str = "2026-11-20";
 /// Runs `check` on what is given to its standard input.
 fn check(more: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_pullpass"))
-        .args(["check", "--config", MAP, "--at", AT])
+        .args(["check", "--at", AT])
+        .args(if more.contains(&"--config") {
+            &[][..]
+        } else {
+            &["--config", MAP]
+        })
         .args(more)
         .env_remove("PULLPASS_CONFIG")
         .stdin(Stdio::piped())
@@ -124,6 +129,13 @@ fn every_kind_is_looked_into() {
         ("apps/v1", "ReplicaSet", templated, "spec.template."),
         ("batch/v1", "Job", templated, "spec.template."),
         (
+            "extensions/v1beta1",
+            "Deployment",
+            templated,
+            "spec.template.",
+        ),
+        ("apps/v1beta1", "StatefulSet", templated, "spec.template."),
+        (
             "batch/v1",
             "CronJob",
             &cron,
@@ -148,7 +160,7 @@ fn every_kind_is_looked_into() {
         .iter()
         .map(|line| line["line"].as_u64().unwrap())
         .collect();
-    assert_eq!(places, (4..13).collect::<Vec<_>>());
+    assert_eq!(places, (4..15).collect::<Vec<_>>());
 }
 
 #[test]
@@ -341,6 +353,264 @@ image 11:25 spec.containers[2].image nginx allow
         let (lines, code) = lines(&[], &hostile);
         assert_eq!((lines[0]["type"].as_str(), code), (Some("error"), 2));
     }
+}
+
+#[test]
+fn a_quoted_text_may_continue_where_its_key_stands() {
+    let manifest = "\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: multus}
+data:
+  config: '{
+\"name\": \"cni\",
+\t\"plugins\": []
+}'
+  other: \"a
+  b\"
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p, annotations: {8080: x, yes: 'a
+b'}}
+spec: {containers: [{name: 'c
+d', image: evil/x}]}
+";
+    assert_eq!(
+        told(&[], manifest),
+        "\
+skipped 1:1 ConfigMap no-pods
+image 17:12 spec.containers[0].image evil/x deny
+"
+    );
+}
+
+#[test]
+fn a_document_that_cannot_be_read_takes_no_other_with_it() {
+    let pod = |image: &str| {
+        format!("apiVersion: v1\nkind: Pod\nspec: {{containers: [{{image: {image}}}]}}\n")
+    };
+    let manifest = format!(
+        "{}---\na: 'b\n---\n{}---{{a: b}}\n{}",
+        pod("evil/a"),
+        pod("evil/b"),
+        pod("evil/c")
+    );
+    assert_eq!(
+        told(&[], &manifest),
+        "\
+image 3:29 spec.containers[0].image evil/a deny
+error 6:1 this cannot be read: a text in quotes goes on to here and does not end
+image 9:29 spec.containers[0].image evil/b deny
+error 10:1 kubectl takes nothing but a comment behind `---`; write it on the next line
+image 13:29 spec.containers[0].image evil/c deny
+"
+    );
+    assert_eq!(lines(&[], &manifest).1, 2);
+}
+
+#[test]
+fn a_merge_goes_over_what_stands_before_it() {
+    let manifest = "\
+apiVersion: v1
+kind: Pod
+metadata: {annotations: {}}
+spec:
+  initContainers:
+  - &evil {image: evil/x}
+  containers:
+  - image: nginx
+    <<: *evil
+  - <<: *evil
+    image: nginx
+";
+    assert_eq!(
+        told(&[], manifest),
+        "\
+image 9:9 spec.containers[0].image evil/x deny
+image 11:12 spec.containers[1].image nginx allow
+image 6:19 spec.initContainers[0].image evil/x deny
+"
+    );
+}
+
+/// A map of which an entry and an override depend on labels.
+const LABELLED: &str = "\
+apiVersion: pullpass.dev/v1
+kind: RegistryMap
+registries:
+- match: registry.corp.example/payments
+  namespaceSelector: {matchLabels: {team: payments}}
+- match: docker.io/evil
+  action: deny
+- match: docker.io/evil/app
+  namespaceSelector: {matchLabels: {team: payments}}
+publicRegistries: [docker.io]
+unknownRegistries:
+  default: deny
+  overrides:
+  - namespaceSelector: {matchLabels: {tier: sandbox}}
+    action: allow
+";
+
+fn labelled(more: &[&str], manifest: &str) -> (String, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.yaml");
+    std::fs::write(&map, LABELLED).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
+        .args(["check", "-o", "json", "-f"])
+        .arg(folder.path().join("pods.yaml"))
+        .args(more)
+        .env("PULLPASS_CONFIG", &map)
+        .stdin({
+            std::fs::write(folder.path().join("pods.yaml"), manifest).unwrap();
+            Stdio::null()
+        })
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut told = String::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        match line["type"].as_str().unwrap() {
+            "image" => told += &format!("{} {}\n", line["image"], line["action"]),
+            "undecided" => told += &format!("{} undecided\n", line["image"]),
+            "summary" => told += &format!("{} undecided\n", line["undecided"]),
+            _ => {}
+        }
+    }
+    (told.replace('"', ""), output.status.code().unwrap())
+}
+
+#[test]
+fn what_depends_on_labels_is_decided_by_them_or_undecided() {
+    let pods = |namespace: &str| {
+        let mut pods = String::new();
+        for image in [
+            "registry.corp.example/payments/x",
+            "evil/app",
+            "evil/other",
+            "nginx",
+        ] {
+            writeln!(
+                pods,
+                "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{namespace}}}\nspec: {{containers: [{{image: {image}}}]}}"
+            )
+            .unwrap();
+        }
+        pods
+    };
+    let namespace = |name: &str, labels: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {labels}}}\n"
+        )
+    };
+    let undecided = "\
+registry.corp.example/payments/x undecided
+evil/app undecided
+evil/other deny
+nginx allow
+2 undecided
+";
+    let payments = "\
+registry.corp.example/payments/x allow
+evil/app allow
+evil/other deny
+nginx allow
+0 undecided
+";
+    let others = payments
+        .replace("payments/x allow", "payments/x deny")
+        .replace("app allow", "app deny");
+    let sandbox = others.replace("payments/x deny", "payments/x allow");
+    let decided = |text: &str| (text.to_owned(), 1);
+
+    assert_eq!(labelled(&[], &pods("")), (undecided.to_owned(), 2));
+    let labels = ["--namespace-labels", "team=payments"];
+    assert_eq!(labelled(&labels, &pods("")), decided(payments));
+    let none = ["--namespace-labels", ""];
+    assert_eq!(labelled(&none, &pods("")), decided(&others));
+    let tier = ["-n", "shop", "--namespace-labels", "tier=sandbox"];
+    assert_eq!(labelled(&tier, &pods("")), decided(&sandbox));
+    assert_eq!(
+        labelled(&tier, &pods(", namespace: shop")),
+        decided(&sandbox)
+    );
+    // They are those of one namespace only.
+    assert_eq!(
+        labelled(&tier, &pods(", namespace: other")),
+        (undecided.to_owned(), 2)
+    );
+
+    // Behind the pods, before them, in a List; the flag goes over them.
+    let own = pods(", namespace: shop");
+    let behind = own.clone() + &namespace("shop", "{team: payments}");
+    assert_eq!(labelled(&[], &behind), decided(payments));
+    let before = namespace("shop", "{team: payments}") + &own;
+    assert_eq!(labelled(&[], &before), decided(payments));
+    let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments}}}\n";
+    assert_eq!(labelled(&[], &(list.to_owned() + &own)), decided(payments));
+    assert_eq!(labelled(&tier, &before), decided(&sandbox));
+    let unlabelled = namespace("shop", "null") + &own;
+    assert_eq!(labelled(&[], &unlabelled), decided(&others));
+    // Not the labels that the API server would refuse, nor those of another namespace.
+    for namespace in [
+        namespace("shop", "{team: 7}"),
+        namespace("shop", "[team]"),
+        namespace("other", "{team: payments}"),
+    ] {
+        let (told, code) = labelled(&[], &(namespace + &own));
+        assert_eq!((told.as_str(), code), (undecided, 2));
+    }
+}
+
+#[test]
+fn what_is_undecided_is_told_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.yaml");
+    std::fs::write(&map, LABELLED).unwrap();
+    let pod =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{image: evil/app}]}\n";
+    let print = |form: &str| {
+        let output = check(
+            &["--config", map.to_str().unwrap(), "-o", form, "-f", "-"],
+            pod.as_bytes(),
+        );
+        assert_eq!(output.status.code(), Some(2), "{form}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let words = "image \"evil/app\" (spec.containers[0].image) depends on labels of namespace \
+                 \"default\", which are not known; check its Namespace too, or give them with \
+                 --namespace-labels";
+    assert_eq!(
+        print("text"),
+        format!(
+            "-:4:29: undecided: Pod default/p: {words}\n0 images checked: 0 denied, 0 warned \
+             about, 0 recorded; 0 documents skipped; 1 image undecided\n"
+        )
+    );
+    let json = print("json");
+    let line: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&line["type"], &line["message"]),
+        (&"undecided".into(), &words.into())
+    );
+    assert_eq!(line["field"], "spec.containers[0].image");
+    let sarif: Value = serde_json::from_str(&print("sarif")).unwrap();
+    let run = &sarif["runs"][0];
+    let result = &run["results"][0];
+    assert_eq!(
+        (&result["ruleId"], &result["kind"], &result["level"]),
+        (&"undecided".into(), &"open".into(), &"none".into())
+    );
+    assert_eq!(run["invocations"][0]["executionSuccessful"], false);
+    forms::is_sarif(&sarif);
+    let junit = print("junit");
+    assert!(
+        junit.contains(r#"tests="1" failures="0" errors="1" skipped="0""#)
+            && junit.contains(r#"<error type="undecided""#),
+        "{junit}"
+    );
 }
 
 #[test]

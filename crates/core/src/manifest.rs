@@ -7,22 +7,26 @@
 
 use crate::admission::pod::Pod;
 use crate::admission::workload::Kind;
-use crate::policy::Field;
-use crate::yaml::{self, Node, Value};
+use crate::policy::{Field, LabelMap};
+use crate::yaml::{self, Node, SyntaxError, Value};
 use serde::de::DeserializeSeed;
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
 mod split;
 
-use split::Piece;
+#[cfg(test)]
+mod as_kubectl;
+
+use split::{Form, Piece};
 
 /// How deep lists and maps may lie in each other. The schemas of custom resources, the
 /// deepest there is, stay below half of it.
 const DEPTH: usize = 128;
 
-/// A place in a file.
+/// Where something stands in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourceSpan {
     /// From 1.
     pub line: usize,
     /// Characters, from 1.
@@ -31,11 +35,23 @@ pub struct Place {
     pub end_column: Option<usize>,
 }
 
+impl SourceSpan {
+    /// Before everything.
+    #[must_use]
+    pub fn beginning() -> Self {
+        Self {
+            line: 1,
+            column: 1,
+            end_column: None,
+        }
+    }
+}
+
 /// A document of a manifest, or an element of its List.
 #[derive(Debug)]
 pub struct Document<'d> {
     /// Where it begins.
-    pub at: Place,
+    pub at: SourceSpan,
     /// Its `kind`; empty where it has none.
     pub kind: &'d str,
     /// `metadata.namespace`; empty where it has none.
@@ -51,6 +67,8 @@ pub struct Document<'d> {
 pub enum Content<'d> {
     /// It leads to pods.
     Workload(Box<Workload<'d>>),
+    /// It is a Namespace with these labels. It makes no pods.
+    Namespace(LabelMap),
     /// It was not looked at.
     Skipped(Skip),
     /// It cannot be read.
@@ -116,7 +134,7 @@ impl Display for Skip {
 impl Workload<'_> {
     /// Where an image of the pod stands.
     #[must_use]
-    pub fn place(&self, field: Field) -> Place {
+    pub fn place(&self, field: Field) -> SourceSpan {
         let node = self.root.at_path(&field.to_string());
         self.piece.place(node.unwrap_or(self.root).at)
     }
@@ -129,21 +147,96 @@ pub fn read(text: &str, mut each: impl FnMut(Document<'_>)) {
     }
 }
 
+/// The documents of a manifest as JSON, with zero for every number; or where it cannot
+/// be read, without the text that stands there.
+pub(crate) fn values(text: &str) -> Result<Vec<serde_json::Value>, SourceSpan> {
+    let mut values = Vec::new();
+    for piece in split::pieces(text) {
+        let mut refused = None;
+        piece.with_trees(|piece, roots, error| {
+            let roots = roots.iter().filter(|root| root.value != Value::Null);
+            values.extend(roots.map(serde_json::Value::from));
+            refused = error.map(|error| piece.place(error.at));
+        });
+        if let Some(place) = refused {
+            return Err(place);
+        }
+    }
+    Ok(values)
+}
+
 impl Piece<'_> {
     fn read(&self, each: &mut impl FnMut(Document<'_>)) {
-        match yaml::documents(self.text, DEPTH) {
-            Ok(nodes) if nodes.is_empty() => each(self.bare(Content::Skipped(Skip::Empty))),
-            Ok(nodes) => {
-                for node in &nodes {
-                    self.object(node, Inherited::default(), each);
-                }
+        self.with_trees(|piece, roots, error| piece.tell(roots, error, each));
+    }
+
+    /// Hands over the documents of the piece up to its first error. The piece is this
+    /// one as far as places go.
+    fn with_trees(&self, then: impl FnOnce(&Piece<'_>, &[Node<'_>], Option<&SyntaxError>)) {
+        if let Some(piece) = self.unlike_separator() {
+            return piece.with_trees(then);
+        }
+        if let Some(why) = self.unlike_yaml() {
+            let error = SyntaxError {
+                message: why.to_owned(),
+                at: yaml::Span::beginning(),
+            };
+            return then(self, &[], Some(&error));
+        }
+        let (roots, error) = yaml::manifest(self.text, DEPTH);
+        if error.is_some()
+            && let Cow::Owned(indented) = yaml::indented(self.text)
+        {
+            let (roots, error) = yaml::manifest(&indented, DEPTH);
+            then(&self.with_text(&indented), &roots, error.as_ref());
+        } else {
+            then(self, &roots, error.as_ref());
+        }
+    }
+
+    /// Why the piece is not given to the YAML library.
+    fn unlike_yaml(&self) -> Option<&'static str> {
+        match self.form {
+            Form::Separator => {
+                Some("kubectl takes nothing but a comment behind `---`; write it on the next line")
             }
-            Err(error) if self.is_template(error.at.line) => {
+            // libyaml, with which kubectl reads, goes by YAML 1.1 here.
+            Form::Yaml if self.text.contains(['\u{85}', '\u{2028}', '\u{2029}']) => Some(
+                "it holds U+0085, U+2028 or U+2029, which end a line for kubectl and not for \
+                 others; write an escape such as \"\\u2028\"",
+            ),
+            Form::Yaml if self.text.contains("\n\u{feff}") || self.text.contains("\r\u{feff}") => {
+                Some("a line begins with a mark of the byte order (U+FEFF); remove it")
+            }
+            // kubectl takes the end of each line away before libyaml sees the text.
+            Form::Yaml if self.text.contains("\r\r\n") => {
+                Some("a line ends in two carriage returns; write one, or none")
+            }
+            Form::Yaml | Form::Json => None,
+        }
+    }
+
+    /// Says what was read, and why no more was.
+    fn tell(
+        &self,
+        roots: &[Node<'_>],
+        error: Option<&SyntaxError>,
+        each: &mut impl FnMut(Document<'_>),
+    ) {
+        let mut is_empty = true;
+        for root in roots.iter().filter(|root| root.value != Value::Null) {
+            is_empty = false;
+            self.object(root, Inherited::default(), each);
+        }
+        match error {
+            None if is_empty => each(self.bare(Content::Skipped(Skip::Empty))),
+            None => {}
+            Some(error) if self.is_template(error.at.line) => {
                 each(self.bare(Content::Skipped(Skip::Template)));
             }
-            Err(error) => each(Document {
+            Some(error) => each(Document {
                 at: self.place(error.at),
-                ..self.bare(Content::Unreadable(error.message))
+                ..self.bare(Content::Unreadable(error.message.clone()))
             }),
         }
     }
@@ -183,19 +276,23 @@ impl Piece<'_> {
         if api_version.is_empty() && kind.is_empty() {
             (api_version, kind) = (inherited.api_version, inherited.kind);
         }
-        // As `kubectl` tells a list (apimachinery, `unstructured`): by its `items`.
-        if let (Some(of), Some(items)) = (kind.strip_suffix("List"), root.get("items"))
-            && let Some(items) = items.elements()
+        // As `kubectl` tells a list (apimachinery, `unstructuredJSONScheme`): by its
+        // `items`. What has some and is called otherwise is looked at itself, too.
+        if let Some(items) = root.get("items").and_then(Node::elements)
+            && !kind.is_empty()
         {
+            let of = kind.strip_suffix("List");
             let inherited = Inherited {
                 // `PodList` says what its elements are, `List` does not.
-                api_version: if of.is_empty() { "" } else { api_version },
-                kind: of,
+                api_version: if of == Some("") { "" } else { api_version },
+                kind: of.unwrap_or(kind),
             };
             for item in items {
                 self.object(item, inherited, each);
             }
-            return;
+            if of.is_some() {
+                return;
+            }
         }
         let metadata = |key| {
             let value = root.get("metadata").and_then(|metadata| metadata.get(key));
@@ -210,7 +307,8 @@ impl Piece<'_> {
             _ if api_version.is_empty() || kind.is_empty() => {
                 Content::Skipped(self.no_object(root))
             }
-            None => Content::Skipped(skip(api_version, kind)),
+            None => namespace(api_version, kind, root)
+                .unwrap_or_else(|| Content::Skipped(skip(api_version, kind))),
             Some(known) => match known.deserialize(root) {
                 Ok(pod) => Content::Workload(Box::new(Workload {
                     pod: pod.unwrap_or_default(),
@@ -249,6 +347,24 @@ impl Piece<'_> {
 struct Inherited<'d> {
     api_version: &'d str,
     kind: &'d str,
+}
+
+/// A Namespace whose labels the API server would take.
+fn namespace<'d>(api_version: &str, kind: &str, root: &Node<'_>) -> Option<Content<'d>> {
+    if (api_version, kind) != ("v1", "Namespace") {
+        return None;
+    }
+    let metadata = root.get("metadata")?;
+    metadata.get("name").and_then(Node::text)?;
+    let labels = match metadata.get("labels").map(|labels| &labels.value) {
+        None | Some(Value::Null) => Some(LabelMap::new()),
+        Some(Value::Map(pairs)) => pairs
+            .iter()
+            .map(|(key, value)| Some((key.text()?.to_owned(), value.text()?.to_owned())))
+            .collect(),
+        Some(_) => None,
+    };
+    labels.map(Content::Namespace)
 }
 
 /// Why an object that is no workload was not looked at.

@@ -4,6 +4,7 @@
 //! takes bytes and must not open files; where it fails it names lines and fields but
 //! shows no values.
 
+use crate::manifest::{self, SourceSpan};
 use kubelet_keyring::{Base64Problem, PayloadError, PullSecret, SecretKind, decode_base64};
 use serde_json::{Map, Value};
 
@@ -58,9 +59,9 @@ pub enum ManifestError {
     #[error("no valid YAML or JSON at line {line}, column {column}")]
     Syntax {
         /// From 1.
-        line: u64,
+        line: usize,
         /// From 1.
-        column: u64,
+        column: usize,
     },
     /// A field of another type than the API server takes.
     #[error("{field} of a Secret has to be {expected}")]
@@ -109,18 +110,8 @@ pub fn parse_manifest(content: &[u8]) -> Result<Vec<ManifestSecret>, ManifestErr
 }
 
 fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
-    let options = serde_saphyr::options! {
-        // Its errors would show lines of the file.
-        with_snippet: false,
-        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
-    };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
-        let place = error.location();
-        ManifestError::Syntax {
-            line: place.map_or(1, |place| place.line()),
-            column: place.map_or(1, |place| place.column()),
-        }
-    })
+    let syntax = |SourceSpan { line, column, .. }| ManifestError::Syntax { line, column };
+    manifest::values(text).map_err(syntax)
 }
 
 fn is_manifest(document: &Value) -> bool {

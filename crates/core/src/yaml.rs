@@ -1,8 +1,9 @@
 //! YAML and JSON as a tree that knows where everything stands.
 //!
-//! The one module that knows which YAML library is used. It must not know the map or
-//! what a manifest is: it hands over what is written and complains only about what is
-//! no YAML. Pure.
+//! This is the one module that knows which YAML library is used: serde-saphyr for the
+//! registry map, which is read strictly by YAML 1.2, and the parser below it for
+//! manifests, which are read as kubectl reads them. It must not know the map or what a
+//! manifest is: it hands over what is written and refuses only what is no YAML. Pure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +15,11 @@ use serde_saphyr::{Location, Spanned};
 use crate::text;
 
 mod decode;
+mod kubectl;
+mod quoted;
+mod scalar;
+
+pub(crate) use quoted::indented;
 
 /// How many values all aliases of a short text together may stand for. Of a long one
 /// as many as it has bytes: a list that a thousand entries share is no bomb.
@@ -103,6 +109,15 @@ pub(crate) fn documents(text: &str, depth: usize) -> Result<Vec<Node<'_>>, Synta
         .map_err(|error| syntax_error(&error, text))
 }
 
+/// The documents of a manifest as kubectl reads them, up to the first error.
+///
+/// Depth and what aliases stand for are bounded as in [`documents`].
+pub(crate) fn manifest(text: &str, depth: usize) -> (Vec<Node<'_>>, Option<SyntaxError>) {
+    let aliased = text.len().saturating_add(MOST_ALIASED);
+    let read = kubectl::documents(text, depth, aliased);
+    (read.nodes, read.error)
+}
+
 fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
     let mut at = Span::default();
     let mut message = error.to_string();
@@ -122,14 +137,15 @@ fn syntax_error(error: &serde_saphyr::Error, text: &str) -> SyntaxError {
 }
 
 impl Node<'_> {
-    /// The value of a key; none where this is no map.
+    /// The value of a key, the last one where it stands twice; none where this is no
+    /// map.
     pub(crate) fn get(&self, wanted: &str) -> Option<&Self> {
         let Value::Map(pairs) = &self.value else {
             return None;
         };
-        let mut pairs = pairs.iter();
-        let found = pairs.find(|(key, _)| key.text() == Some(wanted));
-        found.map(|(_, value)| value)
+        let mut pairs = pairs.iter().rev();
+        let last = pairs.find(|(key, _)| key.text() == Some(wanted));
+        last.map(|(_, value)| value)
     }
 
     /// The elements of a list; none where this is no list.
@@ -155,6 +171,24 @@ impl Node<'_> {
                 Some(number) => node.elements()?.get(number.parse::<usize>().ok()?),
                 None => node.get(step),
             })
+    }
+}
+
+/// The tree without its places, with zero for every number. Of keys that stand twice the
+/// last holds; a key that is no text is left out.
+impl From<&Node<'_>> for serde_json::Value {
+    fn from(node: &Node<'_>) -> Self {
+        match &node.value {
+            Value::Null => Self::Null,
+            Value::Bool(truth) => Self::Bool(*truth),
+            Value::Number => Self::from(0),
+            Value::String(text) => Self::from(&**text),
+            Value::List(nodes) => nodes.iter().map(Self::from).collect(),
+            Value::Map(pairs) => pairs
+                .iter()
+                .filter_map(|(key, value)| Some((key.text()?, Self::from(value))))
+                .collect(),
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The result for programs: one JSON object a line. The keys are a promise to scripts.
 
-use super::found::{Found, Image, Outcome, Totals};
+use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals};
 use crate::cli::Failure;
 use crate::cli::output::Printer;
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct Line<'f> {
-    /// `image`, `skipped` or `error`.
+    /// `image`, `undecided`, `skipped` or `error`.
     r#type: &'static str,
     file: &'f str,
     #[serde(flatten)]
@@ -29,6 +29,11 @@ struct At {
 #[serde(untagged)]
 enum What<'f> {
     Image(ImageKeys<'f>),
+    Undecided {
+        image: &'f str,
+        field: &'f str,
+        message: &'f str,
+    },
     Skipped {
         skipped: &'static str,
         message: String,
@@ -58,30 +63,38 @@ struct Summary<'t> {
     totals: &'t Totals,
 }
 
-/// A line for each image, each document that was skipped and each that could not be
+/// A line for each image, judged or not, each document that was skipped and each that could not be
 /// read, and one with the sums.
 pub(super) fn print(
-    found: &[Found],
+    findings: &[Finding],
     totals: &Totals,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
-    for found in found {
-        let (r#type, what) = match &found.outcome {
-            Outcome::NoImages => continue,
-            Outcome::Image(image) => ("image", What::Image(keys(image))),
-            Outcome::Skipped(why) => {
+    for finding in findings {
+        let (r#type, what) = match &finding.outcome {
+            DocumentOutcome::NoImages => continue,
+            DocumentOutcome::Image(image) => ("image", What::Image(keys(image))),
+            DocumentOutcome::Undecided(image) => (
+                "undecided",
+                What::Undecided {
+                    image: &image.text,
+                    field: &image.field,
+                    message: &image.message,
+                },
+            ),
+            DocumentOutcome::Skipped(why) => {
                 let (skipped, message) = (why.as_str(), why.to_string());
                 ("skipped", What::Skipped { skipped, message })
             }
-            Outcome::Unreadable(message) => ("error", What::Unreadable { message }),
+            DocumentOutcome::Unreadable(message) => ("error", What::Unreadable { message }),
         };
-        let object = found.object.as_ref();
+        let object = finding.object.as_ref();
         printer.json(&Line {
             r#type,
-            file: &found.file,
+            file: &finding.file,
             at: At {
-                line: found.at.line,
-                column: found.at.column,
+                line: finding.at.line,
+                column: finding.at.column,
             },
             kind: object.map(|object| object.kind.as_str()),
             namespace: object
@@ -97,7 +110,7 @@ pub(super) fn print(
     })
 }
 
-fn keys(image: &Image) -> ImageKeys<'_> {
+fn keys(image: &ImageFinding) -> ImageKeys<'_> {
     ImageKeys {
         image: &image.text,
         field: &image.field,

@@ -1,7 +1,8 @@
 //! The result as `JUnit` XML, as CI systems show test reports: a suite for each file, a
 //! case for each image, each document that was skipped and each that could not be read.
+//! What could not be read and what is undecided are errors, as of a test that could not run.
 
-use super::found::{Found, Outcome, Totals};
+use super::finding::{DocumentOutcome, Finding, Totals};
 use crate::cli::Failure;
 use crate::cli::output::Printer;
 use pullpass_core::policy::Action;
@@ -9,7 +10,7 @@ use pullpass_core::text::{SHOWN, cut, visible};
 use std::fmt::{self, Display, Formatter, Write as _};
 
 pub(super) fn print(
-    found: &[Found],
+    findings: &[Finding],
     totals: &Totals,
     fail_on: Action,
     printer: &mut Printer,
@@ -19,7 +20,7 @@ pub(super) fn print(
         r#"<testsuites name="pullpass check" {}>"#,
         Counts(totals)
     ))?;
-    for suite in found.chunk_by(|one, other| one.file == other.file) {
+    for suite in findings.chunk_by(|one, other| one.file == other.file) {
         let Some(first) = suite.first() else {
             continue;
         };
@@ -28,8 +29,8 @@ pub(super) fn print(
             escaped(&first.file),
             Counts(&Totals::of(suite, fail_on))
         ))?;
-        for found in suite {
-            case(found, fail_on, printer)?;
+        for finding in suite {
+            case(finding, fail_on, printer)?;
         }
         printer.line("  </testsuite>")?;
     }
@@ -46,28 +47,30 @@ impl Display for Counts<'_> {
             failures,
             skipped,
             unreadable,
+            undecided,
             ..
         } = self.0;
-        let tests = images + skipped + unreadable;
+        let errors = unreadable + undecided;
+        let tests = images + skipped + errors;
         write!(
             f,
-            r#"tests="{tests}" failures="{failures}" errors="{unreadable}" skipped="{skipped}""#
+            r#"tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}""#
         )
     }
 }
 
-fn case(found: &Found, fail_on: Action, printer: &mut Printer) -> Result<(), Failure> {
-    let object = found.object().unwrap_or_else(|| "document".to_owned());
-    let place = format!("{}:{}", found.at.line, found.at.column);
-    let (name, inside) = match &found.outcome {
-        Outcome::NoImages => return Ok(()),
-        Outcome::Image(image) => {
-            let name = format!("{} {}", image.field, cut(visible(&image.text), SHOWN));
+fn case(finding: &Finding, fail_on: Action, printer: &mut Printer) -> Result<(), Failure> {
+    let object = finding.object().unwrap_or_else(|| "document".to_owned());
+    let place = format!("{}:{}", finding.at.line, finding.at.column);
+    let (name, inside) = match &finding.outcome {
+        DocumentOutcome::NoImages => return Ok(()),
+        DocumentOutcome::Image(image) => {
+            let name = image_name(&image.field, &image.text);
             let words = [image.message.as_deref(), image.spelling.as_deref()];
             let words: Vec<_> = words.into_iter().flatten().collect();
             let words = words.join("; ");
             let inside = if image.action >= fail_on {
-                element("failure", image.action.as_str(), &words, &found.place())
+                element("failure", image.action.as_str(), &words, &finding.place())
             } else if words.is_empty() {
                 String::new()
             } else {
@@ -79,18 +82,28 @@ fn case(found: &Found, fail_on: Action, printer: &mut Printer) -> Result<(), Fai
             };
             (name, inside)
         }
-        Outcome::Skipped(why) => {
+        DocumentOutcome::Undecided(image) => (
+            image_name(&image.field, &image.text),
+            element("error", "undecided", &image.message, &finding.place()),
+        ),
+        DocumentOutcome::Skipped(why) => {
             let message = escaped(&why.to_string());
             (place, format!(r#"<skipped message="{message}"/>"#))
         }
-        Outcome::Unreadable(why) => (place, element("error", "unreadable", why, &found.place())),
+        DocumentOutcome::Unreadable(why) => {
+            (place, element("error", "unreadable", why, &finding.place()))
+        }
     };
     printer.line(format_args!(
         r#"    <testcase classname="{}" name="{}" file="{}">{inside}</testcase>"#,
         escaped(&object),
         escaped(&name),
-        escaped(&found.file),
+        escaped(&finding.file),
     ))
+}
+
+fn image_name(field: &str, image: &str) -> String {
+    format!("{field} {}", cut(visible(image), SHOWN))
 }
 
 fn element(name: &str, kind: &str, message: &str, place: &str) -> String {

@@ -3,7 +3,7 @@
 //! Findings are results; what was not looked at, and what could not be read, are
 //! notifications of the run, so that it is not taken for clean.
 
-use super::found::{Found, Image, Outcome, Totals};
+use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals, UndecidedImage};
 use crate::cli::{Failure, Status, output::Printer};
 use pullpass_core::policy::Action;
 use pullpass_core::text::visible;
@@ -15,8 +15,11 @@ use std::path::{Component, Path};
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
+/// The rule of images that cannot be judged.
+const UNDECIDED: &str = "undecided";
+
 /// What a result can be about: its id, and what it is.
-const RULES: [(&str, &str); 5] = [
+const RULES: [(&str, &str); 6] = [
     (
         "entry",
         "An entry of the registry map denies, warns about or records the image",
@@ -27,17 +30,21 @@ const RULES: [(&str, &str); 5] = [
     ),
     ("invalid", "The text is no valid image reference"),
     (
-        "ends-soon",
+        "expires-soon",
         "The entry that allows the image ends within 14 days",
     ),
     (
         "spelling",
         "The image is spelled so that the kubelet finds no pull secret for it",
     ),
+    (
+        UNDECIDED,
+        "What the registry map says of the image depends on labels of its namespace",
+    ),
 ];
 
 pub(super) fn print(
-    found: &[Found],
+    findings: &[Finding],
     totals: &Totals,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
@@ -45,14 +52,21 @@ pub(super) fn print(
     let here = here.as_deref();
     let mut results = Vec::new();
     let mut notifications = Vec::new();
-    for found in found {
-        match &found.outcome {
-            Outcome::Image(image) => results.extend(of_image(found, image, here)),
-            Outcome::NoImages => {}
-            Outcome::Skipped(why) => {
-                notifications.push(notification(found, "note", &why.to_string(), here));
+    for finding in findings {
+        match &finding.outcome {
+            DocumentOutcome::Image(image) => {
+                results.extend(of_image(image).map(|image| result(finding, &image, here)));
             }
-            Outcome::Unreadable(why) => notifications.push(notification(found, "error", why, here)),
+            DocumentOutcome::Undecided(image) => {
+                results.push(result(finding, &undecided(image), here));
+            }
+            DocumentOutcome::NoImages => {}
+            DocumentOutcome::Skipped(why) => {
+                notifications.push(notification(finding, "note", &why.to_string(), here));
+            }
+            DocumentOutcome::Unreadable(why) => {
+                notifications.push(notification(finding, "error", why, here))
+            }
         }
     }
     let rules: Vec<_> = RULES
@@ -80,53 +94,87 @@ pub(super) fn print(
     }))
 }
 
-/// None for an image that is fine.
-fn of_image(found: &Found, image: &Image, here: Option<&Path>) -> Vec<Value> {
-    let mut results = Vec::new();
-    if let Some(message) = &image.message {
-        let (rule, level) = match image.action {
-            Action::Deny => (image.rule, "error"),
-            Action::Warn => (image.rule, "warning"),
-            Action::Audit => (image.rule, "note"),
-            Action::Allow => ("ends-soon", "note"),
-        };
-        results.push(result(found, image, rule, level, message, here));
-    }
-    if let Some(spelling) = &image.spelling {
-        results.push(result(found, image, "spelling", "note", spelling, here));
-    }
-    results
+/// A result before it is written.
+struct ImageResult<'f> {
+    rule: &'static str,
+    level: &'static str,
+    image: &'f str,
+    field: &'f str,
+    entry: Option<&'f str>,
+    message: &'f str,
 }
 
-fn result(
-    found: &Found,
-    image: &Image,
-    rule: &str,
-    level: &str,
-    message: &str,
-    here: Option<&Path>,
-) -> Value {
+/// None for an image that is allowed and of which there is nothing to say.
+fn of_image<'f>(image: &'f ImageFinding) -> impl Iterator<Item = ImageResult<'f>> {
+    let (rule, level) = match image.action {
+        Action::Deny => (image.rule, "error"),
+        Action::Warn => (image.rule, "warning"),
+        Action::Audit => (image.rule, "note"),
+        Action::Allow => ("expires-soon", "note"),
+    };
+    let results = [
+        (rule, level, image.message.as_deref()),
+        ("spelling", "note", image.spelling.as_deref()),
+    ];
+    results.into_iter().filter_map(|(rule, level, message)| {
+        Some(ImageResult {
+            rule,
+            level,
+            image: &image.text,
+            field: &image.field,
+            entry: image.entry.as_deref(),
+            message: message?,
+        })
+    })
+}
+
+fn undecided(image: &UndecidedImage) -> ImageResult<'_> {
+    ImageResult {
+        rule: UNDECIDED,
+        level: "none",
+        image: &image.text,
+        field: &image.field,
+        entry: None,
+        message: &image.message,
+    }
+}
+
+fn result(finding: &Finding, result: &ImageResult<'_>, here: Option<&Path>) -> Value {
+    let &ImageResult {
+        rule,
+        level,
+        image,
+        field,
+        ..
+    } = result;
     let index = RULES.iter().position(|(id, _)| *id == rule);
-    let uri = uri(&found.file, here);
-    let object = found.object().unwrap_or_default();
-    let fingerprint = fingerprint(&[rule, &uri, &object, &image.field, &image.text]);
-    json!({
+    let uri = uri(&finding.file, here);
+    let object = finding.object().unwrap_or_default();
+    let fingerprint = fingerprint(&[rule, &uri, &object, field, image]);
+    let mut value = json!({
         "ruleId": rule,
         "ruleIndex": index,
         "level": level,
-        "message": {"text": format!("{object}: {message}")},
+        "message": {"text": format!("{object}: {}", result.message)},
         "locations": [{
-            "physicalLocation": location(found, &uri),
+            "physicalLocation": location(finding, &uri),
             "logicalLocations": [{
-                "fullyQualifiedName": format!("{object}: {}", image.field),
+                "fullyQualifiedName": format!("{object}: {field}"),
                 "kind": "element",
             }],
         }],
         "partialFingerprints": {"pullpass/v1": fingerprint},
         "properties": Properties {
-            entry: image.entry.as_deref().map(visible),
+            entry: result.entry.map(visible),
         },
-    })
+    });
+    // 3.27.9 and 3.27.10: not enough is known, and then there is no level.
+    if rule == UNDECIDED
+        && let Some(value) = value.as_object_mut()
+    {
+        value.insert("kind".to_owned(), json!("open"));
+    }
+    value
 }
 
 #[derive(Serialize)]
@@ -144,21 +192,21 @@ struct Region {
     end_column: Option<usize>,
 }
 
-fn notification(found: &Found, level: &str, why: &str, here: Option<&Path>) -> Value {
-    let object = found.object().map(|object| format!("{object}: "));
+fn notification(finding: &Finding, level: &str, why: &str, here: Option<&Path>) -> Value {
+    let object = finding.object().map(|object| format!("{object}: "));
     let object = object.unwrap_or_default();
     json!({
         "level": level,
         "message": {"text": format!("{object}{}", visible(why))},
-        "locations": [{"physicalLocation": location(found, &uri(&found.file, here))}],
+        "locations": [{"physicalLocation": location(finding, &uri(&finding.file, here))}],
     })
 }
 
-fn location(found: &Found, uri: &str) -> Value {
+fn location(finding: &Finding, uri: &str) -> Value {
     let region = Region {
-        start_line: found.at.line,
-        start_column: found.at.column,
-        end_column: found.at.end_column,
+        start_line: finding.at.line,
+        start_column: finding.at.column,
+        end_column: finding.at.end_column,
     };
     json!({"artifactLocation": {"uri": uri}, "region": region})
 }

@@ -1,6 +1,6 @@
 //! The result for people: `file:line:column: what: object: why`, as compilers print it.
 
-use super::found::{Found, Outcome, Totals};
+use super::finding::{DocumentOutcome, Finding, Totals};
 use crate::cli::Failure;
 use crate::cli::output::{self, Printer};
 use pullpass_core::text::visible;
@@ -8,35 +8,38 @@ use pullpass_core::text::visible;
 /// What was not looked at, and what could not be read, goes to standard error; then
 /// findings and the sum to standard output.
 pub(super) fn print(
-    found: &[Found],
+    findings: &[Finding],
     totals: &Totals,
     printer: &mut Printer,
 ) -> Result<(), Failure> {
-    for found in found {
-        let (word, why) = match &found.outcome {
-            Outcome::Skipped(why) => ("skipped", why.to_string()),
-            Outcome::Unreadable(why) => ("error", visible(why)),
-            Outcome::Image(_) | Outcome::NoImages => continue,
+    for finding in findings {
+        let (word, why) = match &finding.outcome {
+            DocumentOutcome::Skipped(why) => ("skipped", why.to_string()),
+            DocumentOutcome::Unreadable(why) => ("error", visible(why)),
+            DocumentOutcome::Image(_)
+            | DocumentOutcome::Undecided(_)
+            | DocumentOutcome::NoImages => continue,
         };
         output::say(&format_args!(
             "{}: {word}: {}{why}",
-            found.place(),
-            prefix(found)
+            finding.place(),
+            prefix(finding)
         ));
     }
-    for found in found {
-        let Outcome::Image(image) = &found.outcome else {
-            continue;
+    for finding in findings {
+        let words = match &finding.outcome {
+            DocumentOutcome::Image(image) => [
+                (image.action.as_str(), image.message.as_ref()),
+                ("note", image.spelling.as_ref()),
+            ],
+            DocumentOutcome::Undecided(image) => [("undecided", Some(&image.message)), ("", None)],
+            _ => continue,
         };
-        let words = [
-            (image.action.as_str(), &image.message),
-            ("note", &image.spelling),
-        ];
         for (word, message) in words {
-            // An image that is fine and has a message ends soon.
+            // An image that is allowed and has a message expires soon.
             let word = if word == "allow" { "note" } else { word };
             if let Some(message) = message {
-                let (place, object) = (found.place(), prefix(found));
+                let (place, object) = (finding.place(), prefix(finding));
                 printer.line(format_args!("{place}: {word}: {object}{message}"))?;
             }
         }
@@ -45,8 +48,8 @@ pub(super) fn print(
 }
 
 /// `Deployment shop/web: `
-fn prefix(found: &Found) -> String {
-    let object = found.object().map(|object| format!("{object}: "));
+fn prefix(finding: &Finding) -> String {
+    let object = finding.object().map(|object| format!("{object}: "));
     object.unwrap_or_default()
 }
 
@@ -56,6 +59,7 @@ fn summary(totals: &Totals) -> String {
         denied,
         warned,
         recorded,
+        undecided,
         skipped,
         unreadable,
         failures: _,
@@ -66,6 +70,12 @@ fn summary(totals: &Totals) -> String {
         "{images} checked: {denied} denied, {warned} warned about, {recorded} recorded; {skipped} \
          skipped"
     );
+    if *undecided > 0 {
+        let undecided = counted(*undecided, "image", "images");
+        words.push_str("; ");
+        words.push_str(&undecided);
+        words.push_str(" undecided");
+    }
     if *unreadable > 0 {
         let unreadable = counted(*unreadable, "document", "documents");
         words.push_str("; ");

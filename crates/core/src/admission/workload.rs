@@ -75,13 +75,23 @@ impl Kind {
     }
 
     /// The kind of an object with this `apiVersion` and `kind`. The version does not
-    /// matter: all that ever were have the pod in the same place.
+    /// matter: all that ever were have the pod in the same place. Nor does it matter
+    /// for the kinds that began in `extensions`, which files still name, though no API
+    /// server since Kubernetes 1.16 serves them there.
     #[must_use]
     pub fn of_object(api_version: &str, kind: &str) -> Option<Self> {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        Self::ALL
-            .into_iter()
-            .find(|known| known.as_str() == kind && known.group() == group)
+        let mut kinds = Self::ALL.into_iter().filter(|known| known.as_str() == kind);
+        kinds.find(|known| {
+            known.group() == group || (group == "extensions" && known.began_in_extensions())
+        })
+    }
+
+    fn began_in_extensions(self) -> bool {
+        matches!(
+            self,
+            Self::Deployment | Self::DaemonSet | Self::ReplicaSet | Self::Job
+        )
     }
 
     /// The workload of which this is the resource (`deployments` of `apps`). Pods and
@@ -245,6 +255,15 @@ mod tests {
             ("apps/v1", "Deployment", Some(Kind::Deployment)),
             ("apps/v1beta2", "Deployment", Some(Kind::Deployment)),
             ("batch/v1", "CronJob", Some(Kind::CronJob)),
+            ("batch/v1beta1", "CronJob", Some(Kind::CronJob)),
+            ("batch/v2alpha1", "CronJob", Some(Kind::CronJob)),
+            ("extensions/v1beta1", "Deployment", Some(Kind::Deployment)),
+            ("extensions/v1beta1", "DaemonSet", Some(Kind::DaemonSet)),
+            ("extensions/v1beta1", "ReplicaSet", Some(Kind::ReplicaSet)),
+            ("extensions/v1beta1", "Job", Some(Kind::Job)),
+            ("extensions/v1beta1", "StatefulSet", None),
+            ("extensions/v1beta1", "Ingress", None),
+            ("extensions", "Deployment", None),
             ("v1", "Deployment", None),
             ("apps/v1", "Pod", None),
             ("example.dev/v1", "Deployment", None),

@@ -1,7 +1,7 @@
 //! Where one document of a manifest ends and the next begins, so that one that cannot
 //! be read does not take the others with it.
 
-use super::Place;
+use super::SourceSpan;
 use crate::yaml::Span;
 use serde_json::value::RawValue;
 
@@ -13,11 +13,44 @@ pub(super) struct Piece<'t> {
     lines: usize,
     /// Characters before it on its first line.
     columns: usize,
+    pub(super) form: Form,
+    /// Whether kubectl has read nothing yet as YAML where it begins.
+    is_first: bool,
+}
+
+/// What a piece is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Yaml,
+    Json,
+    /// A line that begins like a document separator and holds more than a comment.
+    Separator,
 }
 
 impl Piece<'_> {
+    /// The same piece with another text, of which the lines are the same.
+    pub(super) fn with_text<'t>(&self, text: &'t str) -> Piece<'t> {
+        Piece { text, ..*self }
+    }
+
+    /// What the piece holds where kubectl does not read its separator as YAML does.
+    ///
+    /// It takes a comment without a space before it, and a mark of the byte order that
+    /// begins a document, as in files that were written one behind the other.
+    pub(super) fn unlike_separator(&self) -> Option<Piece<'_>> {
+        let (separator, text) = self.text.split_once('\n')?;
+        let rest = separator.strip_prefix("---")?;
+        let mark = text.strip_prefix('\u{feff}').filter(|_| !self.is_first);
+        (rest.starts_with('#') || mark.is_some()).then(|| Piece {
+            text: mark.unwrap_or(text),
+            lines: self.lines + 1,
+            columns: 0,
+            ..*self
+        })
+    }
+
     /// A place of the piece as a place of the file.
-    pub(super) fn place(&self, at: Span) -> Place {
+    pub(super) fn place(&self, at: Span) -> SourceSpan {
         let line = at.line.max(1);
         let before = if line == 1 { self.columns } else { 0 };
         let column = before + at.column.max(1);
@@ -25,7 +58,7 @@ impl Piece<'_> {
         let end_column = written
             .filter(|written| !written.is_empty() && !written.contains(['\n', '\r']))
             .map(|written| column + written.chars().count());
-        Place {
+        SourceSpan {
             line: self.lines + line,
             column,
             end_column,
@@ -34,76 +67,161 @@ impl Piece<'_> {
 }
 
 /// The pieces of a file, in order; one at least.
+///
+/// As kubectl does (apimachinery, `YAMLOrJSONDecoder`), a file that begins with `{` is
+/// read as JSON values as far as they go, and the rest of it as YAML.
 pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
-    if text.trim_start().starts_with('{')
-        && let Some(values) = json(text)
-    {
-        return values;
+    let mut file = File {
+        text,
+        cut: Cut::default(),
+        first_yaml: 0,
+        pieces: Vec::new(),
+    };
+    if text.trim_start().starts_with('{') {
+        file.json();
     }
-    yaml(text)
+    file.yaml();
+    file.pieces
 }
 
-/// JSON values one after the other, as `kubectl` reads a file that begins with `{`.
-fn json(text: &str) -> Option<Vec<Piece<'_>>> {
-    let mut pieces = Vec::new();
-    let (mut seen, mut lines, mut columns) = (0, 0, 0);
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
-    while let Some(value) = values.next() {
-        let value = value.ok()?.get();
-        let start = values.byte_offset().checked_sub(value.len())?;
-        let between = text.get(seen..start)?;
-        seen = start;
-        lines += between.matches('\n').count();
-        columns = match between.rsplit_once('\n') {
-            Some((_, last)) => last.chars().count(),
-            None => columns + between.chars().count(),
-        };
-        pieces.push(Piece {
-            text: value,
-            lines,
-            columns,
-        });
-    }
-    Some(pieces)
+/// A file while it is cut.
+struct File<'t> {
+    text: &'t str,
+    /// Up to where it is cut.
+    cut: Cut,
+    /// Where its YAML begins, in bytes.
+    first_yaml: usize,
+    pieces: Vec<Piece<'t>>,
 }
 
-/// YAML is cut before each line that begins with `---`, which ends a document whatever
-/// stands around it (YAML 1.2, 9.1.2). Directives and comments stay with what follows.
-fn yaml(text: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let (mut start, mut first_line) = (0, 0);
-    let mut offset = 0;
-    let mut has_content = false;
-    let mut has_marker = false;
-    for (number, line) in text.split_inclusive('\n').enumerate() {
-        if is_marker(line) {
-            if has_content || has_marker {
-                pieces.push((start, offset, first_line));
-                (start, first_line) = (offset, number);
-            }
-            has_marker = true;
-            has_content = false;
-        } else if !matches!(line.trim_start().as_bytes().first(), None | Some(b'#'))
-            && !line.starts_with('%')
-        {
-            has_content = true;
+/// A place between two characters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cut {
+    /// Bytes before it.
+    at: usize,
+    /// Lines before its own.
+    lines: usize,
+    /// Characters before it on its line.
+    columns: usize,
+}
+
+impl<'t> File<'t> {
+    fn json(&mut self) {
+        let mut values = serde_json::Deserializer::from_str(self.text).into_iter::<&RawValue>();
+        while let Some(Ok(value)) = values.next() {
+            let end = values.byte_offset();
+            let Some(start) = end.checked_sub(value.get().len()) else {
+                return;
+            };
+            self.advance(start);
+            self.take(end, Form::Json);
         }
-        offset += line.len();
     }
-    pieces.push((start, text.len(), first_line));
-    pieces
-        .into_iter()
-        .filter_map(|(start, end, lines)| {
-            Some(Piece {
-                text: text.get(start..end)?,
+
+    /// YAML is cut before each line that begins with `---`, which ends a document
+    /// whatever stands around it (YAML 1.2, 9.1.2; apimachinery, `YAMLReader`).
+    /// Directives and comments stay with what follows.
+    fn yaml(&mut self) {
+        self.skip_behind_json();
+        let rest = self.text.get(self.cut.at..).unwrap_or_default();
+        if rest.trim().is_empty() && !self.pieces.is_empty() {
+            return;
+        }
+        self.first_yaml = self.cut.at;
+        let mut end = self.cut.at;
+        let mut has_content = false;
+        let mut has_marker = false;
+        for line in rest.split_inclusive('\n') {
+            match marker(line) {
+                // Before it kubectl has a document, or it takes the line for one.
+                Some(Marker::Tight) if end > self.first_yaml => {
+                    if end > self.cut.at {
+                        self.take(end, Form::Yaml);
+                    }
+                    (has_content, has_marker) = (false, true);
+                }
+                Some(Marker::Tight | Marker::Invalid) => {
+                    if has_content || has_marker {
+                        self.take(end, Form::Yaml);
+                    }
+                    self.advance(end);
+                    self.take(end + line.len(), Form::Separator);
+                    (has_content, has_marker) = (false, false);
+                }
+                Some(Marker::Separator) => {
+                    if has_content || has_marker {
+                        self.take(end, Form::Yaml);
+                    }
+                    (has_content, has_marker) = (false, true);
+                }
+                None => {
+                    let first = line.trim_start().as_bytes().first();
+                    has_content |= !matches!(first, None | Some(b'#')) && !line.starts_with('%');
+                }
+            }
+            end += line.len();
+        }
+        if has_content || has_marker || end > self.cut.at || self.pieces.is_empty() {
+            self.take(end, Form::Yaml);
+        }
+    }
+
+    /// Passes over what kubectl does between JSON and YAML: white space up to the end of
+    /// a line.
+    fn skip_behind_json(&mut self) {
+        let rest = self.text.get(self.cut.at..).unwrap_or_default();
+        if self.pieces.is_empty() {
+            return;
+        }
+        let space = rest.len() - rest.trim_start().len();
+        let line = rest.get(..space).and_then(|space| space.find('\n'));
+        self.advance(self.cut.at + line.map_or(space, |line| line + 1));
+    }
+
+    /// Goes to a place.
+    fn advance(&mut self, to: usize) {
+        let between = self.text.get(self.cut.at..to).unwrap_or_default();
+        self.cut.lines += between.matches('\n').count();
+        self.cut.columns = match between.rsplit_once('\n') {
+            Some((_, last)) => last.chars().count(),
+            None => self.cut.columns + between.chars().count(),
+        };
+        self.cut.at = to;
+    }
+
+    /// Makes a piece of what is up to a place.
+    fn take(&mut self, to: usize, form: Form) {
+        let Cut { at, lines, columns } = self.cut;
+        if let Some(text) = self.text.get(at..to) {
+            self.pieces.push(Piece {
+                text,
                 lines,
-                columns: 0,
-            })
-        })
-        .collect()
+                columns,
+                form,
+                is_first: at == self.first_yaml,
+            });
+        }
+        self.advance(to);
+    }
 }
 
-fn is_marker(line: &str) -> bool {
-    line.strip_prefix("---")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+/// A line that begins with `---`.
+enum Marker {
+    Separator,
+    /// One with a comment that no space separates, which YAML does not take.
+    Tight,
+    /// None, though it looks like one.
+    Invalid,
+}
+
+fn marker(line: &str) -> Option<Marker> {
+    let behind = line.strip_prefix("---")?;
+    let rest = behind.trim();
+    Some(if behind.starts_with('#') {
+        Marker::Tight
+    } else if rest.is_empty() || rest.starts_with('#') {
+        Marker::Separator
+    } else {
+        Marker::Invalid
+    })
 }

@@ -116,7 +116,12 @@ fn suggest(text: &str) -> Option<String> {
         }
     }
     let path = path.split(':').next().unwrap_or_default();
-    let path = path.split('*').next().unwrap_or_default();
+    // A path covers what is below it, so that a `*` at its end says nothing. One before
+    // its end does, and the path up to there would cover more than was written.
+    let (path, behind) = path.split_once('*').unwrap_or((path, ""));
+    if !behind.trim_matches(['*', '/']).is_empty() {
+        return None;
+    }
     let path = path.trim_end_matches('/').to_ascii_lowercase();
     let host = suggest_host(first, &path);
     let whole = if path.is_empty() {
@@ -141,5 +146,27 @@ fn suggest_host(first: &str, path: &str) -> String {
         format!("docker.io/library/{name}")
     } else {
         format!("docker.io/{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::suggest;
+
+    #[test]
+    fn no_suggestion_covers_more_than_was_written() {
+        for (written, suggested) in [
+            ("quay.io/*", Some("quay.io")),
+            ("quay.io/team/*", Some("quay.io/team")),
+            ("quay.io/team/**", Some("quay.io/team")),
+            ("https://quay.io/team/*/", Some("quay.io/team")),
+            ("quay.io/*/app", None),
+            ("quay.io/team/*/app", None),
+            ("quay.io/**/app", None),
+            ("quay.io/te*m", None),
+            ("quay.io/*app", None),
+        ] {
+            assert_eq!(suggest(written).as_deref(), suggested, "{written}");
+        }
     }
 }

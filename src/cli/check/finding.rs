@@ -1,35 +1,37 @@
-//! What a check found: values that every form of the output is made from.
+//! The findings of a check: values that every form of the output is made from.
 
 use crate::cli::Status;
-use pullpass_core::manifest::{Place, Skip};
+use pullpass_core::manifest::{Skip, SourceSpan};
 use pullpass_core::policy::Action;
 use pullpass_core::text::{SHOWN, cut, visible};
 use serde::Serialize;
 
-/// Something to be said about a file.
+/// Something to be said about a place in a file.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Finding<O = DocumentOutcome> {
     pub(super) file: String,
-    pub(super) at: Place,
+    pub(super) at: SourceSpan,
     /// None where the document does not say what it is.
-    pub(super) object: Option<Object>,
-    pub(super) outcome: Outcome,
+    pub(super) object: Option<ObjectName>,
+    pub(super) outcome: O,
 }
 
 /// Which object.
 #[derive(Debug, Clone)]
-pub(super) struct Object {
+pub(super) struct ObjectName {
     pub(super) kind: String,
     /// Empty where it does not say and it does not matter.
     pub(super) namespace: String,
     pub(super) name: String,
 }
 
-/// What is to be said.
+/// What came of a document, or of one of its images.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum DocumentOutcome {
     /// An image was judged.
-    Image(Box<Image>),
+    Image(Box<ImageFinding>),
+    /// An image cannot be judged: that depends on labels which are not known.
+    Undecided(UndecidedImage),
     /// A workload that names no image.
     NoImages,
     /// A document was not looked at.
@@ -38,9 +40,19 @@ pub(super) enum Outcome {
     Unreadable(String),
 }
 
+/// An image without a verdict.
+#[derive(Debug)]
+pub(super) struct UndecidedImage {
+    pub(super) text: String,
+    /// From the object's root.
+    pub(super) field: String,
+    /// Why there is none, and what to do.
+    pub(super) message: String,
+}
+
 /// An image and its verdict.
 #[derive(Debug)]
-pub(super) struct Image {
+pub(super) struct ImageFinding {
     pub(super) text: String,
     /// From the object's root.
     pub(super) field: String,
@@ -56,23 +68,10 @@ pub(super) struct Image {
     pub(super) spelling: Option<String>,
 }
 
-impl Found {
-    pub(super) fn unreadable_file(file: &str, why: String) -> Self {
-        Self {
-            file: file.to_owned(),
-            at: Place {
-                line: 1,
-                column: 1,
-                end_column: None,
-            },
-            object: None,
-            outcome: Outcome::Unreadable(why),
-        }
-    }
-
+impl Finding {
     /// `Deployment shop/web`, safe to show.
     pub(super) fn object(&self) -> Option<String> {
-        let Object {
+        let ObjectName {
             kind,
             namespace,
             name,
@@ -87,7 +86,7 @@ impl Found {
 
     /// `file:line:column`, safe to show.
     pub(super) fn place(&self) -> String {
-        let Place { line, column, .. } = self.at;
+        let SourceSpan { line, column, .. } = self.at;
         format!("{}:{line}:{column}", visible(&self.file))
     }
 }
@@ -99,6 +98,8 @@ pub(super) struct Totals {
     pub(super) denied: usize,
     pub(super) warned: usize,
     pub(super) recorded: usize,
+    /// How many images have no verdict.
+    pub(super) undecided: usize,
     pub(super) skipped: usize,
     pub(super) unreadable: usize,
     /// How many images are failures.
@@ -106,11 +107,11 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of(found: &[Found], fail_on: Action) -> Self {
+    pub(super) fn of(findings: &[Finding], fail_on: Action) -> Self {
         let mut totals = Self::default();
-        for found in found {
-            match &found.outcome {
-                Outcome::Image(image) => {
+        for finding in findings {
+            match &finding.outcome {
+                DocumentOutcome::Image(image) => {
                     totals.images += 1;
                     totals.failures += usize::from(image.action >= fail_on);
                     match image.action {
@@ -120,17 +121,19 @@ impl Totals {
                         Action::Allow => {}
                     }
                 }
-                Outcome::NoImages => {}
-                Outcome::Skipped(_) => totals.skipped += 1,
-                Outcome::Unreadable(_) => totals.unreadable += 1,
+                DocumentOutcome::Undecided(_) => totals.undecided += 1,
+                DocumentOutcome::NoImages => {}
+                DocumentOutcome::Skipped(_) => totals.skipped += 1,
+                DocumentOutcome::Unreadable(_) => totals.unreadable += 1,
             }
         }
         totals
     }
 
-    /// What could not be read may hide anything, so it comes first.
+    /// What could not be read may hide anything, and what is undecided may be denied, so
+    /// they come first.
     pub(super) fn status(&self) -> Status {
-        if self.unreadable > 0 {
+        if self.unreadable > 0 || self.undecided > 0 {
             Status::Input
         } else if self.failures > 0 {
             Status::Findings

@@ -1,0 +1,111 @@
+//! Quoted scalars that continue on lines which are not indented deeper than their key.
+//!
+//! YAML 1.2 forbids them, and so does the YAML library; libyaml, and with it kubectl,
+//! never looks. Manifests hold them (`config: '{`, some lines of JSON, `}'`). White
+//! space at the beginning of such a line means nothing, so the lines are moved to the
+//! right before the library reads them. Nothing but such white space is changed.
+
+use granit_parser::{ErrorKind, ScanError, Scanner, StrInput};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// The text with the continuation lines of its quoted scalars indented as YAML 1.2
+/// wants them. Lines stay, and so do columns on every line on which something begins.
+pub(crate) fn indented(text: &str) -> Cow<'_, str> {
+    let mut fixed = String::new();
+    let mut copied = 0;
+    // Each scan goes on behind the scalar that the one before stumbled over, so the
+    // text is scanned once.
+    let mut from = 0;
+    while let Some(scalar) = text.get(from..).and_then(first_outdented) {
+        let (start, end) = (from + scalar.start, from + scalar.end);
+        let line = text.get(..start).and_then(|before| before.rfind('\n'));
+        let column = text
+            .get(line.map_or(0, |at| at + 1)..start)
+            .map_or(0, |before| before.chars().count());
+        fixed.push_str(text.get(copied..start).unwrap_or_default());
+        indent(text.get(start..end).unwrap_or_default(), column, &mut fixed);
+        copied = end;
+        let Some(rest) = text.get(end..).and_then(|rest| rest.find('\n')) else {
+            break;
+        };
+        from = end + rest + 1;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    fixed.push_str(text.get(copied..).unwrap_or_default());
+    Cow::Owned(fixed)
+}
+
+/// Writes a quoted scalar with all its lines but the first indented by so many spaces.
+fn indent(scalar: &str, column: usize, to: &mut String) {
+    for (number, line) in scalar.split_inclusive('\n').enumerate() {
+        let content = line.trim_start_matches([' ', '\t']);
+        if number == 0 || content.trim_end_matches(['\r', '\n']).is_empty() {
+            to.push_str(line);
+        } else {
+            to.extend(std::iter::repeat_n(' ', column));
+            to.push_str(content);
+        }
+    }
+}
+
+/// Where the first quoted scalar stands, quotes included, that the library refuses for
+/// its indentation; none where it stops for another reason or not at all.
+fn first_outdented(text: &str) -> Option<Range<usize>> {
+    let options = granit_parser::options! { emit_comments: false };
+    let mut seen = 0;
+    let mut refused: Option<ScanError> = None;
+    for token in Scanner::with_options(StrInput::new(text), options) {
+        match token {
+            Ok(token) => seen = token.into_parts().0.end.byte_offset()?.max(seen),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let refused = refused?;
+    if !matches!(
+        refused.kind(),
+        ErrorKind::InvalidQuotedScalarIndent | ErrorKind::TabInIndentation
+    ) {
+        return None;
+    }
+    let stopped = refused.marker().byte_offset()?;
+    let start = seen + skip_to_quote(text.get(seen..)?)?;
+    let end = start + closing_quote(text.get(start..)?)?;
+    (start < stopped && stopped < end).then_some(start..end)
+}
+
+/// Bytes before a quote, where only white space, comments, indicators, an anchor and a
+/// tag stand before it.
+fn skip_to_quote(text: &str) -> Option<usize> {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        let length = match rest.as_bytes().first()? {
+            b'\'' | b'"' => return Some(text.len() - rest.len()),
+            b'#' => rest.find('\n')?,
+            b'&' | b'!' => rest.find(char::is_whitespace)?,
+            // The library's tokens end before these.
+            b':' | b'-' | b'?' | b',' | b'[' | b'{' => 1,
+            _ => return None,
+        };
+        rest = rest.get(length..)?;
+    }
+}
+
+/// Bytes of the quoted scalar with which a text begins, quotes included.
+fn closing_quote(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let quote = *bytes.first()?;
+    let mut at = 1;
+    loop {
+        let byte = *bytes.get(at)?;
+        at += match byte {
+            b'\\' if quote == b'"' => 2,
+            b'\'' if quote == b'\'' && bytes.get(at + 1) == Some(&b'\'') => 2,
+            _ if byte == quote => return Some(at + 1),
+            _ => 1,
+        };
+    }
+}
