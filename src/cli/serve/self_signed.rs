@@ -36,11 +36,11 @@ struct NameArgs {
     /// The Service through which the API server calls; with --self-signed-secret
     #[arg(long, value_name = "NAME")]
     webhook_service: Option<String>,
-    /// A MutatingWebhookConfiguration whose caBundle is written; may be repeated; with
+    /// A mutating webhook configuration whose caBundle is written; may be repeated; with
     /// --self-signed-secret
     #[arg(long = "mutating-webhook-configuration", value_name = "NAME")]
     mutating: Vec<String>,
-    /// A ValidatingWebhookConfiguration whose caBundle is written; may be repeated; with
+    /// A validating webhook configuration whose caBundle is written; may be repeated; with
     /// --self-signed-secret
     #[arg(long = "validating-webhook-configuration", value_name = "NAME")]
     validating: Vec<String>,
