@@ -75,13 +75,13 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
-    /// There is no way to serve.
+    /// TLS cannot be set up, or a port cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
 }
 
 impl Config {
-    /// Loads certificate and map, then takes both ports.
+    /// Loads certificate and map, starts the background tasks, then takes both ports.
     ///
     /// A certificate that cannot be used is an error, because nothing can be answered without
     /// one. A map that cannot be used is not: see [`crate::state::map_store`].

@@ -36,10 +36,12 @@ struct NameArgs {
     /// The Service through which the API server calls; with --self-signed-secret
     #[arg(long, value_name = "NAME")]
     webhook_service: Option<String>,
-    /// Whose caBundle is written; may be repeated; with --self-signed-secret
+    /// A mutating webhook configuration whose caBundle is written; may be repeated; with
+    /// --self-signed-secret
     #[arg(long = "mutating-webhook-configuration", value_name = "NAME")]
     mutating: Vec<String>,
-    /// Whose caBundle is written; may be repeated; with --self-signed-secret
+    /// A validating webhook configuration whose caBundle is written; may be repeated; with
+    /// --self-signed-secret
     #[arg(long = "validating-webhook-configuration", value_name = "NAME")]
     validating: Vec<String>,
     /// A further DNS name or IP address of the server; may be repeated
