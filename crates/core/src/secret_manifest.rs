@@ -4,7 +4,7 @@
 //! takes bytes and must not open files; where it fails it names lines and fields but
 //! shows no values.
 
-use kubelet_keyring::{Base64Problem, PayloadError, PullSecret, SecretKind, decode_base64};
+use kubelet_keyring::{Base64Error, PayloadError, PullSecret, SecretKind, decode_base64};
 use serde_json::{Map, Value};
 
 /// A Secret of a file.
@@ -76,7 +76,7 @@ pub enum ManifestError {
         /// The key under `data`.
         key: String,
         /// What is wrong with it.
-        problem: Base64Problem,
+        problem: Base64Error,
     },
     /// Manifests, but none of a Secret.
     #[error("it holds no Secret; give a Secret manifest or a docker config.json")]

@@ -1,12 +1,6 @@
 //! Compares the parser with the Go library, and checks what holds for every text.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test reports a failure by a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test reports a failure by a panic")]
 
 use image_reference::Reference;
 use proptest::prelude::*;
