@@ -4,7 +4,7 @@ use super::map_args::{self, MapArgs};
 use super::{Failure, output};
 use crate::kube::dry_run::{ApiError, ApiServer};
 use crate::state::map_store;
-use pullpass_core::map::{self, Loaded, Options, SourceFile};
+use pullpass_core::map::{self, LoadedMap, Options, SourceFile};
 use pullpass_core::text::visible;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub struct ClusterArgs {
 #[derive(Debug)]
 pub struct Found {
     /// The map.
-    pub loaded: Loaded,
+    pub loaded: LoadedMap,
     /// For people: a path, or `ConfigMap namespace/name`.
     pub source: String,
 }

@@ -8,7 +8,7 @@ use crate::state::map_store;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use pullpass_core::map::{self, Diagnostic, Loaded, Options, SourceFile};
+use pullpass_core::map::{self, Diagnostic, LoadedMap, Options, SourceFile};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -51,7 +51,7 @@ impl MapArgs {
     }
 
     /// The map; there must be one.
-    pub fn load(&self) -> Result<Loaded, Failure> {
+    pub fn load(&self) -> Result<LoadedMap, Failure> {
         let path = self.config.as_ref().ok_or_else(|| {
             Failure::input("no registry map is named: use --config FILE or $PULLPASS_CONFIG")
         })?;
@@ -59,7 +59,7 @@ impl MapArgs {
     }
 
     /// The map, or the built-in defaults where none is named.
-    pub fn load_or_defaults(&self) -> Result<Loaded, Failure> {
+    pub fn load_or_defaults(&self) -> Result<LoadedMap, Failure> {
         let Some(path) = &self.config else {
             output::say(
                 "note: no registry map is named (--config FILE or $PULLPASS_CONFIG); answering \
@@ -78,12 +78,12 @@ impl MapArgs {
 const DEFAULTS: &str = "apiVersion: pullpass.dev/v1\nkind: RegistryMap\nregistries: []\n";
 
 /// The map in these files; all of its errors, the way its author reads them.
-pub fn load(files: &[SourceFile]) -> Result<Loaded, Failure> {
+pub fn load(files: &[SourceFile]) -> Result<LoadedMap, Failure> {
     load_with(files, &Options::default())
 }
 
 /// The same by these options.
-pub fn load_with(files: &[SourceFile], options: &Options) -> Result<Loaded, Failure> {
+pub fn load_with(files: &[SourceFile], options: &Options) -> Result<LoadedMap, Failure> {
     map::load(files, options).map_err(|errors| broken(&errors, files))
 }
 

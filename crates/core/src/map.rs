@@ -18,11 +18,11 @@ mod selector;
 mod values;
 
 pub use cases::{Case, ExpectedEntry, tests};
-pub use diagnostic::{Also, Diagnostic, Severity, render, render_within};
+pub use diagnostic::{Diagnostic, RelatedSpan, Severity, render, render_within};
 
-use diagnostic::Place;
-use draft::Draft;
-use reader::{Field, Problems};
+use diagnostic::SourceSpan;
+use draft::MapDraft;
+use reader::{Diagnostics, MapField};
 
 use std::fmt::Write as _;
 
@@ -96,7 +96,7 @@ pub struct Options {
 
 /// A map that can be used.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedMap {
     /// The map.
     pub policy: Policy,
     /// What is probably not meant, in the order of the files.
@@ -108,52 +108,52 @@ pub struct Loaded {
 /// The error is everything that is wrong in all files, with the warnings between, in
 /// the order of the files. One pass over the text; nothing in it can make the work
 /// more than its size warrants (aliases are bounded).
-pub fn load(files: &[SourceFile], options: &Options) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut problems = Problems::default();
-    let trees = parse(files, &mut problems);
-    let mut draft = Draft::default();
+pub fn load(files: &[SourceFile], options: &Options) -> Result<LoadedMap, Vec<Diagnostic>> {
+    let mut diagnostics = Diagnostics::default();
+    let trees = parse(files, &mut diagnostics);
+    let mut draft = MapDraft::default();
     let mut documents = 0;
     for (file, node) in roots(files, &trees) {
-        let field = Field::root(file, node);
-        match kind(&field, &mut problems) {
-            Some(KIND) => draft.read(&field, &mut problems),
+        let field = MapField::root(file, node);
+        match kind(&field, &mut diagnostics) {
+            Some(KIND) => draft.read(&field, &mut diagnostics),
             Some(_) => continue,
             None => {}
         }
         documents += 1;
     }
-    if documents == 0 && !problems.any_error() {
-        nothing(files, &mut problems);
+    if documents == 0 && !diagnostics.any_error() {
+        nothing(files, &mut diagnostics);
     }
-    warn_of_size(files, &mut problems);
-    draft.settle(&mut problems);
-    lint::conflict::check(&draft, &mut problems);
-    lint::shadowed::check(&draft, &mut problems);
-    if problems.any_error() {
-        return Err(problems.sorted(files));
+    warn_of_size(files, &mut diagnostics);
+    draft.settle(&mut diagnostics);
+    lint::conflict::check(&draft, &mut diagnostics);
+    lint::shadowed::check(&draft, &mut diagnostics);
+    if diagnostics.any_error() {
+        return Err(diagnostics.sorted(files));
     }
-    Ok(Loaded {
+    Ok(LoadedMap {
         policy: Policy::new(Parts {
             digest: digest(files),
             ..draft.into_parts(options)
         }),
-        warnings: problems.sorted(files),
+        warnings: diagnostics.sorted(files),
     })
 }
 
 /// The documents of all files that are YAML.
-fn parse<'s>(files: &'s [SourceFile], problems: &mut Problems) -> Vec<Vec<yaml::Node<'s>>> {
+fn parse<'s>(files: &'s [SourceFile], diagnostics: &mut Diagnostics) -> Vec<Vec<yaml::Node<'s>>> {
     files
         .iter()
         .map(|file| match yaml::documents(&file.text, yaml::MAP_DEPTH) {
             Ok(nodes) => nodes,
             Err(error) => {
-                let place = Place {
+                let place = SourceSpan {
                     file,
                     at: error.at,
                     path: String::new(),
                 };
-                problems.error(&place, error.message);
+                diagnostics.error(&place, error.message);
                 Vec::new()
             }
         })
@@ -171,25 +171,25 @@ fn roots<'s, 't>(
 }
 
 /// Which of the two kinds a document is; complains about what is neither.
-fn kind(document: &Field<'_, '_>, problems: &mut Problems) -> Option<&'static str> {
+fn kind(document: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<&'static str> {
     let header = document.header();
     let kind = header.kind.as_ref();
     let found =
         kind.and_then(|(_, word)| [KIND, TEST_KIND].into_iter().find(|known| known == word));
     match (kind, found) {
         (_, Some(_)) => {}
-        (None, _) => problems.error(
+        (None, _) => diagnostics.error(
             &document.place,
             format!("no `kind`: a map begins with `apiVersion: {API_VERSION}` and `kind: {KIND}`"),
         ),
-        (Some((place, "ConfigMap")), None) => problems.error(
+        (Some((place, "ConfigMap")), None) => diagnostics.error(
             place,
             "this is a ConfigMap: give the map that is in its `data`",
         ),
         (Some((place, other)), None) => {
             let message = format!("`kind` is {KIND} or {TEST_KIND}, not {}", shown(other));
             let diagnostic = Diagnostic::new(Severity::Error, place, message);
-            problems.add(match keys::did_you_mean(other, &[KIND, TEST_KIND]) {
+            diagnostics.add(match keys::did_you_mean(other, &[KIND, TEST_KIND]) {
                 Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
                 None => diagnostic,
             });
@@ -198,8 +198,8 @@ fn kind(document: &Field<'_, '_>, problems: &mut Problems) -> Option<&'static st
     if found.is_some() {
         match &header.api_version {
             Some((_, API_VERSION)) => {}
-            Some((place, _)) => problems.error(place, format!("`apiVersion` is {API_VERSION}")),
-            None => problems.error(
+            Some((place, _)) => diagnostics.error(place, format!("`apiVersion` is {API_VERSION}")),
+            None => diagnostics.error(
                 &document.place,
                 format!("no `apiVersion`: write `apiVersion: {API_VERSION}`"),
             ),
@@ -208,17 +208,17 @@ fn kind(document: &Field<'_, '_>, problems: &mut Problems) -> Option<&'static st
     found
 }
 
-fn nothing(files: &[SourceFile], problems: &mut Problems) {
+fn nothing(files: &[SourceFile], diagnostics: &mut Diagnostics) {
     let none = SourceFile {
         name: String::new(),
         text: String::new(),
     };
-    let place = Place {
+    let place = SourceSpan {
         file: files.first().unwrap_or(&none),
         at: yaml::Span::default(),
         path: String::new(),
     };
-    problems.error(
+    diagnostics.error(
         &place,
         format!(
             "there is no map: write a document with `apiVersion: {API_VERSION}` and `kind: {KIND}`"
@@ -226,15 +226,15 @@ fn nothing(files: &[SourceFile], problems: &mut Problems) {
     );
 }
 
-fn warn_of_size(files: &[SourceFile], problems: &mut Problems) {
+fn warn_of_size(files: &[SourceFile], diagnostics: &mut Diagnostics) {
     let bytes: usize = files.iter().map(|file| file.text.len()).sum();
     if let (true, Some(file)) = (bytes > LARGE, files.first()) {
-        let place = Place {
+        let place = SourceSpan {
             file,
             at: yaml::Span::default(),
             path: String::new(),
         };
-        problems.warning(
+        diagnostics.warning(
             &place,
             format!(
                 "the map is {} kB large, and a ConfigMap holds 1 MiB: mount it another way",
@@ -244,7 +244,7 @@ fn warn_of_size(files: &[SourceFile], problems: &mut Problems) {
     }
 }
 
-impl Draft<'_> {
+impl MapDraft<'_> {
     fn into_parts(self, options: &Options) -> Parts {
         let mut exempt = self.exempt.map_or_else(
             || DEFAULT_EXEMPT_NAMESPACES.map(str::to_owned).to_vec(),

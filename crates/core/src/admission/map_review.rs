@@ -12,7 +12,7 @@ use super::json::{Object, Text};
 use super::request::{self, BadReview, Operation, Resource};
 use super::verdict::Statement;
 use super::{Outcome, ReviewError, ReviewReport, Reviewed, response};
-use crate::map::{self, Diagnostic, Loaded, Options, Severity, SourceFile};
+use crate::map::{self, Diagnostic, LoadedMap, Options, Severity, SourceFile};
 use crate::policy::message;
 use crate::text::visible;
 use crate::well_known::MAP_LABEL;
@@ -122,7 +122,7 @@ fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadRevi
     // What is stored already must stay changeable in everything else: labels, owners.
     let is_new = !was_the_map || old.as_ref().is_none_or(|old| !old.same_files(new));
     Ok(match map::load(&files, options) {
-        Ok(Loaded { warnings, .. }) if is_new => {
+        Ok(LoadedMap { warnings, .. }) if is_new => {
             let line = |warning: &Diagnostic| visible(&warning.to_string());
             MapVerdict::warned(0, message::limited(&warnings, line))
         }

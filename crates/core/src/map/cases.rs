@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::diagnostic::Diagnostic;
-use super::reader::{Field, Problems};
-use super::values::{self, Day};
+use super::reader::{Diagnostics, MapField};
+use super::values::{self, DayBoundary};
 use super::{Action, SourceFile, TEST_KIND, keys, kind, parse, roots, selector};
 use crate::policy::LabelMap;
 
@@ -45,11 +45,11 @@ pub enum ExpectedEntry {
 /// The error is everything that is wrong with them; documents of other kinds are left
 /// to [`super::load`].
 pub fn tests(files: &[SourceFile]) -> Result<Vec<Case>, Vec<Diagnostic>> {
-    let mut problems = Problems::default();
-    let trees = parse(files, &mut problems);
+    let mut diagnostics = Diagnostics::default();
+    let trees = parse(files, &mut diagnostics);
     let mut cases = Vec::new();
     for (file, node) in roots(files, &trees) {
-        let document = Field::root(file, node);
+        let document = MapField::root(file, node);
         if document
             .header()
             .kind
@@ -57,30 +57,30 @@ pub fn tests(files: &[SourceFile]) -> Result<Vec<Case>, Vec<Diagnostic>> {
         {
             continue;
         }
-        _ = kind(&document, &mut problems);
-        let Some(mut fields) = document.map(keys::TEST, &mut problems) else {
+        _ = kind(&document, &mut diagnostics);
+        let Some(mut fields) = document.map(keys::TEST, &mut diagnostics) else {
             continue;
         };
         let Some(field) = fields.take("cases") else {
-            problems.error(&fields.place, "a RegistryMapTest needs `cases`");
+            diagnostics.error(&fields.place, "a RegistryMapTest needs `cases`");
             continue;
         };
-        cases.extend(values::some(&field, &mut problems, case).unwrap_or_default());
+        cases.extend(values::some(&field, &mut diagnostics, case).unwrap_or_default());
     }
-    if problems.any_error() {
-        return Err(problems.sorted(files));
+    if diagnostics.any_error() {
+        return Err(diagnostics.sorted(files));
     }
     Ok(cases)
 }
 
-fn case(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Case> {
-    let mut fields = item.map(keys::CASE, problems)?;
+fn case(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Case> {
+    let mut fields = item.map(keys::CASE, diagnostics)?;
     let place = fields.place.clone();
     if ["entry", "action", "secrets"]
         .iter()
         .all(|key| !fields.has(key))
     {
-        problems.error(
+        diagnostics.error(
             &place,
             "the case checks nothing: write `entry`, `action` or `secrets`",
         );
@@ -89,25 +89,25 @@ fn case(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Case> {
         None => ExpectedEntry::Any,
         Some(field) if field.is_null() => ExpectedEntry::None,
         Some(field) => {
-            values::words(&field, problems).map_or(ExpectedEntry::Any, ExpectedEntry::Named)
+            values::words(&field, diagnostics).map_or(ExpectedEntry::Any, ExpectedEntry::Named)
         }
     };
     let namespace = fields.take("namespace");
-    let namespace = namespace.and_then(|field| values::one_namespace(&field, problems));
+    let namespace = namespace.and_then(|field| values::one_namespace(&field, diagnostics));
     let labels = fields.take("namespaceLabels");
-    let namespace_labels = labels.and_then(|field| selector::labels(&field, problems));
+    let namespace_labels = labels.and_then(|field| selector::labels(&field, diagnostics));
     let action = fields.take("action");
-    let action = action.and_then(|field| values::action(&field, problems));
+    let action = action.and_then(|field| values::action(&field, diagnostics));
     let secrets = fields.take("secrets");
-    let secrets = secrets.and_then(|field| values::list(&field, problems, values::secret_name));
+    let secrets = secrets.and_then(|field| values::list(&field, diagnostics, values::secret_name));
     let at = fields.take("at");
-    let at = at.and_then(|field| values::time(&field, Day::Begins, problems));
+    let at = at.and_then(|field| values::time(&field, DayBoundary::Start, diagnostics));
     let Some(image) = fields.take("image") else {
-        problems.error(&place, "a case needs `image`");
+        diagnostics.error(&place, "a case needs `image`");
         return None;
     };
     Some(Case {
-        image: image.any_text(problems)?.to_owned(),
+        image: image.any_text(diagnostics)?.to_owned(),
         namespace,
         namespace_labels,
         at,

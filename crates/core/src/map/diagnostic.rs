@@ -56,13 +56,13 @@ pub struct Diagnostic {
     /// What was probably meant, or more on what to do.
     pub help: Option<String>,
     /// Another place that has to do with it.
-    pub also: Option<Box<Also>>,
+    pub related: Option<Box<RelatedSpan>>,
     pub(super) span: Range<usize>,
 }
 
 /// Another place that has to do with a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Also {
+pub struct RelatedSpan {
     /// The file's name as given.
     pub file: String,
     /// From 1.
@@ -73,7 +73,11 @@ pub struct Also {
 }
 
 impl Diagnostic {
-    pub(super) fn new(severity: Severity, place: &Place<'_>, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        severity: Severity,
+        place: &SourceSpan<'_>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             severity,
             file: place.file.name.clone(),
@@ -82,7 +86,7 @@ impl Diagnostic {
             path: place.path.clone(),
             message: message.into(),
             help: None,
-            also: None,
+            related: None,
             span: range(place.at),
         }
     }
@@ -92,8 +96,8 @@ impl Diagnostic {
         self
     }
 
-    pub(super) fn also(mut self, place: &Place<'_>, label: &'static str) -> Self {
-        self.also = Some(Box::new(Also {
+    pub(super) fn related(mut self, place: &SourceSpan<'_>, label: &'static str) -> Self {
+        self.related = Some(Box::new(RelatedSpan {
             file: place.file.name.clone(),
             line: place.at.line,
             label,
@@ -110,8 +114,12 @@ impl fmt::Display for Diagnostic {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
         write!(f, ": {}: {}", self.severity.as_str(), self.message)?;
-        if let Some(also) = &self.also {
-            write!(f, " ({} at {}:{})", also.label, also.file, also.line)?;
+        if let Some(related) = &self.related {
+            write!(
+                f,
+                " ({} at {}:{})",
+                related.label, related.file, related.line
+            )?;
         }
         match &self.help {
             Some(help) => write!(f, "; {help}"),
@@ -124,7 +132,7 @@ impl std::error::Error for Diagnostic {}
 
 /// A place in one of the files, by the value that stands there.
 #[derive(Debug, Clone)]
-pub(super) struct Place<'s> {
+pub(super) struct SourceSpan<'s> {
     pub(super) file: &'s SourceFile,
     pub(super) at: Span,
     pub(super) path: String,
@@ -223,13 +231,13 @@ fn group<'a>(diagnostic: &'a Diagnostic, files: &'a [SourceFile]) -> Group<'a> {
     } else if !diagnostic.file.is_empty() {
         group = group.element(annotate_snippets::Origin::path(diagnostic.file.as_str()));
     }
-    if let Some(also) = &diagnostic.also
+    if let Some(related) = &diagnostic.related
         && let Some(snippet) = snippet(
-            &also.file,
-            &also.span,
+            &related.file,
+            &related.span,
             files,
             AnnotationKind::Context,
-            Some(also.label),
+            Some(related.label),
         )
     {
         group = group.element(snippet);

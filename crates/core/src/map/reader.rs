@@ -5,35 +5,35 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::SourceFile;
-use super::diagnostic::{Diagnostic, Place, Severity};
+use super::diagnostic::{Diagnostic, Severity, SourceSpan};
 use super::keys;
 use crate::policy::pattern::shown;
 use crate::yaml::{Node, Value};
 
 /// A value of the map, and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Field<'s, 't> {
-    pub(super) place: Place<'s>,
+pub(super) struct MapField<'s, 't> {
+    pub(super) place: SourceSpan<'s>,
     pub(super) node: &'t Node<'s>,
 }
 
 /// The values of a map by their keys, all of which are known.
 #[derive(Debug)]
-pub(super) struct Fields<'s, 't> {
-    pub(super) place: Place<'s>,
-    known: HashMap<&'t str, Field<'s, 't>>,
+pub(super) struct MapFields<'s, 't> {
+    pub(super) place: SourceSpan<'s>,
+    known: HashMap<&'t str, MapField<'s, 't>>,
     has_unknown: bool,
 }
 
-impl<'s, 't> Fields<'s, 't> {
-    pub(super) fn take(&mut self, key: &str) -> Option<Field<'s, 't>> {
+impl<'s, 't> MapFields<'s, 't> {
+    pub(super) fn take(&mut self, key: &str) -> Option<MapField<'s, 't>> {
         self.known.remove(key)
     }
 
     /// Complains that a key is not there, unless another was written in its stead.
-    pub(super) fn missing(&self, problems: &mut Problems, message: &str) {
+    pub(super) fn missing(&self, diagnostics: &mut Diagnostics, message: &str) {
         if !self.has_unknown {
-            problems.error(&self.place, message);
+            diagnostics.error(&self.place, message);
         }
     }
 
@@ -49,9 +49,9 @@ impl<'s, 't> Fields<'s, 't> {
 
 /// `apiVersion` and `kind`, where they are texts.
 #[derive(Debug, Default)]
-pub(super) struct Header<'s, 't> {
-    pub(super) api_version: Option<(Place<'s>, &'t str)>,
-    pub(super) kind: Option<(Place<'s>, &'t str)>,
+pub(super) struct DocumentHeader<'s, 't> {
+    pub(super) api_version: Option<(SourceSpan<'s>, &'t str)>,
+    pub(super) kind: Option<(SourceSpan<'s>, &'t str)>,
 }
 
 /// More errors, or more warnings, are not kept: a map of 1 MiB can have a million.
@@ -59,13 +59,13 @@ const MOST_KEPT: usize = 10_000;
 
 /// Collects what is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub(super) struct Diagnostics {
     found: Vec<Diagnostic>,
     errors: usize,
     warnings: usize,
 }
 
-impl Problems {
+impl Diagnostics {
     pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
         let (count, name) = match diagnostic.severity {
             Severity::Error => (&mut self.errors, "errors"),
@@ -78,16 +78,16 @@ impl Problems {
         if *count > MOST_KEPT {
             diagnostic.message = format!("more than {MOST_KEPT} {name}: the others are not listed");
             diagnostic.help = None;
-            diagnostic.also = None;
+            diagnostic.related = None;
         }
         self.found.push(diagnostic);
     }
 
-    pub(super) fn error(&mut self, place: &Place<'_>, message: impl Into<String>) {
+    pub(super) fn error(&mut self, place: &SourceSpan<'_>, message: impl Into<String>) {
         self.add(Diagnostic::new(Severity::Error, place, message));
     }
 
-    pub(super) fn warning(&mut self, place: &Place<'_>, message: impl Into<String>) {
+    pub(super) fn warning(&mut self, place: &SourceSpan<'_>, message: impl Into<String>) {
         self.add(Diagnostic::new(Severity::Warning, place, message));
     }
 
@@ -108,9 +108,9 @@ impl Problems {
     }
 }
 
-impl<'s, 't> Field<'s, 't> {
+impl<'s, 't> MapField<'s, 't> {
     pub(super) fn root(file: &'s SourceFile, node: &'t Node<'s>) -> Self {
-        let place = Place {
+        let place = SourceSpan {
             file,
             at: node.at,
             path: String::new(),
@@ -119,7 +119,7 @@ impl<'s, 't> Field<'s, 't> {
     }
 
     fn child(&self, node: &'t Node<'s>, path: String) -> Self {
-        let place = Place {
+        let place = SourceSpan {
             file: self.place.file,
             at: node.at,
             path,
@@ -128,9 +128,9 @@ impl<'s, 't> Field<'s, 't> {
     }
 
     /// What says which document this is, without complaints: they come later.
-    pub(super) fn header(&self) -> Header<'s, 't> {
+    pub(super) fn header(&self) -> DocumentHeader<'s, 't> {
         let Value::Map(pairs) = &self.node.value else {
-            return Header::default();
+            return DocumentHeader::default();
         };
         let find = |wanted: &str| {
             pairs
@@ -142,7 +142,7 @@ impl<'s, 't> Field<'s, 't> {
                     _ => None,
                 })
         };
-        Header {
+        DocumentHeader {
             api_version: find("apiVersion"),
             kind: find("kind"),
         }
@@ -189,15 +189,15 @@ impl<'s, 't> Field<'s, 't> {
     }
 
     /// A text, which may be empty.
-    pub(super) fn any_text(&self, problems: &mut Problems) -> Option<&'t str> {
+    pub(super) fn any_text(&self, diagnostics: &mut Diagnostics) -> Option<&'t str> {
         match &self.node.value {
             Value::String(text) => Some(text),
-            _ => self.text(problems),
+            _ => self.text(diagnostics),
         }
     }
 
     /// A text that is not empty.
-    pub(super) fn text(&self, problems: &mut Problems) -> Option<&'t str> {
+    pub(super) fn text(&self, diagnostics: &mut Diagnostics) -> Option<&'t str> {
         match &self.node.value {
             Value::String(text) if !text.trim().is_empty() => Some(text),
             Value::Bool(_) | Value::Number => {
@@ -207,7 +207,7 @@ impl<'s, 't> Field<'s, 't> {
                 } else {
                     "a number"
                 };
-                problems.error(
+                diagnostics.error(
                     &self.place,
                     format!(
                         "{} is a text, and `{written}` is {what} in YAML: write \"{written}\"",
@@ -217,21 +217,21 @@ impl<'s, 't> Field<'s, 't> {
                 None
             }
             Value::String(_) | Value::Null => {
-                problems.error(
+                diagnostics.error(
                     &self.place,
                     format!("{} is empty: write a text or leave it out", self.name()),
                 );
                 None
             }
             Value::List(_) => {
-                problems.error(
+                diagnostics.error(
                     &self.place,
                     format!("{} is a text, not a list", self.name()),
                 );
                 None
             }
             Value::Map(_) => {
-                problems.error(&self.place, format!("{} is a text, not a map", self.name()));
+                diagnostics.error(&self.place, format!("{} is a text, not a map", self.name()));
                 None
             }
         }
@@ -245,7 +245,7 @@ impl<'s, 't> Field<'s, 't> {
     }
 
     /// The items of a list.
-    pub(super) fn list(&self, problems: &mut Problems) -> Option<Vec<Self>> {
+    pub(super) fn list(&self, diagnostics: &mut Diagnostics) -> Option<Vec<Self>> {
         match &self.node.value {
             Value::List(nodes) => Some(
                 nodes
@@ -255,7 +255,7 @@ impl<'s, 't> Field<'s, 't> {
                     .collect(),
             ),
             Value::Null => {
-                problems.error(
+                diagnostics.error(
                     &self.place,
                     format!("{} is empty: write a list, or leave it out", self.name()),
                 );
@@ -264,11 +264,11 @@ impl<'s, 't> Field<'s, 't> {
             Value::String(text) => {
                 let help = format!("write [{}]", shown(text));
                 let message = format!("{} is a list, not a text", self.name());
-                problems.add(Diagnostic::new(Severity::Error, &self.place, message).help(help));
+                diagnostics.add(Diagnostic::new(Severity::Error, &self.place, message).help(help));
                 None
             }
             _ => {
-                problems.error(&self.place, format!("{} is a list", self.name()));
+                diagnostics.error(&self.place, format!("{} is a list", self.name()));
                 None
             }
         }
@@ -278,29 +278,29 @@ impl<'s, 't> Field<'s, 't> {
     pub(super) fn map(
         &self,
         known: &[&'static str],
-        problems: &mut Problems,
-    ) -> Option<Fields<'s, 't>> {
+        diagnostics: &mut Diagnostics,
+    ) -> Option<MapFields<'s, 't>> {
         let Value::Map(pairs) = &self.node.value else {
             let keys = known.join("`, `");
-            problems.error(
+            diagnostics.error(
                 &self.place,
                 format!("{} is a map with the keys `{keys}`", self.name()),
             );
             return None;
         };
         let mut fields = HashMap::with_capacity(pairs.len());
-        let mut places: HashMap<&str, Place<'s>> = HashMap::with_capacity(pairs.len());
+        let mut places: HashMap<&str, SourceSpan<'s>> = HashMap::with_capacity(pairs.len());
         for (key, node) in pairs {
             let at = self.child(key, self.place.path.clone());
             let Value::String(word) = &key.value else {
-                problems.error(&at.place, format!("a key is a word: {}", known.join(", ")));
+                diagnostics.error(&at.place, format!("a key is a word: {}", known.join(", ")));
                 continue;
             };
             if let Some(first) = places.get(word.as_ref()) {
                 let message = format!("`{}` is written twice in one map", shown(word));
-                problems.add(
+                diagnostics.add(
                     Diagnostic::new(Severity::Error, &at.place, message)
-                        .also(first, "first written here"),
+                        .related(first, "first written here"),
                 );
                 continue;
             }
@@ -308,10 +308,10 @@ impl<'s, 't> Field<'s, 't> {
             if known.contains(&word.as_ref()) {
                 fields.insert(word.as_ref(), self.child(node, self.path_to(word)));
             } else {
-                unknown_key(&at, word, known, problems);
+                unknown_key(&at, word, known, diagnostics);
             }
         }
-        Some(Fields {
+        Some(MapFields {
             place: self.place.clone(),
             has_unknown: places.len() > fields.len(),
             known: fields,
@@ -319,12 +319,12 @@ impl<'s, 't> Field<'s, 't> {
     }
 
     /// The keys and values of a map whose keys are the user's own.
-    pub(super) fn pairs(&self, problems: &mut Problems) -> Option<Vec<(Self, Self)>> {
+    pub(super) fn pairs(&self, diagnostics: &mut Diagnostics) -> Option<Vec<(Self, Self)>> {
         let Value::Map(pairs) = &self.node.value else {
-            problems.error(&self.place, format!("{} is a map", self.name()));
+            diagnostics.error(&self.place, format!("{} is a map", self.name()));
             return None;
         };
-        let mut places: HashMap<&str, Place<'s>> = HashMap::with_capacity(pairs.len());
+        let mut places: HashMap<&str, SourceSpan<'s>> = HashMap::with_capacity(pairs.len());
         let mut found = Vec::with_capacity(pairs.len());
         for (key, node) in pairs {
             let word = match &key.value {
@@ -334,9 +334,9 @@ impl<'s, 't> Field<'s, 't> {
             let key = self.child(key, self.path_to(word));
             if let Some(first) = places.get(word) {
                 let message = format!("`{}` is written twice in one map", shown(word));
-                problems.add(
+                diagnostics.add(
                     Diagnostic::new(Severity::Error, &key.place, message)
-                        .also(first, "first written here"),
+                        .related(first, "first written here"),
                 );
                 continue;
             }
@@ -355,12 +355,17 @@ impl<'s, 't> Field<'s, 't> {
     }
 }
 
-fn unknown_key(at: &Field<'_, '_>, word: &str, known: &[&'static str], problems: &mut Problems) {
+fn unknown_key(
+    at: &MapField<'_, '_>,
+    word: &str,
+    known: &[&'static str],
+    diagnostics: &mut Diagnostics,
+) {
     let mut place = at.place.clone();
     place.path = at.path_to(word);
     let message = format!("unknown key `{}`", shown(word));
     let diagnostic = Diagnostic::new(Severity::Error, &place, message);
-    problems.add(if let Some(meant) = keys::did_you_mean(word, known) {
+    diagnostics.add(if let Some(meant) = keys::did_you_mean(word, known) {
         diagnostic.help(format!("did you mean `{meant}`?"))
     } else if let Some(elsewhere) = keys::belongs_to(word) {
         diagnostic.help(format!("it belongs {elsewhere}"))

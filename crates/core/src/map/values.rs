@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::keys;
-use super::reader::{Field, Problems};
+use super::reader::{Diagnostics, MapField};
 use crate::policy::pattern::shown;
 use crate::policy::{Action, Pattern, glob};
 
@@ -16,8 +16,8 @@ const LONGEST_NAME: usize = 253;
 /// The longest name of a namespace (the same, `DNS1123LabelMaxLength`).
 const LONGEST_NAMESPACE: usize = 63;
 
-pub(super) fn action(field: &Field<'_, '_>, problems: &mut Problems) -> Option<Action> {
-    let word = field.text(problems)?;
+pub(super) fn action(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Action> {
+    let word = field.text(diagnostics)?;
     let found = match word {
         "allow" => Some(Action::Allow),
         "audit" => Some(Action::Audit),
@@ -28,7 +28,7 @@ pub(super) fn action(field: &Field<'_, '_>, problems: &mut Problems) -> Option<A
     if found.is_none() {
         let message = format!("{} is one of {}", field.name(), keys::ACTIONS.join(", "));
         let diagnostic = Diagnostic::new(Severity::Error, &field.place, message);
-        problems.add(match keys::did_you_mean(word, keys::ACTIONS) {
+        diagnostics.add(match keys::did_you_mean(word, keys::ACTIONS) {
             Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
             None => diagnostic,
         });
@@ -38,16 +38,20 @@ pub(super) fn action(field: &Field<'_, '_>, problems: &mut Problems) -> Option<A
 
 /// Which instant a date without a time is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Day {
-    Begins,
-    Ends,
+pub(super) enum DayBoundary {
+    Start,
+    End,
 }
 
 /// `YYYY-MM-DD`, a day in UTC, or a time by RFC 3339.
-pub(super) fn time(field: &Field<'_, '_>, day: Day, problems: &mut Problems) -> Option<Timestamp> {
+pub(super) fn time(
+    field: &MapField<'_, '_>,
+    day: DayBoundary,
+    diagnostics: &mut Diagnostics,
+) -> Option<Timestamp> {
     let found = field.as_text().and_then(|text| parse_time(text, day));
     if found.is_none() {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
                 "{} is a date like 2026-12-31, or a time like 2026-12-31T18:00:00Z",
@@ -59,7 +63,7 @@ pub(super) fn time(field: &Field<'_, '_>, day: Day, problems: &mut Problems) -> 
 }
 
 /// Stricter than the library, which takes more forms than RFC 3339 has.
-fn parse_time(text: &str, day: Day) -> Option<Timestamp> {
+fn parse_time(text: &str, day: DayBoundary) -> Option<Timestamp> {
     let shape: String = text
         .chars()
         .map(|letter| if letter.is_ascii_digit() { '0' } else { letter })
@@ -67,8 +71,8 @@ fn parse_time(text: &str, day: Day) -> Option<Timestamp> {
     if shape == "0000-00-00" {
         let date: Date = text.parse().ok()?;
         let date = match day {
-            Day::Begins => Ok(date),
-            Day::Ends => date.tomorrow(),
+            DayBoundary::Start => Ok(date),
+            DayBoundary::End => date.tomorrow(),
         };
         // 9999-12-31 is how people write "for ever", and is past the end of time here.
         let begins = date.and_then(|date| date.to_zoned(TimeZone::UTC));
@@ -86,13 +90,13 @@ fn parse_time(text: &str, day: Day) -> Option<Timestamp> {
     zone.then(|| text.parse().ok()).flatten()
 }
 
-pub(super) fn pattern(field: &Field<'_, '_>, problems: &mut Problems) -> Option<Pattern> {
-    let text = field.text(problems)?;
+pub(super) fn pattern(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Pattern> {
+    let text = field.text(diagnostics)?;
     match Pattern::parse(text) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
             let diagnostic = Diagnostic::new(Severity::Error, &field.place, error.to_string());
-            problems.add(match error.instead {
+            diagnostics.add(match error.instead {
                 Some(instead) => diagnostic.help(format!("did you mean `{instead}`?")),
                 None => diagnostic,
             });
@@ -102,11 +106,14 @@ pub(super) fn pattern(field: &Field<'_, '_>, problems: &mut Problems) -> Option<
 }
 
 /// The name of a Secret.
-pub(super) fn secret_name(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let name = field.text(problems)?;
+pub(super) fn secret_name(
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
+    let name = field.text(diagnostics)?;
     let valid = is_dns_subdomain(name);
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
                 "`{}` is no name of a secret: write lower case letters, digits, `-` and `.`, begin \
@@ -119,8 +126,8 @@ pub(super) fn secret_name(field: &Field<'_, '_>, problems: &mut Problems) -> Opt
 }
 
 /// The name of a namespace, or a glob of them.
-pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let glob = field.text(problems)?;
+pub(super) fn namespace(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let glob = field.text(diagnostics)?;
     let valid = glob.len() <= LONGEST_NAMESPACE
         && glob
             .bytes()
@@ -129,7 +136,7 @@ pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Optio
         && !glob.ends_with('-')
         && !glob.contains("**");
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
                 "`{}` is no namespace: write lower case letters, digits and `-`, begin and end with a \
@@ -142,10 +149,13 @@ pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Optio
 }
 
 /// The name of one namespace.
-pub(super) fn one_namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let name = namespace(field, problems)?;
+pub(super) fn one_namespace(
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
+    let name = namespace(field, diagnostics)?;
     if glob::is_glob(&name) {
-        problems.error(&field.place, "this is one namespace: write it without `*`");
+        diagnostics.error(&field.place, "this is one namespace: write it without `*`");
         return None;
     }
     Some(name)
@@ -166,20 +176,23 @@ fn is_dns_label(label: &str) -> bool {
 }
 
 /// A text for people.
-pub(super) fn words(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    field.text(problems).map(|text| text.trim().to_owned())
+pub(super) fn words(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    field.text(diagnostics).map(|text| text.trim().to_owned())
 }
 
 /// The name of an entry.
-pub(super) fn entry_name(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let name = field.text(problems)?;
+pub(super) fn entry_name(
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
+    let name = field.text(diagnostics)?;
     // It stands in messages, metrics and audit annotations: nothing that hides or turns
     // what is around it.
     let visible =
         |letter: char| letter == ' ' || letter.is_ascii_graphic() || letter.is_alphanumeric();
     let valid = name.len() <= LONGEST_NAME && name.trim() == name && name.chars().all(visible);
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
             "an entry's name is letters, digits, signs and spaces, without spaces at its ends, and no longer than 253 characters",
         );
@@ -189,28 +202,28 @@ pub(super) fn entry_name(field: &Field<'_, '_>, problems: &mut Problems) -> Opti
 
 /// A list of one kind of value; values that are none are left out.
 pub(super) fn list<T>(
-    field: &Field<'_, '_>,
-    problems: &mut Problems,
-    each: impl Fn(&Field<'_, '_>, &mut Problems) -> Option<T>,
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+    each: impl Fn(&MapField<'_, '_>, &mut Diagnostics) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = field.list(problems)?;
+    let items = field.list(diagnostics)?;
     Some(
         items
             .iter()
-            .filter_map(|item| each(item, problems))
+            .filter_map(|item| each(item, diagnostics))
             .collect(),
     )
 }
 
 /// The same, where nothing would be meaningless.
 pub(super) fn some<T>(
-    field: &Field<'_, '_>,
-    problems: &mut Problems,
-    each: impl Fn(&Field<'_, '_>, &mut Problems) -> Option<T>,
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+    each: impl Fn(&MapField<'_, '_>, &mut Diagnostics) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = field.list(problems)?;
+    let items = field.list(diagnostics)?;
     if items.is_empty() {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!("{} is an empty list: name at least one", field.name()),
         );
@@ -219,7 +232,7 @@ pub(super) fn some<T>(
     Some(
         items
             .iter()
-            .filter_map(|item| each(item, problems))
+            .filter_map(|item| each(item, diagnostics))
             .collect(),
     )
 }
@@ -275,8 +288,8 @@ mod tests {
                 Some("9999-12-30T22:00:00.999999999Z"),
             ),
         ] {
-            assert_eq!(time(text, Day::Begins).as_deref(), begins, "{text}");
-            assert_eq!(time(text, Day::Ends).as_deref(), ends, "{text}");
+            assert_eq!(time(text, DayBoundary::Start).as_deref(), begins, "{text}");
+            assert_eq!(time(text, DayBoundary::End).as_deref(), ends, "{text}");
         }
     }
 }

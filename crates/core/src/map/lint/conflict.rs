@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use crate::map::diagnostic::{Diagnostic, Place, Severity};
-use crate::map::draft::Draft;
+use crate::map::diagnostic::{Diagnostic, Severity, SourceSpan};
+use crate::map::draft::MapDraft;
 use crate::map::entry::DraftEntry;
-use crate::map::reader::Problems;
+use crate::map::reader::Diagnostics;
 use crate::policy::glob;
 use crate::policy::precedence::Rank;
 use crate::policy::{NamespaceSelector, Overlap, Pattern, Scope};
@@ -23,18 +23,18 @@ const MOST_COMPARED: usize = 2_000_000;
 
 /// One pattern of one entry.
 #[derive(Clone, Copy)]
-struct Member<'d, 's> {
+struct EntryPattern<'d, 's> {
     entry: usize,
     which: usize,
     draft: &'d DraftEntry<'s>,
 }
 
-impl<'d, 's> Member<'d, 's> {
+impl<'d, 's> EntryPattern<'d, 's> {
     fn pattern(&self) -> Option<&'d Pattern> {
         self.draft.entry.patterns.get(self.which)
     }
 
-    fn place(&self) -> Option<&'d Place<'s>> {
+    fn place(&self) -> Option<&'d SourceSpan<'s>> {
         self.draft.patterns.get(self.which)
     }
 
@@ -44,10 +44,10 @@ impl<'d, 's> Member<'d, 's> {
 }
 
 /// What makes two patterns the same.
-type Same<'d> = (bool, &'d str, u16, &'d str);
+type PatternKey<'d> = (bool, &'d str, u16, &'d str);
 
-struct Reports<'p> {
-    problems: &'p mut Problems,
+struct ConflictCheck<'p> {
+    diagnostics: &'p mut Diagnostics,
     reported: usize,
     compared: usize,
     // The same of ties, which are warned of only.
@@ -55,27 +55,27 @@ struct Reports<'p> {
     ties_compared: usize,
 }
 
-pub(in crate::map) fn check(draft: &Draft<'_>, problems: &mut Problems) {
-    let mut reports = Reports {
-        problems,
+pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics) {
+    let mut check = ConflictCheck {
+        diagnostics,
         reported: 0,
         compared: 0,
         ties: 0,
         ties_compared: 0,
     };
     let groups = same_patterns(draft);
-    for members in &groups {
-        if reports.within_one_pattern(members).is_break() {
+    for patterns in &groups {
+        if check.within_one_pattern(patterns).is_break() {
             return;
         }
     }
-    _ = reports.between_globs(&groups);
+    _ = check.between_globs(&groups);
 }
 
 /// The patterns of the map, those that are the same together, in the map's order.
-fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Vec<Vec<Member<'d, 's>>> {
-    let mut groups: Vec<Vec<Member<'d, 's>>> = Vec::new();
-    let mut known: HashMap<Same<'d>, usize> = HashMap::new();
+fn same_patterns<'d, 's>(draft: &'d MapDraft<'s>) -> Vec<Vec<EntryPattern<'d, 's>>> {
+    let mut groups: Vec<Vec<EntryPattern<'d, 's>>> = Vec::new();
+    let mut known: HashMap<PatternKey<'d>, usize> = HashMap::new();
     for (entry, draft) in draft.entries.iter().enumerate() {
         for (which, pattern) in draft.entry.patterns.iter().enumerate() {
             let same = (
@@ -89,7 +89,7 @@ fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Vec<Vec<Member<'d, 's>>> {
                 groups.push(Vec::new());
             }
             if let Some(group) = groups.get_mut(at) {
-                group.push(Member {
+                group.push(EntryPattern {
                     entry,
                     which,
                     draft,
@@ -100,37 +100,37 @@ fn same_patterns<'d, 's>(draft: &'d Draft<'s>) -> Vec<Vec<Member<'d, 's>>> {
     groups
 }
 
-impl Reports<'_> {
+impl ConflictCheck<'_> {
     /// On one pattern a closer kind of scope precedes a wider one; two of one kind must
     /// not overlap.
-    fn within_one_pattern(&mut self, members: &[Member<'_, '_>]) -> ControlFlow<()> {
+    fn within_one_pattern(&mut self, patterns: &[EntryPattern<'_, '_>]) -> ControlFlow<()> {
         let mut everywhere = None;
-        let mut names: HashMap<&str, Member<'_, '_>> = HashMap::new();
+        let mut names: HashMap<&str, EntryPattern<'_, '_>> = HashMap::new();
         let mut globs = Vec::new();
         let mut selected = Vec::new();
-        for member in members {
-            let namespaces = match member.scope() {
+        for pattern in patterns {
+            let namespaces = match pattern.scope() {
                 Scope::Namespaces(namespaces) => namespaces,
                 Scope::Selector(selector) => {
-                    selected.push((selector, *member));
+                    selected.push((selector, *pattern));
                     continue;
                 }
                 Scope::Everywhere => {
                     match everywhere {
-                        None => everywhere = Some(*member),
-                        Some(first) => self.report(first, *member, "everywhere")?,
+                        None => everywhere = Some(*pattern),
+                        Some(first) => self.report(first, *pattern, "everywhere")?,
                     }
                     continue;
                 }
             };
             for namespace in namespaces {
                 if glob::is_glob(namespace) {
-                    globs.push((namespace.as_str(), *member));
+                    globs.push((namespace.as_str(), *pattern));
                     continue;
                 }
-                let first = *names.entry(namespace).or_insert(*member);
-                if first.entry != member.entry {
-                    self.report(first, *member, &format!("in `{namespace}`"))?;
+                let first = *names.entry(namespace).or_insert(*pattern);
+                if first.entry != pattern.entry {
+                    self.report(first, *pattern, &format!("in `{namespace}`"))?;
                     break;
                 }
             }
@@ -153,20 +153,20 @@ impl Reports<'_> {
     /// The same selector twice is no order; of others, the earlier goes first.
     fn between_selectors(
         &mut self,
-        selected: &[(&NamespaceSelector, Member<'_, '_>)],
+        selected: &[(&NamespaceSelector, EntryPattern<'_, '_>)],
     ) -> ControlFlow<()> {
         let mut known = HashMap::with_capacity(selected.len());
-        for (at, (selector, member)) in selected.iter().enumerate() {
-            if let Some(first) = known.insert(*selector, *member) {
-                self.report(first, *member, "in the namespaces that both select")?;
+        for (at, (selector, pattern)) in selected.iter().enumerate() {
+            if let Some(first) = known.insert(*selector, *pattern) {
+                self.report(first, *pattern, "in the namespaces that both select")?;
             }
             for (_, later) in selected.get(at + 1..).unwrap_or_default() {
                 if self.ties >= MOST_REPORTED || self.ties_compared >= MOST_COMPARED {
                     break;
                 }
                 self.ties_compared += 1;
-                if member.scope().overlap(later.scope()) == Overlap::Possible {
-                    self.tie(*member, *later);
+                if pattern.scope().overlap(later.scope()) == Overlap::Possible {
+                    self.tie(*pattern, *later);
                 }
             }
         }
@@ -174,7 +174,7 @@ impl Reports<'_> {
     }
 
     /// Warns that the order of two entries is what decides.
-    fn tie(&mut self, a: Member<'_, '_>, b: Member<'_, '_>) {
+    fn tie(&mut self, a: EntryPattern<'_, '_>, b: EntryPattern<'_, '_>) {
         if a.entry == b.entry || self.ties >= MOST_REPORTED {
             return;
         }
@@ -186,29 +186,29 @@ impl Reports<'_> {
             "where the scopes of `{}` and `{}` meet, the first holds, because it stands earlier",
             first.draft.entry.name, second.draft.entry.name
         );
-        self.problems.add(
+        self.diagnostics.add(
             Diagnostic::new(Severity::Warning, second_place, message)
-                .also(first_place, "the one that holds")
+                .related(first_place, "the one that holds")
                 .help("leave it so if it is meant, or write selectors that exclude each other"),
         );
         self.ties += 1;
     }
 
     /// Different globs with as many literal characters and the same path.
-    fn between_globs(&mut self, groups: &[Vec<Member<'_, '_>>]) -> ControlFlow<()> {
-        let mut ranks: BTreeMap<(u16, &str, Rank), Vec<&[Member<'_, '_>]>> = BTreeMap::new();
-        for members in groups {
-            if let Some(pattern) = members.first().and_then(Member::pattern)
+    fn between_globs(&mut self, groups: &[Vec<EntryPattern<'_, '_>>]) -> ControlFlow<()> {
+        let mut ranks: BTreeMap<(u16, &str, Rank), Vec<&[EntryPattern<'_, '_>]>> = BTreeMap::new();
+        for patterns in groups {
+            if let Some(pattern) = patterns.first().and_then(EntryPattern::pattern)
                 && pattern.is_glob()
             {
                 let rank = (pattern.port(), pattern.path(), Rank::new(pattern, None));
-                ranks.entry(rank).or_default().push(members);
+                ranks.entry(rank).or_default().push(patterns);
             }
         }
         for equals in ranks.into_values().flat_map(by_common_labels) {
             let texts: Vec<String> = equals
                 .iter()
-                .filter_map(|members| Some(members.first()?.pattern()?.loose_host()))
+                .filter_map(|patterns| Some(patterns.first()?.pattern()?.loose_host()))
                 .collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             glob::compatible_pairs(&texts, |a, b| match (equals.get(a), equals.get(b)) {
@@ -221,13 +221,13 @@ impl Reports<'_> {
 
     fn between_two(
         &mut self,
-        left: &[Member<'_, '_>],
-        right: &[Member<'_, '_>],
+        left: &[EntryPattern<'_, '_>],
+        right: &[EntryPattern<'_, '_>],
     ) -> ControlFlow<()> {
         self.compare(left)?;
         let patterns = (
-            left.first().and_then(Member::pattern),
-            right.first().and_then(Member::pattern),
+            left.first().and_then(EntryPattern::pattern),
+            right.first().and_then(EntryPattern::pattern),
         );
         let (Some(a), Some(b)) = patterns else {
             return ControlFlow::Continue(());
@@ -251,16 +251,16 @@ impl Reports<'_> {
         ControlFlow::Continue(())
     }
 
-    fn compare(&mut self, at: &[Member<'_, '_>]) -> ControlFlow<()> {
+    fn compare(&mut self, at: &[EntryPattern<'_, '_>]) -> ControlFlow<()> {
         self.compared += 1;
         if self.compared <= MOST_COMPARED {
             return ControlFlow::Continue(());
         }
         if let Some(place) = at
             .first()
-            .and_then(|member| member.draft.patterns.get(member.which))
+            .and_then(|pattern| pattern.draft.patterns.get(pattern.which))
         {
-            self.problems.error(
+            self.diagnostics.error(
                 place,
                 "the map has too many globs of the same form to tell whether two of them cover the \
                  same host: write hosts without `*`",
@@ -269,7 +269,12 @@ impl Reports<'_> {
         ControlFlow::Break(())
     }
 
-    fn report(&mut self, a: Member<'_, '_>, b: Member<'_, '_>, place: &str) -> ControlFlow<()> {
+    fn report(
+        &mut self,
+        a: EntryPattern<'_, '_>,
+        b: EntryPattern<'_, '_>,
+        place: &str,
+    ) -> ControlFlow<()> {
         if a.entry == b.entry {
             return ControlFlow::Continue(());
         }
@@ -281,9 +286,9 @@ impl Reports<'_> {
             "nothing decides between the entries `{}` and `{}` {place}",
             first.draft.entry.name, second.draft.entry.name
         );
-        self.problems.add(
+        self.diagnostics.add(
             Diagnostic::new(Severity::Error, second_place, message)
-                .also(first_place, "the other one")
+                .related(first_place, "the other one")
                 .help(
                     "write a longer path or fewer `*` in one of them, give them different \
                      `namespaces`, or make one entry of them",
@@ -301,17 +306,20 @@ impl Reports<'_> {
 /// Parted by the labels that are literal in all of them: hosts that differ in one of
 /// those cannot meet.
 fn by_common_labels<'m, 'd, 's>(
-    equals: Vec<&'m [Member<'d, 's>]>,
-) -> impl Iterator<Item = Vec<&'m [Member<'d, 's>]>> {
-    let labels = |members: &[Member<'d, 's>]| {
-        let host = members.first().and_then(Member::pattern).map(Pattern::host);
+    equals: Vec<&'m [EntryPattern<'d, 's>]>,
+) -> impl Iterator<Item = Vec<&'m [EntryPattern<'d, 's>]>> {
+    let labels = |patterns: &[EntryPattern<'d, 's>]| {
+        let host = patterns
+            .first()
+            .and_then(EntryPattern::pattern)
+            .map(Pattern::host);
         host.unwrap_or_default()
             .rsplit('.')
             .collect::<Vec<&'d str>>()
     };
     let mut literal: Option<Vec<bool>> = None;
-    for members in &equals {
-        let here = labels(members)
+    for patterns in &equals {
+        let here = labels(patterns)
             .into_iter()
             .map(|label| !glob::is_glob(label));
         literal = Some(match literal {
@@ -320,11 +328,11 @@ fn by_common_labels<'m, 'd, 's>(
         });
     }
     let literal = literal.unwrap_or_default();
-    let mut parts: BTreeMap<Vec<&'d str>, Vec<&'m [Member<'d, 's>]>> = BTreeMap::new();
-    for members in equals {
-        let common = labels(members).into_iter().zip(&literal);
+    let mut parts: BTreeMap<Vec<&'d str>, Vec<&'m [EntryPattern<'d, 's>]>> = BTreeMap::new();
+    for patterns in equals {
+        let common = labels(patterns).into_iter().zip(&literal);
         let common = common.filter_map(|(label, literal)| literal.then_some(label));
-        parts.entry(common.collect()).or_default().push(members);
+        parts.entry(common.collect()).or_default().push(patterns);
     }
     parts.into_values()
 }
