@@ -1,63 +1,65 @@
-//! `RegistryMapTest` documents: what their writer expects of a map.
+//! Reads `RegistryMapTest` documents, which say what their author expects of a map.
 
 use jiff::Timestamp;
 
-use super::diagnostic::Diagnostic;
-use super::reader::{Diagnostics, MapField};
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::reader::MapField;
 use super::values::{self, DayBoundary};
-use super::{Action, SourceFile, TEST_KIND, keys, kind, parse, roots, selector};
+use super::{Action, SourceFile, TEST_KIND, document, keys, selector};
 use crate::policy::LabelMap;
 
-/// One expectation.
+/// One case of a `RegistryMapTest`: an image, and what the map should answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// The image to judge, as it stands.
+    /// The image to judge, as it is written.
     pub image: String,
     /// The namespace to judge it in.
     pub namespace: Option<String>,
-    /// The labels of the namespace; what is for namespaces by label is left out in `None`.
+    /// The labels of the namespace. With `None`, entries with a `namespaceSelector` do not
+    /// take part.
     pub namespace_labels: Option<LabelMap>,
     /// The time to judge it at.
     pub at: Option<Timestamp>,
-    /// What the rule is to be.
+    /// The expected entry.
     pub entry: ExpectedEntry,
-    /// What is to be done, if that is to be checked.
+    /// The expected action, if the case checks it.
     pub action: Option<Action>,
-    /// The pull secrets in their order, if they are to be checked.
+    /// The expected pull secrets in their order, if the case checks them.
     pub secrets: Option<Vec<String>>,
-    /// Where it stands: `file:line`.
+    /// Where the case stands, as `file:line`.
     pub location: String,
 }
 
-/// What the rule of a case is to be.
+/// The entry that a case expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedEntry {
-    /// Whatever it is: `entry` is left out.
+    /// The case does not check the entry: `entry` is left out.
     Any,
-    /// None: `entry: null`.
+    /// No entry: `entry: null`.
     None,
     /// The entry of this name, or this pattern of `publicRegistries`.
     Named(String),
 }
 
-/// The cases of all `RegistryMapTest` documents in their order.
+/// The cases of all `RegistryMapTest` documents in their order. [`super::load`] reads the
+/// documents of other kinds.
 ///
-/// The error is everything that is wrong with them; documents of other kinds are left
-/// to [`super::load`].
+/// # Errors
+///
+/// The tests have errors. The list has all of them.
 pub fn tests(files: &[SourceFile]) -> Result<Vec<Case>, Vec<Diagnostic>> {
     let mut diagnostics = Diagnostics::default();
-    let trees = parse(files, &mut diagnostics);
+    let trees = document::parse(files, &mut diagnostics);
     let mut cases = Vec::new();
-    for (file, node) in roots(files, &trees) {
+    for (file, node) in document::roots(files, &trees) {
         let document = MapField::root(file, node);
-        if document
-            .header()
+        if document::header(&document)
             .kind
             .is_none_or(|(_, kind)| kind != TEST_KIND)
         {
             continue;
         }
-        _ = kind(&document, &mut diagnostics);
+        _ = document::kind(&document, &mut diagnostics);
         let Some(mut fields) = document.map(keys::TEST, &mut diagnostics) else {
             continue;
         };
@@ -82,7 +84,7 @@ fn case(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Case> 
     {
         diagnostics.error(
             &place,
-            "the case checks nothing: write `entry`, `action` or `secrets`",
+            "the case checks nothing; write `entry`, `action` or `secrets`",
         );
     }
     let entry = match fields.take("entry") {

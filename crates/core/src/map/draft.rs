@@ -1,19 +1,21 @@
-//! The map as it is written: values that are right one by one, with the places where
-//! they stand, before they are held against each other.
+//! The map as it is written: values that are valid by themselves, with the places where
+//! they stand.
+//!
+//! [`super::lint`] compares the values with each other.
 
 use std::collections::HashMap;
 
-use super::diagnostic::{Diagnostic, Severity, SourceSpan};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use super::entry::{self, DraftEntry};
 use super::keys;
-use super::reader::{Diagnostics, MapField, MapFields};
+use super::reader::{MapField, MapFields};
 use super::values;
 use super::{Action, DEFAULT_PUBLIC_REGISTRIES, Pattern, selector};
 use crate::policy::Override;
 use crate::policy::glob;
 use crate::policy::pattern::shown;
 
-/// A value that may stand in one document only, and where it does.
+/// A value that may stand in only one document, and the place where it stands.
 #[derive(Debug)]
 pub(super) struct Located<'s, T> {
     pub(super) value: T,
@@ -21,6 +23,7 @@ pub(super) struct Located<'s, T> {
 }
 
 #[derive(Debug, Default)]
+/// The values of all documents of a map.
 pub(super) struct MapDraft<'s> {
     pub(super) entries: Vec<DraftEntry<'s>>,
     pub(super) public: Option<Located<'s, Vec<(Pattern, SourceSpan<'s>)>>>,
@@ -30,6 +33,7 @@ pub(super) struct MapDraft<'s> {
 }
 
 #[derive(Debug, Default)]
+/// The value of `unknownRegistries`.
 pub(super) struct DraftUnknown {
     pub(super) default: Option<Action>,
     pub(super) overrides: Vec<Override>,
@@ -48,7 +52,7 @@ impl DraftUnknown {
 }
 
 impl<'s> MapDraft<'s> {
-    /// Takes in one document of kind `RegistryMap`.
+    /// Adds one document of kind `RegistryMap`.
     pub(super) fn read(&mut self, document: &MapField<'s, '_>, diagnostics: &mut Diagnostics) {
         let Some(mut fields) = document.map(keys::MAP, diagnostics) else {
             return;
@@ -66,11 +70,9 @@ impl<'s> MapDraft<'s> {
             "publicRegistries",
             diagnostics,
             |field, diagnostics| {
-                let items = field.list(diagnostics)?;
-                let each = |item: &MapField<'s, '_>| {
+                values::list(field, diagnostics, |item, diagnostics| {
                     Some((values::pattern(item, diagnostics)?, item.place.clone()))
-                };
-                Some(items.iter().filter_map(each).collect())
+                })
             },
         );
         give(
@@ -96,16 +98,16 @@ impl<'s> MapDraft<'s> {
         );
     }
 
-    /// What can be said only when all documents are read.
+    /// Reports what is known only when all documents are read.
     pub(super) fn settle(&self, diagnostics: &mut Diagnostics) {
         let mut names: HashMap<&str, &SourceSpan<'s>> = HashMap::with_capacity(self.entries.len());
         for draft in &self.entries {
             let name = draft.entry.name.as_str();
             if let Some(first) = names.get(name) {
-                let message = format!("two entries are called `{}`", shown(name));
+                let message = format!("two entries have the name `{}`", shown(name));
                 let diagnostic = Diagnostic::new(Severity::Error, &draft.name, message)
-                    .related(first, "the first one")
-                    .help("a name is unique, and is the first `match` where none is written: write another `name`");
+                    .related(first, "the first entry")
+                    .help("write another `name`; an entry without `name` is named by its first `match`");
                 diagnostics.add(diagnostic);
             } else {
                 names.insert(name, &draft.name);
@@ -116,18 +118,18 @@ impl<'s> MapDraft<'s> {
             && self.public.is_none()
         {
             let list = DEFAULT_PUBLIC_REGISTRIES.join(", ");
-            let message = "`unknownRegistries` denies, so `publicRegistries` must be written: nothing is \
-                           to be allowed by surprise";
+            let message = "`unknownRegistries` denies, so `publicRegistries` must be written: the \
+                           default list would allow registries that the map does not name";
             diagnostics.add(
                 Diagnostic::new(Severity::Error, &unknown.place, message).help(format!(
-                    "write `publicRegistries: []`, or what you need of `publicRegistries: [{list}]`"
+                    "write `publicRegistries: []`, or those that you need of `publicRegistries: [{list}]`"
                 )),
             );
         }
     }
 }
 
-/// Reads a key that may stand in one document only.
+/// Reads a key that may stand in only one document.
 fn give<'s, 't, T>(
     slot: &mut Option<Located<'s, T>>,
     fields: &mut MapFields<'s, 't>,
@@ -141,14 +143,15 @@ fn give<'s, 't, T>(
         return;
     };
     if let Some(first) = slot {
-        let message = format!("`{key}` may stand in one document of the map only");
+        let message =
+            format!("`{key}` is written in two documents of the map; write it in one of them");
         diagnostics.add(
             Diagnostic::new(Severity::Error, &field.place, message)
                 .related(&first.place, "first written here"),
         );
         return;
     }
-    // What is wrong has been said; that it was given still counts.
+    // A value that is not valid is already reported, and the key still counts as written.
     let value = read(&field, diagnostics).unwrap_or_default();
     *slot = Some(Located {
         value,
@@ -210,7 +213,7 @@ fn exempt_namespaces(
             let message = format!("`{namespace}` exempts namespaces that do not exist yet");
             diagnostics.add(
                 Diagnostic::new(Severity::Warning, &item.place, message)
-                    .help("whoever creates a namespace picks its name: write the names one by one"),
+                    .help("anyone who may create a namespace chooses its name; write the names one by one"),
             );
         }
         namespaces.push(namespace);

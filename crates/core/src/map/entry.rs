@@ -1,25 +1,28 @@
-//! One entry of `registries`, read from its map of keys.
+//! Reads one entry of `registries`.
+//!
+//! This module checks what an entry says by itself. It must not compare entries with each
+//! other, which [`super::lint`] does.
 
 use jiff::Timestamp;
 
-use super::diagnostic::{Diagnostic, Severity, SourceSpan};
-use super::reader::{Diagnostics, MapField, MapFields};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
+use super::reader::{MapField, MapFields};
 use super::values::{self, DayBoundary};
 use super::{Action, Pattern, keys, selector};
 use crate::policy::pattern::shown;
 use crate::policy::{Entry, Scope};
 
-/// An entry as it is written, with the places of what other entries are held against.
+/// An entry as it is written, with the places of what is compared with other entries.
 #[derive(Debug)]
 pub(super) struct DraftEntry<'s> {
     pub(super) entry: Entry,
-    /// Where the name stands, or the pattern that serves as one.
+    /// Where the name stands, or the pattern that serves as the name.
     pub(super) name: SourceSpan<'s>,
-    /// Where the entry's patterns stand, one by one.
+    /// Where the patterns of the entry stand, in the order of `entry.patterns`.
     pub(super) patterns: Vec<SourceSpan<'s>>,
 }
 
-/// Reads an entry. What is wrong in it is left out of it, but for `match`: without a
+/// Reads an entry. A value that is not valid is reported and left out. Without a valid
 /// pattern there is no entry.
 pub(super) fn read<'s>(
     item: &MapField<'s, '_>,
@@ -48,11 +51,11 @@ pub(super) fn read<'s>(
     let replace_with = replacement
         .as_ref()
         .and_then(|field| replace_with(field, diagnostics));
-    // Until a deny begins its images are pulled, and need secrets.
+    // The images of a deny are pulled until it begins, and need secrets until then.
     let secrets = secrets.filter(|_| from.is_none());
     warn_of_useless(secrets.as_ref(), replacement.as_ref(), action, diagnostics);
 
-    // Without patterns there is no entry; the complaint has been made.
+    // Missing patterns are already reported.
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
     let (first, first_place) = (patterns.first()?, places.first()?);
     check_deep(&patterns, &places, &pull_secrets, diagnostics);
@@ -85,7 +88,7 @@ fn keys_of<'s, 't>(
     if !item.is_text() {
         return item.map(keys::ENTRY, diagnostics);
     }
-    let message = "an entry is a map, not a text";
+    let message = "an entry must be a map and is a string";
     let instead = format!("write `- match: {}`", shown(item.written()));
     diagnostics.add(Diagnostic::new(Severity::Error, &item.place, message).help(instead));
     None
@@ -98,7 +101,8 @@ fn patterns<'s>(
     let Some(field) = fields.take("match") else {
         fields.missing(
             diagnostics,
-            "an entry needs `match`: the registry it is for, like `match: registry.example.com`",
+            "an entry needs `match`; write the registry that it is for, like \
+             `match: registry.example.com`",
         );
         return None;
     };
@@ -106,16 +110,9 @@ fn patterns<'s>(
         let pattern = values::pattern(&field, diagnostics)?;
         return Some(vec![(pattern, field.place)]);
     }
-    let items = field.list(diagnostics)?;
-    if items.is_empty() {
-        diagnostics.error(
-            &field.place,
-            "`match` is an empty list: name at least one registry",
-        );
-        return None;
-    }
-    let each = |item: MapField<'s, '_>| Some((values::pattern(&item, diagnostics)?, item.place));
-    Some(items.into_iter().filter_map(each).collect())
+    values::some(&field, diagnostics, |item, diagnostics| {
+        Some((values::pattern(item, diagnostics)?, item.place.clone()))
+    })
 }
 
 fn pull_secrets(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Vec<String> {
@@ -126,7 +123,10 @@ fn pull_secrets(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Vec<
             continue;
         };
         if names.contains(&name) {
-            diagnostics.error(&item.place, format!("`{name}` is named twice"));
+            diagnostics.error(
+                &item.place,
+                format!("`{name}` is named twice; leave one of them out"),
+            );
         } else {
             names.push(name);
         }
@@ -142,7 +142,8 @@ fn pull_secret(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option
     if let Some(copy) = fields.take("copyFrom") {
         diagnostics.error(
             &copy.place,
-            "this build does not support `copyFrom` yet: create the secret in the pod's namespace and leave `copyFrom` out",
+            "this build does not support `copyFrom` yet; create the Secret in the pod's namespace \
+             and leave `copyFrom` out",
         );
     }
     let Some(name) = fields.take("name") else {
@@ -152,8 +153,9 @@ fn pull_secret(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option
     values::secret_name(&name, diagnostics)
 }
 
-/// The kubelet compares the key of a credential with an image letter by letter; a
-/// pattern that is spelled unlike any image is a key that serves none.
+/// Warns of a pattern that is not spelled as images are. The kubelet compares the key of a
+/// credential with an image letter by letter, so such a pattern, used as a key, serves no
+/// image.
 fn warn_of_spelling(
     patterns: &[Pattern],
     places: &[SourceSpan<'_>],
@@ -177,13 +179,14 @@ fn warn_of_spelling(
         diagnostics.warning(
             place,
             format!(
-                "the kubelet compares a secret's registry with the image letter by letter, and {why}"
+                "the kubelet compares the registry in a Secret with the image letter by letter, and \
+                 {why}; write the registry as it stands in images"
             ),
         );
     }
 }
 
-/// Warns of what is valid and does nothing.
+/// Warns of keys that are valid and have no effect.
 fn warn_of_useless(
     secrets: Option<&MapField<'_, '_>>,
     replacement: Option<&MapField<'_, '_>>,
@@ -193,11 +196,15 @@ fn warn_of_useless(
     if let (Some(field), Some(Action::Allow)) = (replacement, action) {
         diagnostics.warning(
             &field.place,
-            "`replaceWith` is shown with a warning or a refusal, and this entry allows",
+            "`replaceWith` has no effect, because only a warning or a denial shows it and this entry \
+             allows",
         );
     }
     if let (Some(field), Some(Action::Deny)) = (secrets, action) {
-        diagnostics.warning(&field.place, "a deny needs no secrets: nothing is pulled");
+        diagnostics.warning(
+            &field.place,
+            "`pullSecrets` has no effect, because this entry denies and nothing is pulled",
+        );
     }
 }
 
@@ -213,13 +220,15 @@ fn times(
     {
         diagnostics.error(
             &field.place,
-            "`from` says when a deny begins: write `action: deny`, or leave `from` out",
+            "`from` is the time at which a deny begins, and this entry does not deny; write \
+             `action: deny` or leave `from` out",
         );
     }
     if let (Some(field), Some(Action::Deny)) = (&until, action) {
         diagnostics.error(
             &field.place,
-            "a deny does not end by itself: leave `until` out, and the entry when it is over",
+            "a deny does not expire; leave `until` out, and remove the entry when it is no longer \
+             needed",
         );
     }
     (
@@ -233,14 +242,15 @@ fn replace_with(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Opti
     if pattern.is_glob() {
         diagnostics.error(
             &field.place,
-            "`replaceWith` is one place to take images from: write it without `*`",
+            "`replaceWith` must be one registry or path; write it without `*`",
         );
         return None;
     }
     Some(pattern.text)
 }
 
-/// A kubelet compares label by label, so no key of a secret could be meant.
+/// Reports `**.` beside `pullSecrets`. The kubelet compares hosts label by label, so no key of
+/// a Secret can correspond to such a pattern.
 fn check_deep(
     patterns: &[Pattern],
     places: &[SourceSpan<'_>],
@@ -254,8 +264,9 @@ fn check_deep(
         if pattern.is_deep() {
             diagnostics.error(
                 place,
-                "`**.` may not stand in an entry with `pullSecrets`: a kubelet compares label by \
-                 label, so write a pattern for each number of labels, like `*.example.com`",
+                "`**.` is not allowed in an entry with `pullSecrets`, because the kubelet compares \
+                 hosts label by label; write a pattern for each number of labels, like \
+                 `*.example.com`",
             );
         }
     }

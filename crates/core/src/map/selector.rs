@@ -1,22 +1,23 @@
-//! `namespaceSelector`, read and checked as the API server checks a label selector
-//! (`k8s.io/apimachinery`, `pkg/apis/meta/v1/validation`, `ValidateLabelSelector`).
+//! Reads `namespaceSelector`, and checks it as the API server checks a label selector
+//! (`ValidateLabelSelector` in `k8s.io/apimachinery/pkg/apis/meta/v1/validation`).
 
 use std::collections::BTreeSet;
 
-use super::diagnostic::{Diagnostic, Severity};
-use super::reader::{Diagnostics, MapField, MapFields};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity};
+use super::reader::{MapField, MapFields};
 use super::{keys, values};
 use crate::policy::namespace::{Operator, Requirement};
 use crate::policy::pattern::shown;
 use crate::policy::{LabelMap, NamespaceSelector, Scope};
 
-/// Names of labels and values have at most so many characters.
-const LONGEST: usize = 63;
+/// The length of the longest label value, and of the longest label name without its prefix
+/// (`LabelValueMaxLength` in `k8s.io/apimachinery/pkg/util/validation`).
+const LONGEST_LABEL: usize = 63;
 
-/// Reads the scope of an entry or an override: `namespaces`, `namespaceSelector`, or
-/// neither of them, which is `None`. Both are an error.
+/// Reads the scope of an entry or an override: `namespaces`, `namespaceSelector`, or `None`
+/// where the map has neither. Both together are an error.
 ///
-/// A scope that is wrong has been complained of, and holds no namespace.
+/// A scope that is not valid is reported, and has no namespace.
 pub(super) fn scope(
     fields: &mut MapFields<'_, '_>,
     diagnostics: &mut Diagnostics,
@@ -26,17 +27,17 @@ pub(super) fn scope(
     if let Some(field) = &selector
         && namespaces.is_some()
     {
-        let message = "`namespaces` and `namespaceSelector` stand in one place";
+        let message = "`namespaces` and `namespaceSelector` are written together";
         diagnostics.add(
             Diagnostic::new(Severity::Error, &field.place, message)
-                .help("leave one of them out, or write one place for each"),
+                .help("leave one of them out, or write an entry or override for each"),
         );
     }
-    let selected = selector.as_ref().map(|field| read(field, diagnostics));
-    let named = namespaces
+    let selector = selector.as_ref().map(|field| read(field, diagnostics));
+    let names = namespaces
         .as_ref()
         .map(|field| values::some(field, diagnostics, values::namespace));
-    match (named, selected) {
+    match (names, selector) {
         (Some(names), _) => Some(Scope::Namespaces(names.unwrap_or_default())),
         (None, Some(Some(selector))) => Some(Scope::Selector(selector)),
         (None, Some(None)) => Some(Scope::Namespaces(Vec::new())),
@@ -47,12 +48,13 @@ pub(super) fn scope(
 fn read(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<NamespaceSelector> {
     let mut fields = field.map(keys::SELECTOR, diagnostics)?;
     let (labels, expressions) = (fields.take("matchLabels"), fields.take("matchExpressions"));
-    // What was not understood has been complained of; it must not be called empty, too.
-    let mut understood = true;
+    // A selector whose parts are not valid is already reported, and must not be reported as
+    // empty, too.
+    let mut valid = true;
     let mut requirements = BTreeSet::new();
     if let Some(field) = labels {
         let labels = self::labels(&field, diagnostics);
-        understood &= labels.is_some();
+        valid &= labels.is_some();
         let labels = labels.into_iter().flatten();
         requirements.extend(labels.map(|(key, value)| Requirement {
             key,
@@ -62,23 +64,24 @@ fn read(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Names
     if let Some(field) = expressions {
         for item in field.list(diagnostics).unwrap_or_default() {
             let requirement = expression(&item, diagnostics);
-            understood &= requirement.is_some();
+            valid &= requirement.is_some();
             requirements.extend(requirement);
         }
     }
     let selector = NamespaceSelector::new(requirements);
-    if selector.is_none() && understood && !fields.has_unknown() {
+    if selector.is_none() && valid && !fields.has_unknown() {
         let message = "an empty `namespaceSelector` selects every namespace";
         diagnostics.add(
             Diagnostic::new(Severity::Error, &field.place, message).help(
-                "write what is selected, like `matchLabels: {team: payments}`, or leave it out",
+                "write the labels to select, like `matchLabels: {team: payments}`, or leave \
+                 `namespaceSelector` out",
             ),
         );
     }
     selector
 }
 
-/// Labels with their values; `None` if any is wrong.
+/// Reads labels with their values; `None` where any of them is not valid.
 pub(super) fn labels(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<LabelMap> {
     let pairs = field.pairs(diagnostics)?;
     let written = pairs.len();
@@ -101,14 +104,14 @@ fn expression(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<
     let Some(key) = fields.take("key") else {
         fields.missing(
             diagnostics,
-            "an expression needs `key`: the name of a label",
+            "an expression needs `key`; write the name of a label",
         );
         return None;
     };
     let Some(operator) = fields.take("operator") else {
         fields.missing(
             diagnostics,
-            "an expression needs `operator`: In, NotIn, Exists or DoesNotExist",
+            "an expression needs `operator`; write In, NotIn, Exists or DoesNotExist",
         );
         return None;
     };
@@ -132,7 +135,7 @@ fn operator(
         "Exists" | "DoesNotExist" => {
             let given = values.and_then(|field| field.list(diagnostics));
             if let (Some(field), false) = (values, given.unwrap_or_default().is_empty()) {
-                let message = format!("`{word}` has no values: leave `values` out");
+                let message = format!("`{word}` takes no values; leave `values` out");
                 diagnostics.error(&field.place, message);
                 return None;
             }
@@ -142,12 +145,10 @@ fn operator(
             })
         }
         _ => {
-            let message = format!("`operator` is one of {}", keys::OPERATORS.join(", "));
-            let diagnostic = Diagnostic::new(Severity::Error, &field.place, message);
-            diagnostics.add(match keys::did_you_mean(word, keys::OPERATORS) {
-                Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-                None => diagnostic,
-            });
+            let message = format!("`operator` must be one of {}", keys::OPERATORS.join(", "));
+            let suggestion = keys::suggestion(word, keys::OPERATORS);
+            diagnostics
+                .add(Diagnostic::new(Severity::Error, &field.place, message).suggest(suggestion));
             None
         }
     }
@@ -161,7 +162,7 @@ fn some_values(
     let Some(field) = values else {
         diagnostics.error(
             &operator.place,
-            "`In` and `NotIn` need `values`: what the label may or may not hold",
+            "`In` and `NotIn` need `values`; write the values to compare the label with",
         );
         return None;
     };
@@ -169,7 +170,7 @@ fn some_values(
     (!found.is_empty()).then(|| found.into_iter().collect())
 }
 
-/// `[prefix/]name` (`k8s.io/apimachinery/pkg/util/validation`, `IsQualifiedName`).
+/// Reads `[prefix/]name` (`IsQualifiedName` in `k8s.io/apimachinery/pkg/util/validation`).
 fn label_key(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let key = field.text(diagnostics)?;
     let (prefix, name) = match key.split_once('/') {
@@ -181,7 +182,7 @@ fn label_key(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<
         diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no label: write its name, like team or example.com/team",
+                "`{}` is not the name of a label; write one like team or example.com/team",
                 shown(key)
             ),
         );
@@ -189,7 +190,7 @@ fn label_key(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<
     valid.then(|| key.to_owned())
 }
 
-/// `IsValidLabelValue`; it may be empty.
+/// Reads the value of a label, which may be empty (`IsValidLabelValue` in the same package).
 fn label_value(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let value = field.any_text(diagnostics)?;
     let valid = value.is_empty() || is_label_text(value);
@@ -197,8 +198,8 @@ fn label_value(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Optio
         diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no value of a label: write letters, digits, `-`, `_` and `.`, begin and \
-                 end with a letter or digit, and no more than 63 characters",
+                "`{}` is not the value of a label; use letters, digits, `-`, `_` and `.`, begin and \
+                 end with a letter or digit, and write at most 63 characters",
                 shown(value)
             ),
         );
@@ -208,7 +209,7 @@ fn label_value(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Optio
 
 fn is_label_text(text: &str) -> bool {
     let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= LONGEST
+    text.len() <= LONGEST_LABEL
         && ends(text.bytes().next())
         && ends(text.bytes().last())
         && text

@@ -1,19 +1,24 @@
-//! The values of the map one by one: words, dates, names, globs.
+//! Reads the values of the map one by one: words, dates, names and globs.
+//!
+//! Each function reports a value that is not valid and returns `None` for it. This module
+//! must not compare values with each other.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::keys;
-use super::reader::{Diagnostics, MapField};
+use super::reader::MapField;
 use crate::policy::pattern::shown;
 use crate::policy::{Action, Pattern, glob};
 
-/// The longest name of an object (k8s.io/apimachinery, `DNS1123SubdomainMaxLength`).
+/// The length of the longest name of an object (`DNS1123SubdomainMaxLength` in
+/// `k8s.io/apimachinery/pkg/util/validation`).
 const LONGEST_NAME: usize = 253;
 
-/// The longest name of a namespace (the same, `DNS1123LabelMaxLength`).
+/// The length of the longest name of a namespace (`DNS1123LabelMaxLength` in the same
+/// package).
 const LONGEST_NAMESPACE: usize = 63;
 
 pub(super) fn action(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Action> {
@@ -26,24 +31,28 @@ pub(super) fn action(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) ->
         _ => None,
     };
     if found.is_none() {
-        let message = format!("{} is one of {}", field.name(), keys::ACTIONS.join(", "));
-        let diagnostic = Diagnostic::new(Severity::Error, &field.place, message);
-        diagnostics.add(match keys::did_you_mean(word, keys::ACTIONS) {
-            Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-            None => diagnostic,
-        });
+        let message = format!(
+            "{} must be one of {}",
+            field.name(),
+            keys::ACTIONS.join(", ")
+        );
+        let suggestion = keys::suggestion(word, keys::ACTIONS);
+        diagnostics
+            .add(Diagnostic::new(Severity::Error, &field.place, message).suggest(suggestion));
     }
     found
 }
 
-/// Which instant a date without a time is.
+/// The instant that a date without a time means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DayBoundary {
+    /// The first instant of the day.
     Start,
+    /// The first instant of the next day.
     End,
 }
 
-/// `YYYY-MM-DD`, a day in UTC, or a time by RFC 3339.
+/// Reads `YYYY-MM-DD`, which is a day in UTC, or a time as RFC 3339 has it.
 pub(super) fn time(
     field: &MapField<'_, '_>,
     day: DayBoundary,
@@ -54,7 +63,7 @@ pub(super) fn time(
         diagnostics.error(
             &field.place,
             format!(
-                "{} is a date like 2026-12-31, or a time like 2026-12-31T18:00:00Z",
+                "{} must be a date like 2026-12-31 or a time like 2026-12-31T18:00:00Z",
                 field.name()
             ),
         );
@@ -62,7 +71,8 @@ pub(super) fn time(
     found
 }
 
-/// Stricter than the library, which takes more forms than RFC 3339 has.
+/// Parses a time. It is stricter than the library, which accepts more forms than RFC 3339
+/// has.
 fn parse_time(text: &str, day: DayBoundary) -> Option<Timestamp> {
     let shape: String = text
         .chars()
@@ -74,7 +84,8 @@ fn parse_time(text: &str, day: DayBoundary) -> Option<Timestamp> {
             DayBoundary::Start => Ok(date),
             DayBoundary::End => date.tomorrow(),
         };
-        // 9999-12-31 is how people write "for ever", and is past the end of time here.
+        // Some people write 9999-12-31 for "never", and its end is after the latest time of
+        // the library.
         let begins = date.and_then(|date| date.to_zoned(TimeZone::UTC));
         return Some(begins.map_or(Timestamp::MAX, |begins| begins.timestamp()));
     }
@@ -96,16 +107,13 @@ pub(super) fn pattern(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -
         Ok(pattern) => Some(pattern),
         Err(error) => {
             let diagnostic = Diagnostic::new(Severity::Error, &field.place, error.to_string());
-            diagnostics.add(match error.instead {
-                Some(instead) => diagnostic.help(format!("did you mean `{instead}`?")),
-                None => diagnostic,
-            });
+            diagnostics.add(diagnostic.suggest(error.instead.as_deref()));
             None
         }
     }
 }
 
-/// The name of a Secret.
+/// Reads the name of a Secret.
 pub(super) fn secret_name(
     field: &MapField<'_, '_>,
     diagnostics: &mut Diagnostics,
@@ -116,8 +124,8 @@ pub(super) fn secret_name(
         diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no name of a secret: write lower case letters, digits, `-` and `.`, begin \
-                 and end with a letter or digit, and no more than 253 characters",
+                "`{}` is not the name of a Secret; use lower-case letters, digits, `-` and `.`, \
+                 begin and end with a letter or digit, and write at most 253 characters",
                 shown(name)
             ),
         );
@@ -125,7 +133,7 @@ pub(super) fn secret_name(
     valid.then(|| name.to_owned())
 }
 
-/// The name of a namespace, or a glob of them.
+/// Reads the name of a namespace or a glob.
 pub(super) fn namespace(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let glob = field.text(diagnostics)?;
     let valid = glob.len() <= LONGEST_NAMESPACE
@@ -139,8 +147,8 @@ pub(super) fn namespace(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics)
         diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no namespace: write lower case letters, digits and `-`, begin and end with a \
-                 letter or digit, and no more than 63 characters; a `*` stands for any of them",
+                "`{}` is not a namespace; use lower-case letters, digits and `-`, begin and end \
+                 with a letter or digit, and write at most 63 characters (a `*` matches any of them)",
                 shown(glob)
             ),
         );
@@ -148,20 +156,25 @@ pub(super) fn namespace(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics)
     valid.then(|| glob.to_owned())
 }
 
-/// The name of one namespace.
+/// Reads the name of one namespace.
 pub(super) fn one_namespace(
     field: &MapField<'_, '_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<String> {
     let name = namespace(field, diagnostics)?;
     if glob::is_glob(&name) {
-        diagnostics.error(&field.place, "this is one namespace: write it without `*`");
+        let message = format!(
+            "{} must be one namespace; write it without `*`",
+            field.name()
+        );
+        diagnostics.error(&field.place, message);
         return None;
     }
     Some(name)
 }
 
-/// The form of most names (RFC 1123, as Kubernetes takes it).
+/// Whether a text has the form of most names in Kubernetes (`IsDNS1123Subdomain` in
+/// `k8s.io/apimachinery/pkg/util/validation`).
 pub(super) fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= LONGEST_NAME && name.split('.').all(is_dns_label)
 }
@@ -175,36 +188,37 @@ fn is_dns_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// A text for people.
+/// Reads a text that messages show to people.
 pub(super) fn words(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
     field.text(diagnostics).map(|text| text.trim().to_owned())
 }
 
-/// The name of an entry.
+/// Reads the name of an entry.
 pub(super) fn entry_name(
     field: &MapField<'_, '_>,
     diagnostics: &mut Diagnostics,
 ) -> Option<String> {
     let name = field.text(diagnostics)?;
-    // It stands in messages, metrics and audit annotations: nothing that hides or turns
-    // what is around it.
+    // The name stands in messages, metrics and audit annotations, so it must not contain
+    // characters that are invisible or turn the reading direction.
     let visible =
         |letter: char| letter == ' ' || letter.is_ascii_graphic() || letter.is_alphanumeric();
     let valid = name.len() <= LONGEST_NAME && name.trim() == name && name.chars().all(visible);
     if !valid {
         diagnostics.error(
             &field.place,
-            "an entry's name is letters, digits, signs and spaces, without spaces at its ends, and no longer than 253 characters",
+            "the name of the entry is not valid; use letters, digits, signs and spaces, no space at \
+             either end, and at most 253 characters",
         );
     }
     valid.then(|| name.to_owned())
 }
 
-/// A list of one kind of value; values that are none are left out.
-pub(super) fn list<T>(
-    field: &MapField<'_, '_>,
+/// Reads a list of one kind of value, and leaves out the values that are not valid.
+pub(super) fn list<'s, 't, T>(
+    field: &MapField<'s, 't>,
     diagnostics: &mut Diagnostics,
-    each: impl Fn(&MapField<'_, '_>, &mut Diagnostics) -> Option<T>,
+    each: impl Fn(&MapField<'s, 't>, &mut Diagnostics) -> Option<T>,
 ) -> Option<Vec<T>> {
     let items = field.list(diagnostics)?;
     Some(
@@ -215,26 +229,18 @@ pub(super) fn list<T>(
     )
 }
 
-/// The same, where nothing would be meaningless.
-pub(super) fn some<T>(
-    field: &MapField<'_, '_>,
+/// Reads a list like [`list`], and reports an empty one.
+pub(super) fn some<'s, 't, T>(
+    field: &MapField<'s, 't>,
     diagnostics: &mut Diagnostics,
-    each: impl Fn(&MapField<'_, '_>, &mut Diagnostics) -> Option<T>,
+    each: impl Fn(&MapField<'s, 't>, &mut Diagnostics) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = field.list(diagnostics)?;
-    if items.is_empty() {
-        diagnostics.error(
-            &field.place,
-            format!("{} is an empty list: name at least one", field.name()),
-        );
+    if field.is_empty_list() {
+        let message = format!("{} is an empty list; write at least one item", field.name());
+        diagnostics.error(&field.place, message);
         return None;
     }
-    Some(
-        items
-            .iter()
-            .filter_map(|item| each(item, diagnostics))
-            .collect(),
-    )
+    list(field, diagnostics, each)
 }
 
 #[cfg(test)]

@@ -1,24 +1,25 @@
-//! Entries between which nothing decides: refused, so that no order is a rule.
+//! Reports entries between which nothing decides, so that the order of the entries never
+//! decides silently.
 //!
-//! Two patterns are equal when the precedence of the map ends with neither before the
-//! other. The work grows with the map and with the number of equals found, which is
-//! capped, not with the square of its length.
+//! Two patterns conflict when the precedence of the map puts neither before the other and
+//! both can apply to one image. The work grows with the size of the map and with the number
+//! of conflicts, which is capped, and not with the square of the size.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use crate::map::diagnostic::{Diagnostic, Severity, SourceSpan};
+use crate::map::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use crate::map::draft::MapDraft;
 use crate::map::entry::DraftEntry;
-use crate::map::reader::Diagnostics;
 use crate::policy::glob;
 use crate::policy::precedence::Rank;
 use crate::policy::{NamespaceSelector, Overlap, Pattern, Scope};
 
-/// Who makes so many of the same mistake has made one.
+/// The number of conflicts that are reported. More of them usually have one cause.
 const MOST_REPORTED: usize = 50;
 
-/// Pairs of glob hosts that are looked at; a map that has more is refused.
+/// The number of pairs of glob hosts that are compared. A map with more pairs is refused.
 const MOST_COMPARED: usize = 2_000_000;
 
 /// One pattern of one entry.
@@ -43,14 +44,15 @@ impl<'d, 's> EntryPattern<'d, 's> {
     }
 }
 
-/// What makes two patterns the same.
+/// What two equal patterns have in common: depth, host, port and path.
 type PatternKey<'d> = (bool, &'d str, u16, &'d str);
 
+/// The comparison, with its limits.
 struct ConflictCheck<'p> {
     diagnostics: &'p mut Diagnostics,
     reported: usize,
     compared: usize,
-    // The same of ties, which are warned of only.
+    // Ties are counted separately, because they are warnings.
     ties: usize,
     ties_compared: usize,
 }
@@ -72,7 +74,7 @@ pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics)
     _ = check.between_globs(&groups);
 }
 
-/// The patterns of the map, those that are the same together, in the map's order.
+/// Groups the patterns of the map: equal patterns are in one group, in the order of the map.
 fn same_patterns<'d, 's>(draft: &'d MapDraft<'s>) -> Vec<Vec<EntryPattern<'d, 's>>> {
     let mut groups: Vec<Vec<EntryPattern<'d, 's>>> = Vec::new();
     let mut known: HashMap<PatternKey<'d>, usize> = HashMap::new();
@@ -101,8 +103,8 @@ fn same_patterns<'d, 's>(draft: &'d MapDraft<'s>) -> Vec<Vec<EntryPattern<'d, 's
 }
 
 impl ConflictCheck<'_> {
-    /// On one pattern a closer kind of scope precedes a wider one; two of one kind must
-    /// not overlap.
+    /// Checks one pattern in several entries. A closer kind of scope precedes a wider kind, and
+    /// two scopes of one kind must not overlap.
     fn within_one_pattern(&mut self, patterns: &[EntryPattern<'_, '_>]) -> ControlFlow<()> {
         let mut everywhere = None;
         let mut names: HashMap<&str, EntryPattern<'_, '_>> = HashMap::new();
@@ -142,7 +144,7 @@ impl ConflictCheck<'_> {
                 let place = if left == right {
                     format!("in `{left}`")
                 } else {
-                    format!("where `{left}` and `{right}` meet")
+                    format!("in the namespaces that both `{left}` and `{right}` match")
                 };
                 self.report(*first, *second, &place)?;
             }
@@ -150,7 +152,8 @@ impl ConflictCheck<'_> {
         })
     }
 
-    /// The same selector twice is no order; of others, the earlier goes first.
+    /// Checks the selectors of one pattern. Nothing decides between two equal selectors; between
+    /// two others, the earlier entry precedes.
     fn between_selectors(
         &mut self,
         selected: &[(&NamespaceSelector, EntryPattern<'_, '_>)],
@@ -173,28 +176,28 @@ impl ConflictCheck<'_> {
         ControlFlow::Continue(())
     }
 
-    /// Warns that the order of two entries is what decides.
+    /// Warns that the order of two entries decides.
     fn tie(&mut self, a: EntryPattern<'_, '_>, b: EntryPattern<'_, '_>) {
-        if a.entry == b.entry || self.ties >= MOST_REPORTED {
-            return;
-        }
-        let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
-        let (Some(first_place), Some(second_place)) = (first.place(), second.place()) else {
+        let Some([first, second]) = in_order(a, b) else {
             return;
         };
+        if self.ties >= MOST_REPORTED {
+            return;
+        }
         let message = format!(
-            "where the scopes of `{}` and `{}` meet, the first holds, because it stands earlier",
-            first.draft.entry.name, second.draft.entry.name
+            "the scopes of `{}` and `{}` overlap, and the first entry precedes because it stands \
+             earlier",
+            first.name, second.name
         );
         self.diagnostics.add(
-            Diagnostic::new(Severity::Warning, second_place, message)
-                .related(first_place, "the one that holds")
-                .help("leave it so if it is meant, or write selectors that exclude each other"),
+            Diagnostic::new(Severity::Warning, second.place, message)
+                .related(first.place, "the entry that precedes")
+                .help("leave it so if it is intended, or write selectors that exclude each other"),
         );
         self.ties += 1;
     }
 
-    /// Different globs with as many literal characters and the same path.
+    /// Checks different globs that have equally many literal characters and the same path.
     fn between_globs(&mut self, groups: &[Vec<EntryPattern<'_, '_>>]) -> ControlFlow<()> {
         let mut ranks: BTreeMap<(u16, &str, Rank), Vec<&[EntryPattern<'_, '_>]>> = BTreeMap::new();
         for patterns in groups {
@@ -256,14 +259,11 @@ impl ConflictCheck<'_> {
         if self.compared <= MOST_COMPARED {
             return ControlFlow::Continue(());
         }
-        if let Some(place) = at
-            .first()
-            .and_then(|pattern| pattern.draft.patterns.get(pattern.which))
-        {
+        if let Some(place) = at.first().and_then(EntryPattern::place) {
             self.diagnostics.error(
                 place,
                 "the map has too many globs of the same form to tell whether two of them cover the \
-                 same host: write hosts without `*`",
+                 same host; write hosts without `*`",
             );
         }
         ControlFlow::Break(())
@@ -275,23 +275,19 @@ impl ConflictCheck<'_> {
         b: EntryPattern<'_, '_>,
         place: &str,
     ) -> ControlFlow<()> {
-        if a.entry == b.entry {
-            return ControlFlow::Continue(());
-        }
-        let (first, second) = if a.entry < b.entry { (a, b) } else { (b, a) };
-        let (Some(first_place), Some(second_place)) = (first.place(), second.place()) else {
+        let Some([first, second]) = in_order(a, b) else {
             return ControlFlow::Continue(());
         };
         let message = format!(
             "nothing decides between the entries `{}` and `{}` {place}",
-            first.draft.entry.name, second.draft.entry.name
+            first.name, second.name
         );
         self.diagnostics.add(
-            Diagnostic::new(Severity::Error, second_place, message)
-                .related(first_place, "the other one")
+            Diagnostic::new(Severity::Error, second.place, message)
+                .related(first.place, "the other entry")
                 .help(
                     "write a longer path or fewer `*` in one of them, give them different \
-                     `namespaces`, or make one entry of them",
+                     `namespaces`, or merge the two entries",
                 ),
         );
         self.reported += 1;
@@ -303,8 +299,33 @@ impl ConflictCheck<'_> {
     }
 }
 
-/// Parted by the labels that are literal in all of them: hosts that differ in one of
-/// those cannot meet.
+/// What a diagnostic says of one of two entries.
+struct NamedPlace<'d, 's> {
+    name: &'d str,
+    place: &'d SourceSpan<'s>,
+}
+
+/// The two patterns in the order of the map; `None` where they are of one entry.
+fn in_order<'d, 's>(
+    a: EntryPattern<'d, 's>,
+    b: EntryPattern<'d, 's>,
+) -> Option<[NamedPlace<'d, 's>; 2]> {
+    let (first, second) = match a.entry.cmp(&b.entry) {
+        Ordering::Less => (a, b),
+        Ordering::Greater => (b, a),
+        Ordering::Equal => return None,
+    };
+    let named = |pattern: EntryPattern<'d, 's>| {
+        Some(NamedPlace {
+            name: &pattern.draft.entry.name,
+            place: pattern.place()?,
+        })
+    };
+    Some([named(first)?, named(second)?])
+}
+
+/// Groups the patterns by the labels that are literal in all of them. Hosts that differ in
+/// such a label cannot be equal.
 fn by_common_labels<'m, 'd, 's>(
     equals: Vec<&'m [EntryPattern<'d, 's>]>,
 ) -> impl Iterator<Item = Vec<&'m [EntryPattern<'d, 's>]>> {

@@ -1,28 +1,28 @@
-//! Where an allow shadows part of a deny: valid, and perhaps not meant.
+//! Warns where an allow shadows part of a deny, which is valid and perhaps not intended.
 //!
-//! Only warnings come from here, so the work may be cut short.
+//! The module makes only warnings, so the work may stop at a limit.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use crate::map::default_public_registries;
-use crate::map::diagnostic::{Diagnostic, Severity, SourceSpan};
+use crate::map::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use crate::map::draft::MapDraft;
 use crate::map::entry::DraftEntry;
-use crate::map::reader::Diagnostics;
 use crate::policy::glob::GlobMap;
 use crate::policy::pattern::is_path_prefix;
 use crate::policy::precedence::Rank;
 use crate::policy::{Action, glob};
 use crate::policy::{Overlap, Pattern, Scope};
 
+/// The number of warnings of each kind.
 const MOST_REPORTED: usize = 50;
 
-/// Pairs of globs that are looked at.
+/// The number of pairs of globs that are compared.
 const MOST_COMPARED: usize = 1_000_000;
 
-/// DenyIndex that are looked at for one allow, of each kind.
+/// The number of denies of each kind that are compared with one allow.
 const MOST_ON_ONE: usize = 100;
 
 /// One pattern that denies.
@@ -33,7 +33,7 @@ struct DenyPattern<'d, 's> {
     draft: &'d DraftEntry<'s>,
 }
 
-/// One pattern that allows: of an entry, of `publicRegistries` or of its default.
+/// One pattern that allows: of an entry, of `publicRegistries` or of the default list.
 #[derive(Clone, Copy)]
 struct AllowPattern<'d> {
     pattern: &'d Pattern,
@@ -41,7 +41,7 @@ struct AllowPattern<'d> {
     is_entry: bool,
 }
 
-/// One that is written, and where.
+/// A pattern that allows, and the place where it is written.
 struct PlacedAllow<'d, 's> {
     allow: AllowPattern<'d>,
     place: &'d SourceSpan<'s>,
@@ -51,7 +51,7 @@ struct PlacedAllow<'d, 's> {
 struct DenyIndex<'d, 's> {
     literal: HashMap<(&'d str, u16), HashMap<&'d str, Vec<DenyPattern<'d, 's>>>>,
     globs: Vec<DenyPattern<'d, 's>>,
-    // The same by their hosts, as far as one `*` for any characters tells them apart.
+    // The globs by host, where a `*` stands for any characters.
     by_host: GlobMap<Vec<DenyPattern<'d, 's>>>,
 }
 
@@ -69,11 +69,14 @@ pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics)
     let mut found: Vec<_> = of_literal.take(MOST_REPORTED).collect();
     shadowed_by_globs(&globs, &denies.globs, &mut found);
     for (place, deny) in found {
-        let message = format!("this shadows part of the deny `{}`", deny.draft.entry.name);
+        let message = format!(
+            "this pattern shadows part of the deny entry `{}`",
+            deny.draft.entry.name
+        );
         diagnostics.add(
             Diagnostic::new(Severity::Warning, place, message)
-                .related(deny.place, "the deny")
-                .help("leave it so if the exception is meant"),
+                .related(deny.place, "the deny entry")
+                .help("leave it so if the exception is intended"),
         );
     }
     if draft.public.is_none() {
@@ -81,7 +84,7 @@ pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics)
     }
 }
 
-/// Globs against globs: a literal host is never shadowed by one with `*`.
+/// Compares globs with globs. A host with `*` never shadows a literal host.
 fn shadowed_by_globs<'d, 's>(
     allows: &[PlacedAllow<'d, 's>],
     denies: &[DenyPattern<'d, 's>],
@@ -109,7 +112,8 @@ fn shadowed_by_globs<'d, 's>(
     });
 }
 
-/// The list that stands in for `publicRegistries` has no place of its own.
+/// Compares the default `publicRegistries` with the denies. The default list has no place in
+/// a file, so the warning stands at the deny.
 fn check_default(denies: &DenyIndex<'_, '_>, diagnostics: &mut Diagnostics) {
     let default = default_public_registries();
     let literal = denies
@@ -130,7 +134,7 @@ fn check_default(denies: &DenyIndex<'_, '_>, diagnostics: &mut Diagnostics) {
             continue;
         }
         let message = format!(
-            "public registries by default shadow part of this deny: {}",
+            "the default `publicRegistries` shadow part of this deny entry: {}",
             names.join(", ")
         );
         diagnostics.add(
