@@ -5,7 +5,7 @@ use super::{CliError, output};
 use crate::kube::client::KubeError;
 use crate::kube::dry_run::DryRunClient;
 use crate::state::map_store;
-use pullpass_core::map::{self, Loaded, Options, SourceFile};
+use pullpass_core::map::{self, LoadedMap, Options, SourceFile};
 use pullpass_core::text::visible;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub struct ClusterArgs {
 #[derive(Debug)]
 pub struct MapSource {
     /// The map.
-    pub loaded: Loaded,
+    pub loaded: LoadedMap,
     /// For people: a path, or `ConfigMap namespace/name`.
     pub source: String,
 }

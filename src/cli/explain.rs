@@ -144,10 +144,7 @@ impl Secrets {
             };
             match finding {
                 Finding::Read(secret) => {
-                    secret
-                        .complaints()
-                        .iter()
-                        .for_each(|complaint| note(complaint));
+                    secret.warnings().iter().for_each(|warning| note(warning));
                     secrets.read.push(secret);
                 }
                 Finding::Broken(error) => {

@@ -8,7 +8,7 @@ use crate::state::map_store;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use pullpass_core::map::{self, Diagnostic, Loaded, Options, SourceFile};
+use pullpass_core::map::{self, Diagnostic, LoadedMap, Options, SourceFile};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -51,13 +51,13 @@ impl MapArgs {
     }
 
     /// The map; there must be one.
-    pub fn load(&self) -> Result<Loaded, CliError> {
+    pub fn load(&self) -> Result<LoadedMap, CliError> {
         let path = self.config.as_ref().ok_or_else(no_map)?;
         load(&map_store::read(path).map_err(CliError::input)?)
     }
 
     /// The map, or the built-in defaults where none is named.
-    pub fn load_or_defaults(&self) -> Result<Loaded, CliError> {
+    pub fn load_or_defaults(&self) -> Result<LoadedMap, CliError> {
         let Some(path) = &self.config else {
             output::say(
                 "note: no registry map is named (--config FILE or $PULLPASS_CONFIG), so the defaults \
@@ -81,12 +81,12 @@ pub(super) fn no_map() -> CliError {
 const DEFAULTS: &str = "apiVersion: pullpass.dev/v1\nkind: RegistryMap\nregistries: []\n";
 
 /// The map in these files; the error shows each diagnostic with its source.
-pub fn load(files: &[SourceFile]) -> Result<Loaded, CliError> {
+pub fn load(files: &[SourceFile]) -> Result<LoadedMap, CliError> {
     load_with(files, &Options::default())
 }
 
 /// The same with these options.
-pub fn load_with(files: &[SourceFile], options: &Options) -> Result<Loaded, CliError> {
+pub fn load_with(files: &[SourceFile], options: &Options) -> Result<LoadedMap, CliError> {
     map::load(files, options).map_err(|errors| broken(&errors, files))
 }
 

@@ -8,7 +8,7 @@
 use crate::observe::metrics::{EntryCounters, Metrics};
 use arc_swap::{ArcSwapOption, Guard};
 use jiff::Timestamp;
-use pullpass_core::map::{self, Loaded, Options, SourceFile};
+use pullpass_core::map::{self, LoadedMap, Options, SourceFile};
 use pullpass_core::policy::Policy;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl MapFile {
     }
 
     /// Compiles what was read.
-    pub fn compile(&self, files: &[SourceFile]) -> Result<Loaded, MapError> {
+    pub fn compile(&self, files: &[SourceFile]) -> Result<LoadedMap, MapError> {
         map::load(files, &self.options)
             .map_err(|errors| MapError::Wrong(map::render(&errors, files, false)))
     }
@@ -187,10 +187,10 @@ impl MapStore {
     }
 
     /// Puts a map in force, or keeps the one before it and logs why.
-    pub fn replace(&self, new: Result<Loaded, MapError>, now: Timestamp) {
+    pub fn replace(&self, new: Result<LoadedMap, MapError>, now: Timestamp) {
         self.metrics.map.loaded(new.is_ok());
         match new {
-            Ok(Loaded { policy, warnings }) => {
+            Ok(LoadedMap { policy, warnings }) => {
                 for warning in warnings {
                     tracing::warn!(%warning, "the registry map has a warning");
                 }

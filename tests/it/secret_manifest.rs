@@ -1,6 +1,6 @@
 //! Secrets of a file, as the API server would store them.
 
-use kubelet_keyring::{Base64Problem, SecretKind};
+use kubelet_keyring::{Base64Error, SecretKind};
 use proptest::prelude::*;
 use pullpass_core::secret_manifest::{Finding, Ignored, ManifestError, parse_manifest};
 
@@ -100,7 +100,7 @@ fn a_file_that_gives_no_secret_says_why() {
         ),
         ManifestError::Base64 {
             key: ".dockercfg".to_owned(),
-            problem: Base64Problem::Plain
+            problem: Base64Error::Plain
         }
     );
     assert_eq!(

@@ -1,58 +1,60 @@
-//! From the files of a registry map to a [`Policy`], or to everything that is wrong
-//! with them.
+//! Reads a registry map: its files become a [`Policy`], or a list of everything that is
+//! wrong with them.
 //!
-//! Pure: the caller lists the files (those of a directory that [`is_map_file`] names,
-//! not recursive, in name order) and reads them.
-//! Several files, and several documents of one, are one map: their `registries` are
-//! joined, every other key may stand in one document only. Documents of kind
-//! `RegistryMapTest` are left to [`tests`].
+//! Several files, and several documents in one file, are one map. Their `registries` are
+//! joined, and every other key may stand in only one document. [`tests`] reads the documents
+//! of kind `RegistryMapTest`. This module must not open files: the caller lists the files
+//! of a directory for which [`is_map_file`] is true, not recursively and in the order of
+//! their names, and reads them.
 
 mod cases;
 mod diagnostic;
+mod document;
 mod draft;
 mod entry;
 mod keys;
 mod lint;
 mod reader;
+mod render;
 mod selector;
 mod values;
 
 pub use cases::{Case, ExpectedEntry, tests};
-pub use diagnostic::{Also, Diagnostic, Severity, render, render_within};
+pub use diagnostic::{Diagnostic, RelatedSpan, Severity};
+pub use render::{render, render_within};
 
-use diagnostic::Place;
-use draft::Draft;
-use reader::{Field, Problems};
+use diagnostic::{Diagnostics, SourceSpan};
+use draft::MapDraft;
+use reader::MapField;
 
 use std::fmt::Write as _;
 
-use crate::policy::pattern::shown;
 use crate::policy::{Action, Parts, Pattern, Policy};
-use crate::yaml;
 
 /// The JSON Schema (draft 2020-12) of a `RegistryMap` or `RegistryMapTest` document.
 pub const SCHEMA: &str = include_str!("map/schema.json");
 
-/// The only version of the format.
+/// The `apiVersion` of a map. There is only one version of the format.
 pub const API_VERSION: &str = "pullpass.dev/v1";
 
-/// The kind of a map.
+/// The `kind` of a map.
 pub const KIND: &str = "RegistryMap";
 
-/// The kind of the tests of a map.
+/// The `kind` of the tests of a map.
 pub const TEST_KIND: &str = "RegistryMapTest";
 
-/// Namespaces that are exempt when `exemptNamespaces` is left out: what runs there
-/// starts before any webhook and keeps nodes alive.
+/// The namespaces that are exempt when `exemptNamespaces` is left out. The pods in them start
+/// before any webhook and keep the nodes running.
 pub const DEFAULT_EXEMPT_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
 
-/// `publicRegistries` when the key is left out and nothing unknown is denied.
+/// The `publicRegistries` when the key is left out and the map denies no unknown registry.
 ///
-/// Registries that serve public images to anonymous pulls and whose name belongs to
-/// the community or vendor that the images come from. Left out on purpose: registries
-/// where each customer has a host name (`*.azurecr.io`, `*.dkr.ecr.*.amazonaws.com`,
-/// `*.pkg.dev`, `*.jfrog.io`), since a private one there needs a pull secret, and
-/// those that need a login for every pull (`registry.redhat.io`, `icr.io`).
+/// They serve public images to anonymous pulls, and their name belongs to the community or
+/// vendor that the images come from. Two kinds of registries are left out on purpose:
+/// registries where each customer has a hostname (`*.azurecr.io`,
+/// `*.dkr.ecr.*.amazonaws.com`, `*.pkg.dev`, `*.jfrog.io`), because a private registry there
+/// needs a pull secret, and registries that need a login for every pull
+/// (`registry.redhat.io`, `icr.io`).
 pub const DEFAULT_PUBLIC_REGISTRIES: [&str; 11] = [
     "docker.io",
     "gcr.io",
@@ -67,15 +69,15 @@ pub const DEFAULT_PUBLIC_REGISTRIES: [&str; 11] = [
     "registry.k8s.io",
 ];
 
-/// Above this a map is warned of, in bytes: a `ConfigMap` holds 1 MiB with all around it.
-const LARGE: usize = 900_000;
+/// A map with more bytes gets a warning. A `ConfigMap` holds 1 MiB, its metadata included.
+const LARGE_MAP_BYTES: usize = 900_000;
 
 /// A file of the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Stands in messages.
+    /// The name of the file, as messages show it.
     pub name: String,
-    /// YAML or JSON.
+    /// The content of the file: YAML or JSON.
     pub text: String,
 }
 
@@ -87,164 +89,90 @@ pub fn is_map_file(name: &str) -> bool {
     !name.starts_with('.') && matches!(ending, Some("yaml" | "yml" | "json"))
 }
 
-/// What a map does not say itself.
+/// What a map depends on apart from its files.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The namespace that pullpass runs in: always exempt.
+    /// The namespace that pullpass runs in. It is always exempt.
     pub own_namespace: Option<String>,
 }
 
-/// A map that can be used.
+/// A map without errors.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedMap {
     /// The map.
     pub policy: Policy,
-    /// What is probably not meant, in the order of the files.
+    /// What is probably not intended, in the order of the files.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a map.
+/// Reads a map. The time grows with the size of the files, because aliases and comparisons
+/// are bounded.
 ///
-/// The error is everything that is wrong in all files, with the warnings between, in
-/// the order of the files. One pass over the text; nothing in it can make the work
-/// more than its size warrants (aliases are bounded).
-pub fn load(files: &[SourceFile], options: &Options) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut problems = Problems::default();
-    let trees = parse(files, &mut problems);
-    let mut draft = Draft::default();
+/// # Errors
+///
+/// The map has errors. The list has all errors and warnings of all files, in the order of
+/// the files.
+pub fn load(files: &[SourceFile], options: &Options) -> Result<LoadedMap, Vec<Diagnostic>> {
+    let mut diagnostics = Diagnostics::default();
+    let trees = document::parse(files, &mut diagnostics);
+    let mut draft = MapDraft::default();
     let mut documents = 0;
-    for (file, node) in roots(files, &trees) {
-        let field = Field::root(file, node);
-        match kind(&field, &mut problems) {
-            Some(KIND) => draft.read(&field, &mut problems),
+    for (file, node) in document::roots(files, &trees) {
+        let field = MapField::root(file, node);
+        match document::kind(&field, &mut diagnostics) {
+            Some(KIND) => draft.read(&field, &mut diagnostics),
             Some(_) => continue,
             None => {}
         }
         documents += 1;
     }
-    if documents == 0 && !problems.any_error() {
-        nothing(files, &mut problems);
+    if documents == 0 && !diagnostics.any_error() {
+        report_no_map(files, &mut diagnostics);
     }
-    warn_of_size(files, &mut problems);
-    draft.settle(&mut problems);
-    lint::conflict::check(&draft, &mut problems);
-    lint::shadowed::check(&draft, &mut problems);
-    if problems.any_error() {
-        return Err(problems.sorted(files));
+    warn_of_size(files, &mut diagnostics);
+    draft.settle(&mut diagnostics);
+    lint::conflict::check(&draft, &mut diagnostics);
+    lint::shadowed::check(&draft, &mut diagnostics);
+    if diagnostics.any_error() {
+        return Err(diagnostics.sorted(files));
     }
-    Ok(Loaded {
+    Ok(LoadedMap {
         policy: Policy::new(Parts {
             digest: digest(files),
             ..draft.into_parts(options)
         }),
-        warnings: problems.sorted(files),
+        warnings: diagnostics.sorted(files),
     })
 }
 
-/// The documents of all files that are YAML.
-fn parse<'s>(files: &'s [SourceFile], problems: &mut Problems) -> Vec<Vec<yaml::Node<'s>>> {
-    files
-        .iter()
-        .map(|file| match yaml::documents(&file.text, yaml::MAP_DEPTH) {
-            Ok(nodes) => nodes,
-            Err(error) => {
-                let place = Place {
-                    file,
-                    at: error.at,
-                    path: String::new(),
-                };
-                problems.error(&place, error.message);
-                Vec::new()
-            }
-        })
-        .collect()
-}
-
-fn roots<'s, 't>(
-    files: &'s [SourceFile],
-    trees: &'t [Vec<yaml::Node<'s>>],
-) -> impl Iterator<Item = (&'s SourceFile, &'t yaml::Node<'s>)> {
-    files
-        .iter()
-        .zip(trees)
-        .flat_map(|(file, nodes)| nodes.iter().map(move |node| (file, node)))
-}
-
-/// Which of the two kinds a document is; complains about what is neither.
-fn kind(document: &Field<'_, '_>, problems: &mut Problems) -> Option<&'static str> {
-    let header = document.header();
-    let kind = header.kind.as_ref();
-    let found =
-        kind.and_then(|(_, word)| [KIND, TEST_KIND].into_iter().find(|known| known == word));
-    match (kind, found) {
-        (_, Some(_)) => {}
-        (None, _) => problems.error(
-            &document.place,
-            format!("no `kind`: a map begins with `apiVersion: {API_VERSION}` and `kind: {KIND}`"),
-        ),
-        (Some((place, "ConfigMap")), None) => problems.error(
-            place,
-            "this is a ConfigMap: give the map that is in its `data`",
-        ),
-        (Some((place, other)), None) => {
-            let message = format!("`kind` is {KIND} or {TEST_KIND}, not {}", shown(other));
-            let diagnostic = Diagnostic::new(Severity::Error, place, message);
-            problems.add(match keys::did_you_mean(other, &[KIND, TEST_KIND]) {
-                Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-                None => diagnostic,
-            });
-        }
-    }
-    if found.is_some() {
-        match &header.api_version {
-            Some((_, API_VERSION)) => {}
-            Some((place, _)) => problems.error(place, format!("`apiVersion` is {API_VERSION}")),
-            None => problems.error(
-                &document.place,
-                format!("no `apiVersion`: write `apiVersion: {API_VERSION}`"),
-            ),
-        }
-    }
-    found
-}
-
-fn nothing(files: &[SourceFile], problems: &mut Problems) {
+fn report_no_map(files: &[SourceFile], diagnostics: &mut Diagnostics) {
     let none = SourceFile {
         name: String::new(),
         text: String::new(),
     };
-    let place = Place {
-        file: files.first().unwrap_or(&none),
-        at: yaml::Span::default(),
-        path: String::new(),
-    };
-    problems.error(
+    let place = SourceSpan::whole(files.first().unwrap_or(&none));
+    diagnostics.error(
         &place,
         format!(
-            "there is no map: write a document with `apiVersion: {API_VERSION}` and `kind: {KIND}`"
+            "there is no map; write a document with `apiVersion: {API_VERSION}` and `kind: {KIND}`"
         ),
     );
 }
 
-fn warn_of_size(files: &[SourceFile], problems: &mut Problems) {
+fn warn_of_size(files: &[SourceFile], diagnostics: &mut Diagnostics) {
     let bytes: usize = files.iter().map(|file| file.text.len()).sum();
-    if let (true, Some(file)) = (bytes > LARGE, files.first()) {
-        let place = Place {
-            file,
-            at: yaml::Span::default(),
-            path: String::new(),
-        };
-        problems.warning(
-            &place,
+    if let (true, Some(file)) = (bytes > LARGE_MAP_BYTES, files.first()) {
+        diagnostics.warning(
+            &SourceSpan::whole(file),
             format!(
-                "the map is {} kB large, and a ConfigMap holds 1 MiB: mount it another way",
+                "the map has {} kB and a ConfigMap holds at most 1 MiB; mount it another way",
                 bytes / 1000
             ),
         );
     }
 }
 
-impl Draft<'_> {
+impl MapDraft<'_> {
     fn into_parts(self, options: &Options) -> Parts {
         let mut exempt = self.exempt.map_or_else(
             || DEFAULT_EXEMPT_NAMESPACES.map(str::to_owned).to_vec(),
@@ -275,7 +203,7 @@ impl Draft<'_> {
     }
 }
 
-/// What [`Policy::digest`] returns.
+/// The digest that [`Policy::digest`] returns.
 fn digest(files: &[SourceFile]) -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     for file in files {

@@ -5,7 +5,7 @@
 //! shows no values.
 
 use crate::manifest::{self, SourceSpan};
-use kubelet_keyring::{Base64Problem, PayloadError, PullSecret, SecretKind, decode_base64};
+use kubelet_keyring::{Base64Error, PayloadError, PullSecret, SecretKind, decode_base64};
 use serde_json::{Map, Value};
 
 /// A Secret of a file.
@@ -77,7 +77,7 @@ pub enum ManifestError {
         /// The key under `data`.
         key: String,
         /// What is wrong with it.
-        problem: Base64Problem,
+        problem: Base64Error,
     },
     /// Manifests, but none of a Secret.
     #[error("it holds no Secret; give a Secret manifest or a docker config.json")]

@@ -1,27 +1,28 @@
-//! Untrusted text made safe to show: the one place for it.
+//! Makes untrusted text safe to show. No other module does this.
 //!
-//! An image string reaches us as any bytes up to 100 KiB, chosen by whoever may
-//! create a pod. Before it stands in a message, a warning, a log line or on a
-//! terminal it goes through here, so that it can neither break a line, nor move a
-//! cursor, nor turn the reading direction, nor fill a screen. Pure.
+//! Anyone who may create a pod chooses the text of an image, up to about 100 KiB. Such a
+//! text passes through this module before it stands in a message, a warning, a log line or
+//! on a terminal, so that it cannot break a line, move a cursor, turn the reading direction
+//! or fill a screen. The module must not know where a text comes from.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// How much of one image a message shows, in characters.
+/// The number of characters of an image that a message shows.
 ///
-/// The longest valid reference with a digest has about 500; almost all have fewer
+/// The longest valid reference with a digest has about 500 characters; almost all have fewer
 /// than 120.
 pub const SHOWN: usize = 160;
 
-/// A text in double quotes, made visible as [`visible`] does and cut to `limit`
-/// characters of the result, so that a text that is all escapes cannot push what
-/// follows it out of a warning. What was cut is counted.
+/// Puts a text in double quotes, escapes it as [`visible`] does, and cuts it to `limit`
+/// characters of the result. The limit counts escaped characters, so that a text full of
+/// escapes cannot push the words after it out of a warning. The number of characters that are
+/// cut off is shown.
 #[must_use]
 pub fn quoted(text: &str, limit: usize) -> Quoted<'_> {
     Quoted { text, limit }
 }
 
-/// What [`quoted`] returns.
+/// The result of [`quoted`], which is written by `Display`.
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a> {
     text: &'a str,
@@ -52,9 +53,9 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// The text with everything escaped that is not plain to see: control characters
-/// (C0, DEL, C1), line and paragraph separators, and the characters that turn the
-/// reading direction or are invisible ("Trojan Source", CVE-2021-42574).
+/// Escapes every character that is not visible: control characters (C0, DEL, C1), line and
+/// paragraph separators, and characters that turn the reading direction or are invisible
+/// ("Trojan Source", CVE-2021-42574).
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -65,8 +66,8 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-/// The text cut to `limit` characters, the last of them `…` where something was
-/// cut. The API server counts warnings in characters (runes), so this does too.
+/// Cuts a text to `limit` characters. The last character is `…` where something is cut off.
+/// The limit counts characters, as the API server does for warnings (it counts runes).
 #[must_use]
 pub fn cut(mut text: String, limit: usize) -> String {
     if let Some((at, _)) = text.char_indices().nth(limit) {
@@ -90,17 +91,17 @@ fn write_visible(out: &mut impl Write, c: char) -> fmt::Result {
     }
 }
 
-/// How many characters [`write_visible`] makes of one.
+/// The number of characters that [`write_visible`] writes for one character.
 fn width(c: char) -> usize {
     match c {
         '\n' | '\r' | '\t' => 2,
-        // `\u{}` and the hexadecimal digits.
+        // The escape is `\u{}` with hexadecimal digits.
         _ if is_hidden(c) => 5 + u32::from(c).checked_ilog(16).unwrap_or(0) as usize,
         _ => 1,
     }
 }
 
-/// Characters that cannot be seen, or that change how others are seen.
+/// Whether a character is invisible, or changes how other characters are shown.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -140,7 +141,7 @@ mod tests {
     fn what_is_cut_is_counted() {
         assert_eq!(quoted("abcdef", 4).to_string(), "\"abcd…\" (+2 characters)");
         assert_eq!(quoted("abcd", 4).to_string(), "\"abcd\"");
-        // What is shown counts, not what it stands for.
+        // The limit counts the characters that are shown.
         assert_eq!(quoted("\u{7}\u{7}", 10).to_string(), r#""\u{7}\u{7}""#);
         assert_eq!(
             quoted("\u{7}\u{7}", 9).to_string(),

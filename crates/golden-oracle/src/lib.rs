@@ -1,16 +1,17 @@
-//! The Go programs of `tests/go/oracle`, when somebody built them.
+//! Compares a parser of this workspace with the answers of the Go code that it follows.
 //!
-//! The golden files hold a few thousand of their answers and are compared always.
-//! `make test-oracle` asks for more: it sets `PULLPASS_ORACLE` to the folder of the
-//! programs, and `PULLPASS_ORACLE_CASES` and `PULLPASS_ORACLE_SEED` when others than
-//! the usual are wanted. A helper of tests: a difference is a panic.
+//! The Go programs of `tests/go/oracle` give the answers. The golden files hold a few
+//! thousand of them, and the tests always compare those. `make test-oracle` compares fresh
+//! cases too: it sets `PULLPASS_ORACLE` to the folder of the programs. The number of cases
+//! stands in `PULLPASS_ORACLE_CASES` and the seed in `PULLPASS_ORACLE_SEED`. This crate is
+//! for tests only, and a difference is a panic.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    reason = "a helper of tests: a panic is how a difference is reported, and a skip says so on stdout"
+    reason = "a test reports a difference by a panic, and a skip on stdout"
 )]
 
 use std::env;
@@ -19,8 +20,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Hands each line that the oracle makes from fresh random cases to `check`, which
-/// answers whether it was fine, and fails when any was not.
+/// Runs the oracle of this name on fresh random cases, and passes each line of its output to
+/// `check`. Prints a skip where the oracles are not built.
+///
+/// # Panics
+///
+/// `check` reports a difference, or the oracle fails or stops early.
 pub fn compare(name: &str, check: impl Fn(&str) -> Result<(), String>) {
     let Some(folder) = env::var_os("PULLPASS_ORACLE") else {
         println!("SKIP oracle: {name}: PULLPASS_ORACLE is not set (make test-oracle sets it)");
@@ -54,7 +59,11 @@ pub fn compare(name: &str, check: impl Fn(&str) -> Result<(), String>) {
     assert!(differences.is_empty(), "{}", first_of(&differences));
 }
 
-/// The same with the lines of a golden file, of which there must be `at_least`.
+/// Passes each line of a golden file to `check`.
+///
+/// # Panics
+///
+/// `check` reports a difference, or the file has fewer than `at_least` lines.
 pub fn compare_golden(lines: &str, at_least: usize, check: impl Fn(&str) -> Result<(), String>) {
     let differences: Vec<String> = lines
         .lines()
@@ -63,7 +72,7 @@ pub fn compare_golden(lines: &str, at_least: usize, check: impl Fn(&str) -> Resu
     assert!(differences.is_empty(), "{}", first_of(&differences));
     assert!(
         lines.lines().count() >= at_least,
-        "the golden file is short"
+        "the golden file has too few lines"
     );
 }
 

@@ -1,196 +1,208 @@
-//! Why a text is no image reference, in words for whoever wrote it.
+//! The reasons for which a text is not an image reference, worded for its author.
 //!
-//! The grammar says where it stopped; [`explain`] then looks for the habits behind
-//! most wrong references (a URL, a template that was not filled in) and names those
-//! instead. It must not decide whether a text is valid, and no message repeats the
-//! text, which comes from strangers: callers show it, escaped, beside the message.
+//! The grammar reports where it stops. [`explain`] then looks for the mistakes behind
+//! most wrong references (a URL, a template that nothing filled in) and reports those
+//! instead. This module must not decide whether a text is valid. No message repeats the
+//! text, because it is untrusted: a caller escapes it and shows it beside the message.
 
 use super::grammar::{LONGEST_PATH, LONGEST_TAG};
 
-/// Why a text is no image reference.
+/// The reason for which a text is not an image reference.
 ///
-/// `at` counts bytes from the start of the text, from 0.
+/// `Display` says what is wrong, where, and what to write instead. It never repeats the
+/// text, apart from a single character of [`ReferenceError::NotAscii`], which is escaped.
+/// Every `at` is a byte offset from the start of the text and counts from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReferenceError {
-    /// Nothing is written.
+    /// The text is empty.
     #[error("the image is empty; write one such as registry.example/team/app:1.0")]
     Empty,
-    /// A blank, a tab or a line break.
-    #[error("white space at byte {at}; an image is one word, remove it")]
+    /// The text contains a space, a tab or a line break.
+    #[error("the image has white space at byte {at}; remove it")]
     WhiteSpace {
-        /// The first of it.
+        /// Where the first white space stands.
         at: usize,
     },
-    /// `https://` or another scheme.
-    #[error("an image has no scheme; leave out everything up to and including `://`")]
+    /// The text begins with `https://` or another scheme, like a URL.
+    #[error("the image has a scheme; leave out everything up to and including `://`")]
     Scheme,
-    /// `{{ }}`, `$NAME` or `<name>`: whatever was to fill it in did not.
+    /// The text contains `{{ }}`, `$NAME` or `<name>`, which nothing has filled in.
     #[error(
-        "a placeholder at byte {at} was not filled in; \
+        "the placeholder at byte {at} is not filled in; \
          check the template or script that writes this image"
     )]
     Placeholder {
-        /// Where it begins.
+        /// Where the placeholder begins.
         at: usize,
     },
-    /// `user@registry/app`.
+    /// A user or a password stands before the registry: `user@registry/app`.
     #[error(
-        "`@` at byte {at} before the registry; credentials belong into a pull secret, \
-         leave out everything up to and including the `@`"
+        "a user stands before the `@` at byte {at}; put credentials into a pull secret, \
+         and leave out everything up to and including the `@`"
     )]
     Credentials {
-        /// The `@`.
+        /// Where the `@` stands.
         at: usize,
     },
-    /// A letter outside ASCII, perhaps one that only looks like a Latin one.
+    /// The text contains a character outside ASCII, perhaps one that only looks like a
+    /// Latin letter.
     #[error(
-        "{found:?} at byte {at} is no ASCII character; \
-         an image has only ASCII letters (an international host is written xn--…)"
+        "{found:?} at byte {at} is not an ASCII character; \
+         write ASCII only (an international hostname is written xn--…)"
     )]
     NotAscii {
-        /// The first one.
+        /// Where the first such character stands.
         at: usize,
-        /// The character itself.
+        /// The character.
         found: char,
     },
-    /// 64 hexadecimal digits alone.
+    /// The text is an image ID: 64 hexadecimal digits and nothing else.
     #[error(
         "64 hexadecimal digits are an image ID, which no registry knows; \
-         write the image's name, or name@sha256:digest"
+         write the image's name or name@sha256:digest"
     )]
     ImageId,
-    /// A character that no host name has.
+    /// The registry contains a character that a hostname cannot have.
     #[error(
-        "a character at byte {at} cannot be in a registry's host; \
-         it has letters, digits, `-` and `.`"
+        "the character at byte {at} is not allowed in a registry's hostname; \
+         use letters, digits, `-` and `.`"
     )]
     Host {
-        /// The character.
+        /// Where the character stands.
         at: usize,
     },
-    /// Two dots in a row, a dot at an end, or a hyphen beside a dot.
+    /// The registry has two dots in a row, a dot at an end, or a hyphen beside a dot.
     #[error(
-        "the registry's host is wrong at byte {at}; \
-         each part between dots begins and ends with a letter or a digit"
+        "the registry's hostname is wrong at byte {at}; \
+         begin and end each part between dots with a letter or a digit"
     )]
     HostLabel {
-        /// Where the part is wrong.
+        /// Where the part between dots is wrong.
         at: usize,
     },
-    /// Brackets without an IPv6 address between them.
+    /// The registry has brackets that do not hold an IPv6 address.
     #[error(
         "the registry's address is wrong at byte {at}; \
-         between brackets stands an IPv6 address without a zone, like [2001:db8::1]:5000"
+         write an IPv6 address without a zone in brackets, like [2001:db8::1]:5000"
     )]
     Address {
-        /// Where it goes wrong.
+        /// Where the address is wrong.
         at: usize,
     },
-    /// A port that is not digits.
+    /// The registry's port contains something other than digits.
     #[error(
         "the registry's port is wrong at byte {at}; \
-         it is digits only (a tag comes last, after the path: registry/app:tag)"
+         write digits only (a tag comes last, after the path: registry/app:tag)"
     )]
     Port {
-        /// The first character that is none.
+        /// Where the first character that is not a digit stands.
         at: usize,
     },
-    /// A colon after the host and nothing behind it.
+    /// The registry ends with a colon.
     #[error("the registry's port is missing at byte {at}; write it or leave out the `:`")]
     EmptyPort {
-        /// Where it should be.
+        /// Where the port should begin.
         at: usize,
     },
-    /// Two slashes in a row, or one at an end.
-    #[error("a name is missing at byte {at}; slashes stand only between names")]
+    /// The text has two slashes in a row, or a slash at an end.
+    #[error("a part of the name is missing at byte {at}; write it or leave out the `/`")]
     EmptySegment {
-        /// Where it should be.
+        /// Where the part should begin.
         at: usize,
     },
-    /// An upper-case letter in the repository.
-    #[error("upper-case letter at byte {at}; a repository's name is lower case, only tags are not")]
-    UpperCase {
-        /// The letter.
-        at: usize,
-    },
-    /// Separators that do not separate, or too many of them.
+    /// The repository contains an upper-case letter.
     #[error(
-        "wrong separator at byte {at}; between letters and digits may stand \
-         one `.`, one or two `_`, or any number of `-`"
+        "the repository's name has an upper-case letter at byte {at}; \
+         write it in lower case (only tags may have upper case)"
+    )]
+    UpperCase {
+        /// Where the letter stands.
+        at: usize,
+    },
+    /// The repository has a separator at an end, or too many separators in a row.
+    #[error(
+        "the separator at byte {at} is wrong; write one `.`, one or two `_`, \
+         or any number of `-`, and only between letters and digits"
     )]
     Separator {
-        /// The separator.
+        /// Where the separator stands.
         at: usize,
     },
-    /// A character that no repository has.
+    /// The repository contains a character that a repository cannot have.
     #[error(
-        "a character at byte {at} cannot be in a repository's name; \
-         it has lower-case letters, digits, `.`, `_`, `-` and `/`"
+        "the character at byte {at} is not allowed in a repository's name; \
+         use lower-case letters, digits, `.`, `_`, `-` and `/`"
     )]
     PathCharacter {
-        /// The character.
+        /// Where the character stands.
         at: usize,
     },
-    /// A path over 255 bytes.
+    /// The repository is longer than 255 bytes.
     #[error(
-        "the repository's name has {length} bytes and may have {LONGEST_PATH} \
+        "the repository's name has {length} bytes and may have {LONGEST_PATH}; shorten it \
          (`library/` counts where it is implied)"
     )]
     PathTooLong {
-        /// Its length.
+        /// The length in bytes.
         length: usize,
     },
-    /// A colon and nothing behind it.
+    /// The text ends with the colon of a tag.
     #[error("the tag is missing at byte {at}; write one or leave out the `:`")]
     EmptyTag {
-        /// Where it should be.
+        /// Where the tag should begin.
         at: usize,
     },
-    /// A character that no tag has there.
+    /// The tag contains a character that a tag cannot have at that position.
     #[error(
-        "a character at byte {at} cannot be in a tag there; \
-         it has letters, digits, `_`, and after the first also `.` and `-`"
+        "the character at byte {at} is not allowed there in a tag; \
+         use letters, digits and `_`, and after the first character also `.` and `-`"
     )]
     Tag {
-        /// The character.
+        /// Where the character stands.
         at: usize,
     },
-    /// A tag over 128 bytes.
-    #[error("the tag has {length} bytes and may have {LONGEST_TAG}")]
+    /// The tag is longer than 128 bytes.
+    #[error("the tag has {length} bytes and may have {LONGEST_TAG}; shorten it")]
     TagTooLong {
-        /// Its length.
+        /// The length in bytes.
         length: usize,
     },
-    /// No `algorithm:hex` after the `@`.
-    #[error("no digest at byte {at}; after `@` stands one such as sha256: and 64 digits")]
+    /// What follows the `@` does not have the form `algorithm:hex`.
+    #[error("the digest at byte {at} is incomplete; write sha256: and 64 digits after the `@`")]
     DigestFormat {
-        /// Where it should be.
+        /// Where the digest should begin.
         at: usize,
     },
-    /// Not sha256, sha384 or sha512 in lower case.
-    #[error("unknown digest algorithm at byte {at}; use sha256, sha384 or sha512")]
+    /// The digest's algorithm is not sha256, sha384 or sha512 in lower case.
+    #[error("the digest algorithm at byte {at} is unknown; use sha256, sha384 or sha512")]
     DigestAlgorithm {
-        /// Where it stands.
+        /// Where the algorithm stands.
         at: usize,
     },
-    /// Something other than lower-case hexadecimal digits.
-    #[error("a character at byte {at} cannot be in a digest; it has 0 to 9 and lower-case a to f")]
+    /// The digest contains something other than lower-case hexadecimal digits.
+    #[error(
+        "the character at byte {at} is not allowed in a digest; use 0 to 9 and lower-case a to f"
+    )]
     DigestCharacter {
-        /// The character.
+        /// Where the character stands.
         at: usize,
     },
-    /// A digest that was cut off, or of another algorithm.
-    #[error("the digest has {length} hexadecimal digits and its algorithm needs {expected}")]
+    /// The digest is cut off, or belongs to another algorithm.
+    #[error(
+        "the digest has {length} hexadecimal digits and its algorithm needs {expected}; \
+         copy the whole digest"
+    )]
     DigestLength {
-        /// What is there.
+        /// The number of digits that the text has.
         length: usize,
-        /// What should be there.
+        /// The number of digits that the algorithm needs.
         expected: usize,
     },
 }
 
-/// The likeliest reason for a refused text; `found` when no habit explains it.
+/// The likeliest mistake in a text that is not a reference; `found` when the text has none
+/// of the usual mistakes.
 pub(super) fn explain(text: &str, found: ReferenceError) -> ReferenceError {
     if text.is_empty() {
         return found;
@@ -223,7 +235,7 @@ fn placeholder(text: &str) -> Option<usize> {
         .min()
 }
 
-// RFC 3986: a letter, then letters, digits, `+`, `-` and `.`.
+// A scheme is a letter, then letters, digits, `+`, `-` and `.` (RFC 3986, section 3.1).
 fn has_scheme(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -1,24 +1,27 @@
-//! The rules for the parts of a reference: registry, path, tag, digest.
+//! The rules for the parts of a reference: registry, path, tag and digest.
 //!
-//! One function a part, byte by byte, as `regexp.go` of distribution/reference
-//! v0.6.0 and `algorithm.go` of opencontainers/go-digest v1.0.0 have them. It must
-//! not know how the parts are found in a text; offsets in errors count from the
-//! start of the whole text, so each function is told where its part begins.
+//! There is one function for each part. The rules are those of `regexp.go` of
+//! distribution/reference v0.6.0 and of `algorithm.go` of opencontainers/go-digest
+//! v1.0.0. This module must not know how the parts are found in a text. Offsets in
+//! errors count from the start of the whole text, so a caller passes where a part
+//! begins.
 
 use super::error::ReferenceError;
 
-/// Longest path in bytes, an implied `library/` included.
+/// The length of the longest path in bytes, including an implied `library/`
+/// (`RepositoryNameTotalLengthMax` of `reference.go`).
 pub(super) const LONGEST_PATH: usize = 255;
-/// Longest tag in bytes.
+/// The length of the longest tag in bytes.
 pub(super) const LONGEST_TAG: usize = 128;
 
-/// Whether the whole text is what `docker images` shows as an ID: 64 lower-case
-/// hexadecimal digits, which are refused as a name.
+/// Whether the whole text is an image ID as `docker images --no-trunc` shows it: 64
+/// lower-case hexadecimal digits. `ParseNormalizedNamed` refuses such a name.
 pub(super) fn is_image_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(is_lower_hex)
 }
 
-/// Whether what stands before the first slash is a registry and no part of a path.
+/// Whether the text before the first slash names a registry and is not a part of a path
+/// (`splitDockerDomain` of `normalize.go`).
 pub(super) fn names_registry(first: &str) -> bool {
     first == "localhost"
         || first
@@ -26,7 +29,7 @@ pub(super) fn names_registry(first: &str) -> bool {
             .any(|byte| matches!(byte, b'.' | b':') || byte.is_ascii_uppercase())
 }
 
-/// `host[:port]` in two; the brackets of an IPv6 address stay with the host.
+/// Splits `host[:port]`. The host keeps the brackets of an IPv6 address.
 pub(super) fn split_port(registry: &str) -> (&str, Option<&str>) {
     let address_end = registry.rfind(']').map_or(0, |at| at + 1);
     match registry.get(address_end..).and_then(|rest| rest.find(':')) {
@@ -38,7 +41,7 @@ pub(super) fn split_port(registry: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A registry that stands at the start of the text.
+/// Checks a registry, which stands at the start of the text.
 pub(super) fn registry(text: &str) -> Result<(), ReferenceError> {
     let (host, port) = split_port(text);
     match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
@@ -55,7 +58,7 @@ pub(super) fn registry(text: &str) -> Result<(), ReferenceError> {
     }
 }
 
-// Only the characters are checked, as in the Go library: `[:]` passes.
+// The Go library checks only the characters, so `[:]` passes.
 fn ipv6(address: &str) -> Result<(), ReferenceError> {
     let wrong = address
         .bytes()
@@ -93,7 +96,7 @@ pub(super) fn is_path_segment(text: &str) -> bool {
     segment(text, 0).is_ok()
 }
 
-/// A path that begins at byte `at`; its length is [`path_length`]'s business.
+/// Checks a path that begins at byte `at`. [`path_length`] checks its length.
 pub(super) fn path(path: &str, mut at: usize) -> Result<(), ReferenceError> {
     for part in path.split('/') {
         segment(part, at)?;
@@ -102,7 +105,7 @@ pub(super) fn path(path: &str, mut at: usize) -> Result<(), ReferenceError> {
     Ok(())
 }
 
-/// Refuses a path that is longer than a registry may hold.
+/// Checks the length of a path in bytes.
 pub(super) fn path_length(length: usize) -> Result<(), ReferenceError> {
     if length > LONGEST_PATH {
         return Err(ReferenceError::PathTooLong { length });
@@ -110,13 +113,13 @@ pub(super) fn path_length(length: usize) -> Result<(), ReferenceError> {
     Ok(())
 }
 
-/// Lower-case letters and digits, between them one `.`, one or two `_`, or any
-/// number of `-`.
+/// Checks the text between two slashes of a path: lower-case letters and digits, and
+/// between them one `.`, one or two `_`, or any number of `-`.
 fn segment(text: &str, at: usize) -> Result<(), ReferenceError> {
     if text.is_empty() {
         return Err(ReferenceError::EmptySegment { at });
     }
-    // The separators since the last letter or digit: which, and how many.
+    // The separator after the last letter or digit, and how often it is repeated.
     let mut run: Option<(u8, usize)> = None;
     for (offset, byte) in text.bytes().enumerate() {
         let at = at + offset;
@@ -138,7 +141,7 @@ fn segment(text: &str, at: usize) -> Result<(), ReferenceError> {
     }
 }
 
-/// A tag that begins at byte `at`.
+/// Checks a tag that begins at byte `at`.
 pub(super) fn tag(tag: &str, at: usize) -> Result<(), ReferenceError> {
     if tag.is_empty() {
         return Err(ReferenceError::EmptyTag { at });
@@ -155,7 +158,7 @@ pub(super) fn tag(tag: &str, at: usize) -> Result<(), ReferenceError> {
     Ok(())
 }
 
-/// A digest that begins at byte `at`.
+/// Checks a digest that begins at byte `at`.
 pub(super) fn digest(digest: &str, at: usize) -> Result<(), ReferenceError> {
     let Some((algorithm, hex)) = digest.split_once(':') else {
         return Err(ReferenceError::DigestFormat { at });

@@ -1,13 +1,4 @@
-//! Image references: what a pod writes in `image`, taken apart.
-//!
-//! The grammar is that of `github.com/distribution/reference` v0.6.0
-//! (`ParseNormalizedNamed`), which the kubelet and containerd use, with one
-//! difference: the registry is always what stands before the first slash where
-//! that is a host, because that is whom the runtime contacts. `reg_ex.com/app`,
-//! which the Go library takes for a path without a registry, is the case where it
-//! shows. Pure: borrows from the text, allocates nothing on success, never panics,
-//! and knows no map and no cluster. It must not judge: whether a port can exist or
-//! two spellings are one registry is for [`the caller`].
+#![doc = include_str!("../README.md")]
 
 mod error;
 mod grammar;
@@ -17,17 +8,22 @@ use std::fmt;
 
 pub use error::ReferenceError;
 
-/// The registry of an image that names none, and of `index.docker.io`.
+/// The registry of a reference that names none (`defaultDomain` in `normalize.go`).
 pub const DOCKER_HUB: &str = "docker.io";
 
-/// Where Docker Hub keeps images that are written without a slash.
+/// The older name of Docker Hub, which references read as [`DOCKER_HUB`]
+/// (`legacyDefaultDomain` in `normalize.go`). Docker stores its credentials under it.
+pub const DOCKER_HUB_LEGACY: &str = "index.docker.io";
+
+/// The first part of the path of Docker Hub's images that are written without a slash
+/// (`officialRepoPrefix` in `normalize.go`).
 const LIBRARY: &str = "library";
 
-/// A valid image reference, borrowing from the text it was parsed from.
+/// A valid image reference. It borrows from the text that it is parsed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reference<'a> {
     registry: &'a str,
-    // `docker.io/nginx` means `docker.io/library/nginx`; the part is not in the text.
+    // Whether `library/` is implied: `docker.io/nginx` means `docker.io/library/nginx`.
     library: bool,
     path: &'a str,
     tag: Option<&'a str>,
@@ -35,15 +31,21 @@ pub struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// Takes a reference apart as the kubelet would.
+    /// Parses a reference as the kubelet does: `ParseNormalizedNamed` in `normalize.go` of
+    /// distribution/reference, which Kubernetes calls in
+    /// `pkg/util/parsers/parsers.go`.
     ///
-    /// The error says what is wrong and what to write instead; it is looked for only
-    /// after the text has been refused, so that valid images pay nothing for it.
+    /// # Errors
+    ///
+    /// The text is not a reference by that grammar. The error says what is wrong and what
+    /// to write instead. Its reason is looked for after the text is refused, so that a
+    /// valid reference pays nothing for it.
     pub fn parse(text: &'a str) -> Result<Self, ReferenceError> {
         take_apart(text).map_err(|found| error::explain(text, found))
     }
 
-    /// The registry as written, `host[:port]`: `docker.io` where none is written.
+    /// The registry as written, `host[:port]`; `docker.io` where the text names none or
+    /// names `index.docker.io`.
     #[must_use]
     pub fn registry(&self) -> &'a str {
         self.registry
@@ -55,13 +57,16 @@ impl<'a> Reference<'a> {
         grammar::split_port(self.registry).0
     }
 
-    /// The registry's port as written, digits only: `0443` and `99999` are possible.
+    /// The registry's port as written. It has digits only and can be `0443` or `99999`,
+    /// because the grammar does not limit its value.
     #[must_use]
     pub fn port(&self) -> Option<&'a str> {
         grammar::split_port(self.registry).1
     }
 
-    /// The repository's path on its registry: `library/nginx`.
+    /// The repository's path on its registry, such as `library/nginx`.
+    ///
+    /// It allocates only where `library/` is implied.
     #[must_use]
     pub fn repository(&self) -> Cow<'a, str> {
         if self.library {
@@ -73,25 +78,26 @@ impl<'a> Reference<'a> {
 
     /// The parts of [`Self::repository`] between slashes, without allocating.
     ///
-    /// There is at least one, and `library` comes first where it is implied.
+    /// There is at least one part, and `library` comes first where it is implied.
     pub fn segments(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
         let implied = if self.library { Some(LIBRARY) } else { None };
         implied.into_iter().chain(self.path.split('/'))
     }
 
-    /// The tag as written; none is not `latest`.
+    /// The tag as written; `None` where the text has none. The parser never adds
+    /// `latest`.
     #[must_use]
     pub fn tag(&self) -> Option<&'a str> {
         self.tag
     }
 
-    /// The digest, `algorithm:hex`.
+    /// The digest as written, `algorithm:hex`.
     #[must_use]
     pub fn digest(&self) -> Option<&'a str> {
         self.digest
     }
 
-    /// `registry/repository`, the key under which the kubelet looks for credentials.
+    /// The full name `registry/repository`, by which the kubelet looks for credentials.
     #[must_use]
     pub fn name(&self) -> String {
         let library = if self.library { "library/" } else { "" };
@@ -99,8 +105,8 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// The full form, `registry/repository[:tag][@digest]`; parsing it gives the same
-/// reference again.
+/// Writes the full form `registry/repository[:tag][@digest]`. Parsing the full form gives
+/// the same registry, repository, tag and digest again.
 impl fmt::Display for Reference<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.registry)?;
@@ -125,7 +131,7 @@ fn take_apart(text: &str) -> Result<Reference<'_>, ReferenceError> {
     if grammar::is_image_id(text) {
         return Err(ReferenceError::ImageId);
     }
-    // Neither a name nor a tag can hold `@`, so the first one begins the digest.
+    // Neither a name nor a tag can contain `@`, so the first `@` begins the digest.
     let (before, digest) = split(text, '@');
     let written = before
         .split_once('/')
@@ -134,8 +140,9 @@ fn take_apart(text: &str) -> Result<Reference<'_>, ReferenceError> {
     let (path, tag) = split(rest, ':');
     let path_at = before.len() - rest.len();
 
-    // The Go library takes a host that is none by its own grammar for the first part
-    // of the path, if it can be one, and then it counts towards the path's length.
+    // A host that is not valid by the grammar of the Go library can still be valid as the
+    // first part of a path. The Go library then takes it for one, and it counts towards
+    // the length of the path.
     let mut counted = 0;
     if let Some((host, _)) = written
         && let Err(found) = grammar::registry(host)
@@ -147,7 +154,7 @@ fn take_apart(text: &str) -> Result<Reference<'_>, ReferenceError> {
     }
     grammar::path(path, path_at)?;
     let registry = match registry {
-        "index.docker.io" => DOCKER_HUB,
+        DOCKER_HUB_LEGACY => DOCKER_HUB,
         other => other,
     };
     let library = registry == DOCKER_HUB && !path.contains('/');
@@ -208,7 +215,7 @@ mod tests {
         ] {
             assert_eq!(name(text), "docker.io library/nginx", "{text}");
         }
-        // Without a slash it is a name, whatever it looks like.
+        // A text without a slash is a name, even where it looks like a host.
         assert_eq!(name("host:5000"), "docker.io library/host");
         assert_eq!(name("example.com"), "docker.io library/example.com");
         assert_eq!(name("example.com:8080"), "docker.io library/example.com");
@@ -253,7 +260,7 @@ mod tests {
         assert_eq!(
             error("reg_ex.com:5000/app"),
             ReferenceError::Host { at: 3 },
-            "with a port the Go library refuses it"
+            "the Go library refuses such a host with a port"
         );
     }
 
@@ -352,7 +359,7 @@ mod tests {
             error(&"a".repeat(248)),
             ReferenceError::PathTooLong { length: 256 }
         );
-        // A real host does not count, one with an underscore does.
+        // A valid host does not count towards the length; one with an underscore does.
         assert!(Reference::parse(&format!("reg-ex.com/{}", "a".repeat(255))).is_ok());
         assert!(Reference::parse(&format!("reg_ex.com/{}", "a".repeat(244))).is_ok());
         assert_eq!(

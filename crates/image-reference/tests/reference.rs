@@ -1,20 +1,14 @@
-//! Image references against the Go library, and what holds for any text at all.
+//! Compares the parser with the Go library, and checks what holds for every text.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test crate: a panic is how a failure is reported"
-)]
+#![expect(clippy::unwrap_used, reason = "a test reports a failure by a panic")]
 
 use image_reference::Reference;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-/// One answer of `tests/go/oracle/reference`.
+/// One line of the golden file: a text, and how the Go library parses it.
 #[derive(Deserialize)]
-struct Answer {
+struct GoReference {
     input: String,
     valid: bool,
     #[serde(default)]
@@ -28,19 +22,19 @@ struct Answer {
 }
 
 fn check(line: &str) -> Result<(), String> {
-    let go: Answer = serde_json::from_str(line).unwrap();
+    let go: GoReference = serde_json::from_str(line).unwrap();
     let ours = Reference::parse(&go.input);
     let Ok(ours) = ours else {
         return if go.valid {
-            Err(format!("refused here: {ours:?}"))
+            Err(format!("this crate refuses it: {ours:?}"))
         } else {
             Ok(())
         };
     };
     if !go.valid {
-        return Err(format!("accepted here: {ours:?}"));
+        return Err(format!("this crate accepts it: {ours:?}"));
     }
-    // The one difference: a host that the Go library takes for part of the path.
+    // There is one difference: a host that the Go library takes for a part of the path.
     let (domain, path) = match go.domain.as_str() {
         "" => go.path.split_once('/').unwrap(),
         domain => (domain, go.path.as_str()),
@@ -56,7 +50,7 @@ fn check(line: &str) -> Result<(), String> {
     if found == theirs {
         Ok(())
     } else {
-        Err(format!("here: {found:?}"))
+        Err(format!("this crate answers {found:?}"))
     }
 }
 
@@ -71,7 +65,7 @@ fn oracle_references() {
     golden_oracle::compare("oracle-reference", check);
 }
 
-/// Texts near the grammar, of which a good part is valid.
+/// Texts near the grammar, many of which are valid.
 fn near_reference() -> impl Strategy<Value = String> {
     let host = prop_oneof![
         Just(String::new()),
@@ -86,7 +80,7 @@ fn near_reference() -> impl Strategy<Value = String> {
         .prop_map(|(host, path, tag, digest)| format!("{host}{path}{tag}{digest}"))
 }
 
-/// Whatever holds for every text; panics where it does not.
+/// Checks what holds for every text, and panics where it does not.
 fn holds(text: &str) {
     let reference = match Reference::parse(text) {
         Ok(reference) => reference,

@@ -1,14 +1,14 @@
-//! A user and a password that do not get out by accident.
+//! A user and a password that cannot be printed by accident.
 
 use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// What a registry is shown: a user and a password.
+/// The user and the password that the kubelet sends to a registry.
 ///
-/// It cannot be displayed, serialised, cloned or compared; `{:?}` shows neither;
-/// the memory is overwritten when it goes. The one way to the password says so in
-/// its name.
+/// It does not implement `Display`, `Serialize`, `Clone` or `PartialEq`, and `Debug` shows
+/// neither the user nor the password. Its memory is overwritten when it is dropped. The
+/// only access to the password is [`Credential::expose_password`].
 ///
 /// ```compile_fail
 /// # fn credential() -> kubelet_keyring::Credential { unreachable!() }
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 /// serde_json::to_string(&credential()); // no Serialize
 /// ```
 pub struct Credential {
-    // Bytes: `auth` is base64 of anything, and Go does not ask for UTF-8.
+    // They are bytes, because Go does not require UTF-8 in a decoded `auth`.
     username: Zeroizing<Vec<u8>>,
     password: Zeroizing<Vec<u8>>,
 }
@@ -29,25 +29,26 @@ impl Credential {
         Self { username, password }
     }
 
-    /// The user; U+FFFD stands for what is no UTF-8.
+    /// The user as text. U+FFFD replaces bytes that are not UTF-8.
     #[must_use]
     pub fn username(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.username)
     }
 
-    /// The user as sent.
+    /// The user as the kubelet sends it.
     #[must_use]
     pub fn username_bytes(&self) -> &[u8] {
         &self.username
     }
 
-    /// The password as sent. For the wire and for comparing, never for output.
+    /// The password as the kubelet sends it. It is for the wire and for comparisons, and must
+    /// never be printed.
     #[must_use]
     pub fn expose_password(&self) -> &[u8] {
         &self.password
     }
 
-    /// Whether the registry would be shown neither user nor password.
+    /// Whether both the user and the password are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.username.is_empty() && self.password.is_empty()

@@ -1,16 +1,18 @@
 //! Go's `filepath.Match`, which the kubelet uses on each label of a host.
 //!
-//! `*` is any run of characters, `?` one, `[a-c]` and `[^a-c]` one of a class, `\`
-//! takes the next one literally; none of them crosses a `/`. It must not know
-//! where labels come from. Takes time in the product of both lengths at most.
+//! `*` matches any run of characters, `?` matches one character, `[a-c]` and `[^a-c]`
+//! match one character of a class, and `\` makes the next character literal. `*` and `?`
+//! do not match a `/`. This module must not know where labels come from. The time is at
+//! most proportional to the product of both lengths.
 
-/// The pattern is none: a class that is not closed, or a `\` at the end.
+/// The pattern is not valid: a class is not closed, or a `\` stands at the end
+/// (`ErrPatternError` in `path/filepath`).
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadPattern;
+pub(super) struct GlobError;
 
-/// Whether the whole of `name` matches. Go finds a mistake in the pattern only when
-/// it gets that far, so for some names a bad pattern is just no match.
-pub(super) fn matches(mut pattern: &[u8], mut name: &[u8]) -> Result<bool, BadPattern> {
+/// Whether the whole of `name` matches. Go finds a mistake in a pattern only where it
+/// reaches it, so that a bad pattern does not match some names and fails for others.
+pub(super) fn matches(mut pattern: &[u8], mut name: &[u8]) -> Result<bool, GlobError> {
     while !pattern.is_empty() {
         let (star, chunk, rest) = next_chunk(pattern);
         pattern = rest;
@@ -30,12 +32,13 @@ pub(super) fn matches(mut pattern: &[u8], mut name: &[u8]) -> Result<bool, BadPa
     Ok(name.is_empty())
 }
 
-/// What is left of `name` when `*` takes the fewest characters, but at least one.
+/// The rest of `name` after a `*`, which matches as few characters as possible and at least
+/// one, and after the chunk.
 fn after_skipping<'n>(
     chunk: &[u8],
     name: &'n [u8],
     last: bool,
-) -> Result<Option<&'n [u8]>, BadPattern> {
+) -> Result<Option<&'n [u8]>, GlobError> {
     let mut rest = name;
     while let [skipped, after @ ..] = rest {
         if *skipped == b'/' {
@@ -51,7 +54,7 @@ fn after_skipping<'n>(
     Ok(None)
 }
 
-/// Whether a `*` comes first, what stands up to the next `*`, and the rest.
+/// Splits a pattern: whether a `*` comes first, the chunk up to the next `*`, and the rest.
 fn next_chunk(pattern: &[u8]) -> (bool, &[u8], &[u8]) {
     let stars = pattern.iter().take_while(|&&byte| byte == b'*').count();
     let (_, chunk) = pattern.split_at(stars);
@@ -74,9 +77,9 @@ fn next_chunk(pattern: &[u8]) -> (bool, &[u8], &[u8]) {
     (stars > 0, chunk, &[])
 }
 
-/// What is left of `name` after the chunk; `None` when it does not begin with it.
-fn match_chunk<'n>(mut chunk: &[u8], name: &'n [u8]) -> Result<Option<&'n [u8]>, BadPattern> {
-    // After a mismatch the chunk is read on, only to find mistakes in it.
+/// The rest of `name` after the chunk; `None` where `name` does not begin with the chunk.
+fn match_chunk<'n>(mut chunk: &[u8], name: &'n [u8]) -> Result<Option<&'n [u8]>, GlobError> {
+    // After a mismatch Go still reads the rest of the chunk, to find mistakes in it.
     let mut name = Some(name);
     while let [first, rest @ ..] = chunk {
         name = name.filter(|name| !name.is_empty());
@@ -95,7 +98,7 @@ fn match_chunk<'n>(mut chunk: &[u8], name: &'n [u8]) -> Result<Option<&'n [u8]>,
             literal => {
                 let (literal, after) = match (literal, rest) {
                     (b'\\', [escaped, after @ ..]) => (escaped, after),
-                    (b'\\', []) => return Err(BadPattern),
+                    (b'\\', []) => return Err(GlobError),
                     _ => (literal, rest),
                 };
                 name = name.and_then(|name| name.strip_prefix(&[*literal]));
@@ -106,11 +109,11 @@ fn match_chunk<'n>(mut chunk: &[u8], name: &'n [u8]) -> Result<Option<&'n [u8]>,
     Ok(name)
 }
 
-/// A class, after its `[`: what it leaves of `name`, and of the chunk.
+/// Reads a class after its `[`, and returns the rest of `name` and the rest of the chunk.
 fn read_class<'n, 'c>(
     mut chunk: &'c [u8],
     name: Option<&'n [u8]>,
-) -> Result<(Option<&'n [u8]>, &'c [u8]), BadPattern> {
+) -> Result<(Option<&'n [u8]>, &'c [u8]), GlobError> {
     let (character, left) = name.map_or((0, None), |name| {
         let (character, left) = first_character(name);
         (character, Some(left))
@@ -138,32 +141,33 @@ fn read_class<'n, 'c>(
     }
 }
 
-fn class_character(chunk: &[u8]) -> Result<(u32, &[u8]), BadPattern> {
+fn class_character(chunk: &[u8]) -> Result<(u32, &[u8]), GlobError> {
     let chunk = match chunk {
-        [] | [b'-' | b']', ..] => return Err(BadPattern),
+        [] | [b'-' | b']', ..] => return Err(GlobError),
         [b'\\', rest @ ..] => rest,
         _ => chunk,
     };
     let (character, rest) = first_character(chunk);
-    let broken = character == NO_CHARACTER && chunk.len() - rest.len() == 1;
-    // A class that has no end is none.
+    let broken = character == RUNE_ERROR && chunk.len() - rest.len() == 1;
+    // A class must have an end.
     if chunk.is_empty() || broken || rest.is_empty() {
-        return Err(BadPattern);
+        return Err(GlobError);
     }
     Ok((character, rest))
 }
 
-/// What Go's decoder gives for a byte that begins no UTF-8 character.
-const NO_CHARACTER: u32 = 0xfffd;
+/// The character that Go's decoder returns for a byte that does not begin a UTF-8
+/// character (`utf8.RuneError`).
+const RUNE_ERROR: u32 = 0xfffd;
 
 fn first_character(text: &[u8]) -> (u32, &[u8]) {
-    // No character is longer, and to look further would take time for nothing.
+    // A character has at most four bytes, so the rest of the text need not be decoded.
     let (head, _) = text.split_at(text.len().min(4));
     let first = head
         .utf8_chunks()
         .next()
         .and_then(|chunk| chunk.valid().chars().next());
-    let (character, length) = first.map_or((NO_CHARACTER, 1), |first| {
+    let (character, length) = first.map_or((RUNE_ERROR, 1), |first| {
         (u32::from(first), first.len_utf8())
     });
     (character, text.get(length..).unwrap_or_default())
@@ -173,7 +177,7 @@ fn first_character(text: &[u8]) -> (u32, &[u8]) {
 mod tests {
     use super::*;
 
-    fn go(pattern: &str, name: &str) -> Result<bool, BadPattern> {
+    fn go(pattern: &str, name: &str) -> Result<bool, GlobError> {
         matches(pattern.as_bytes(), name.as_bytes())
     }
 
@@ -216,9 +220,9 @@ mod tests {
         for pattern in [
             "[", "[]", "[^", "[^]", "[a", "[a-", "[a-]", "[]a]", "[-]", "a\\", "[\\", "*[",
         ] {
-            assert_eq!(go(pattern, "a"), Err(BadPattern), "{pattern}");
+            assert_eq!(go(pattern, "a"), Err(GlobError), "{pattern}");
         }
         assert_eq!(go("b*[", "a"), Ok(false));
-        assert_eq!(go("a[", "b"), Err(BadPattern), "in one chunk it is read on");
+        assert_eq!(go("a[", "b"), Err(GlobError), "Go reads the whole chunk");
     }
 }

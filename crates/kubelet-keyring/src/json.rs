@@ -1,27 +1,29 @@
-//! JSON as the kubelet's decoder reads it: Go's `encoding/json`.
+//! JSON as Go's `encoding/json` reads it, which the kubelet uses.
 //!
-//! What that takes and `serde_json` does not: bytes that are no UTF-8 and halves of
-//! surrogate pairs inside strings (each becomes U+FFFD), field names in any case,
-//! and nesting down to 10,000. So a [`Reader`] walks over the bytes and leaves what
-//! to keep to its caller, which must first have [`check`]ed the whole. It knows no
-//! docker config, and its errors quote nothing, for the text holds passwords.
+//! Go accepts texts that `serde_json` refuses: strings with bytes that are not UTF-8 or
+//! with halves of surrogate pairs (each becomes U+FFFD), field names in any case, and
+//! 10,000 levels of nesting. A [`Reader`] therefore walks over the bytes, and its caller
+//! decides what to keep. The caller must [`check`] the whole text first. This module must
+//! not know what a docker config is, and its errors must not quote the text, because it
+//! contains passwords.
 
 use zeroize::Zeroizing;
 
-/// How deep Go lets arrays and objects nest.
+/// The levels of arrays and objects that Go allows (`maxNestingDepth` in
+/// `encoding/json/scanner.go`).
 const DEEPEST: usize = 10_000;
 
-/// Where a text stops being JSON, and what stands there.
+/// The position where a text is not valid JSON, and the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("no valid JSON at byte {at}: {what}")]
-pub struct SyntaxError {
-    /// Bytes from the start of the payload, from 0.
+#[error("the JSON is not valid at byte {at}: {what}")]
+pub struct JsonError {
+    /// The offset in bytes from the start of the payload, from 0.
     pub at: usize,
-    /// What was found or missed there.
+    /// What is wrong there. It never contains the payload.
     pub what: &'static str,
 }
 
-/// The kinds of value.
+/// The kind of a JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JsonKind {
     /// `{…}`
@@ -51,18 +53,18 @@ impl JsonKind {
     }
 }
 
-/// Whether the whole is one JSON value.
-pub(super) fn check(bytes: &[u8]) -> Result<(), SyntaxError> {
+/// Checks that the whole text is one JSON value.
+pub(super) fn check(bytes: &[u8]) -> Result<(), JsonError> {
     let mut reader = Reader::new(bytes);
     reader.skip()?;
     reader.space();
     match reader.peek() {
         None => Ok(()),
-        Some(_) => Err(reader.error("something follows the value")),
+        Some(_) => Err(reader.error("text follows the value")),
     }
 }
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
@@ -75,7 +77,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The kind of the value that comes next.
-    pub(super) fn kind(&mut self) -> Result<JsonKind, SyntaxError> {
+    pub(super) fn kind(&mut self) -> Result<JsonKind, JsonError> {
         self.space();
         match self.peek() {
             Some(b'{') => Ok(JsonKind::Object),
@@ -84,18 +86,18 @@ impl<'a> Reader<'a> {
             Some(b't' | b'f') => Ok(JsonKind::Bool),
             Some(b'n') => Ok(JsonKind::Null),
             Some(b'-' | b'0'..=b'9') => Ok(JsonKind::Number),
-            Some(_) => Err(self.error("a value should stand there")),
-            None => Err(self.error("the text ends where a value should stand")),
+            Some(_) => Err(self.error("a value is expected")),
+            None => Err(self.error("the text ends where a value is expected")),
         }
     }
 
-    /// Goes through an object; `each` gets a name and must read or skip its value.
-    pub(super) fn object<E: From<SyntaxError>>(
+    /// Reads an object. `each` gets the name of a field and must read or skip its value.
+    pub(super) fn object<E: From<JsonError>>(
         &mut self,
         mut each: impl FnMut(&str, &mut Self) -> Result<(), E>,
     ) -> Result<(), E> {
         self.space();
-        self.expect(b'{', "an object should begin there")?;
+        self.expect(b'{', "an object is expected")?;
         self.space();
         if self.take(b'}') {
             return Ok(());
@@ -107,12 +109,12 @@ impl<'a> Reader<'a> {
             if self.take(b'}') {
                 return Ok(());
             }
-            self.expect(b',', "a comma or the object's end should stand there")?;
+            self.expect(b',', "a comma or the end of the object is expected")?;
         }
     }
 
-    /// A string's text, as Go has it.
-    pub(super) fn string(&mut self) -> Result<Zeroizing<String>, SyntaxError> {
+    /// Reads a string and returns its text as Go decodes it.
+    pub(super) fn string(&mut self) -> Result<Zeroizing<String>, JsonError> {
         self.space();
         let start = self.at + 1;
         self.scan_string()?;
@@ -120,15 +122,15 @@ impl<'a> Reader<'a> {
         Ok(decode(inside))
     }
 
-    /// Steps over the next value, whatever it is, without recursion.
-    pub(super) fn skip(&mut self) -> Result<(), SyntaxError> {
-        // The closing bracket of each array and object that is open.
+    /// Skips the next value of any kind, without recursion.
+    pub(super) fn skip(&mut self) -> Result<(), JsonError> {
+        // The closing brackets of the open arrays and objects.
         let mut open = Vec::new();
         loop {
             if let Some(closing) = self.begin_value()? {
                 open.push(closing);
                 if open.len() > DEEPEST {
-                    return Err(self.error("arrays and objects nest too deep"));
+                    return Err(self.error("arrays and objects are nested too deeply"));
                 }
                 self.space();
                 if !self.take(closing) {
@@ -139,7 +141,7 @@ impl<'a> Reader<'a> {
                 }
                 open.pop();
             }
-            // A value has ended, and so may those around it.
+            // A value ends here, and the arrays and objects around it may end too.
             loop {
                 let Some(&closing) = open.last() else {
                     return Ok(());
@@ -149,7 +151,7 @@ impl<'a> Reader<'a> {
                     open.pop();
                     continue;
                 }
-                self.expect(b',', "a comma or a closing bracket should stand there")?;
+                self.expect(b',', "a comma or a closing bracket is expected")?;
                 if closing == b'}' {
                     self.name()?;
                 }
@@ -158,9 +160,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a value that holds no others, or the start of one that does: then the
-    /// bracket that will end it.
-    fn begin_value(&mut self) -> Result<Option<u8>, SyntaxError> {
+    /// Reads a scalar, or the start of an array or object, and then returns the bracket that
+    /// closes it.
+    fn begin_value(&mut self) -> Result<Option<u8>, JsonError> {
         match self.kind()? {
             JsonKind::Object => {
                 self.at += 1;
@@ -177,20 +179,20 @@ impl<'a> Reader<'a> {
         Ok(None)
     }
 
-    fn name(&mut self) -> Result<Zeroizing<String>, SyntaxError> {
+    fn name(&mut self) -> Result<Zeroizing<String>, JsonError> {
         self.space();
         if self.peek() != Some(b'"') {
-            return Err(self.error("a field's name in quotes should stand there"));
+            return Err(self.error("a field name in quotes is expected"));
         }
         let name = self.string()?;
         self.space();
-        self.expect(b':', "a colon should stand there")?;
+        self.expect(b':', "a colon is expected")?;
         Ok(name)
     }
 
-    /// Steps over a string and leaves `at` behind its closing quote.
-    fn scan_string(&mut self) -> Result<(), SyntaxError> {
-        self.expect(b'"', "a string should begin there")?;
+    /// Skips a string, so that `at` is after its closing quote.
+    fn scan_string(&mut self) -> Result<(), JsonError> {
+        self.expect(b'"', "a string is expected")?;
         loop {
             match self.peek() {
                 Some(b'"') => {
@@ -201,31 +203,31 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     self.scan_escape()?;
                 }
-                Some(0..=0x1f) => return Err(self.error("a control character in a string")),
+                Some(0..=0x1f) => return Err(self.error("a string contains a control character")),
                 Some(_) => self.at += 1,
                 None => return Err(self.error("the text ends inside a string")),
             }
         }
     }
 
-    fn scan_escape(&mut self) -> Result<(), SyntaxError> {
+    fn scan_escape(&mut self) -> Result<(), JsonError> {
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             Some(b'u') => {
                 self.at += 1;
                 for _ in 0..4 {
                     if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return Err(self.error("four hexadecimal digits should follow `\\u`"));
+                        return Err(self.error("four hexadecimal digits are expected after `\\u`"));
                     }
                     self.at += 1;
                 }
             }
-            _ => return Err(self.error("no such escape in a string")),
+            _ => return Err(self.error("a string contains an unknown escape")),
         }
         Ok(())
     }
 
-    fn scan_number(&mut self) -> Result<(), SyntaxError> {
+    fn scan_number(&mut self) -> Result<(), JsonError> {
         self.take(b'-');
         if !self.take(b'0') {
             self.digits()?;
@@ -242,18 +244,18 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn digits(&mut self) -> Result<(), SyntaxError> {
+    fn digits(&mut self) -> Result<(), JsonError> {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
         if self.at == start {
-            return Err(self.error("a digit should stand there"));
+            return Err(self.error("a digit is expected"));
         }
         Ok(())
     }
 
-    fn scan_word(&mut self) -> Result<(), SyntaxError> {
+    fn scan_word(&mut self) -> Result<(), JsonError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         for word in ["true", "false", "null"] {
             if rest.starts_with(word.as_bytes()) {
@@ -261,7 +263,7 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
         }
-        Err(self.error("only `true`, `false` and `null` stand without quotes"))
+        Err(self.error("only `true`, `false` and `null` are written without quotes"))
     }
 
     fn space(&mut self) {
@@ -280,20 +282,20 @@ impl<'a> Reader<'a> {
         found
     }
 
-    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), SyntaxError> {
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), JsonError> {
         if self.take(byte) {
             return Ok(());
         }
         Err(self.error(what))
     }
 
-    fn error(&self, what: &'static str) -> SyntaxError {
-        SyntaxError { at: self.at, what }
+    fn error(&self, what: &'static str) -> JsonError {
+        JsonError { at: self.at, what }
     }
 }
 
-/// Whether Go's decoder takes `name` for the field: it folds case, and two letters
-/// outside ASCII fold to `s` and `k`.
+/// Whether Go's decoder takes `name` for the field. It folds case, and two letters outside
+/// ASCII fold to `s` and `k` (`foldName` in `encoding/json/fold.go`).
 pub(super) fn is_field(name: &str, field: &str) -> bool {
     let fold = |letter: char| match letter {
         '\u{17f}' => 's',
@@ -303,11 +305,11 @@ pub(super) fn is_field(name: &str, field: &str) -> bool {
     name.chars().map(fold).eq(field.chars().map(fold))
 }
 
-/// The text of a string that was scanned, without its quotes.
+/// Decodes the inside of a scanned string.
 fn decode(inside: &[u8]) -> Zeroizing<String> {
-    // Never shorter than the result, so that nothing secret is left behind by a
-    // reallocation: an escape is longer than what it means, and only a byte that is
-    // no UTF-8 grows, to three.
+    // The capacity is enough for the result, so that no reallocation leaves a copy of a
+    // secret behind. An escape is longer than its character, and only a byte that is not
+    // UTF-8 grows, to three bytes.
     let mut text = Zeroizing::new(String::with_capacity(inside.len() * 3));
     for chunk in inside.utf8_chunks() {
         let mut rest = chunk.valid();
@@ -325,7 +327,7 @@ fn decode(inside: &[u8]) -> Zeroizing<String> {
     text
 }
 
-/// What an escape means, and how many bytes it takes after its backslash.
+/// The character of an escape, and the number of its bytes after the backslash.
 fn unescape(escape: &str) -> (char, usize) {
     let character = match escape.bytes().next() {
         Some(b'b') => '\u{8}',
@@ -334,7 +336,7 @@ fn unescape(escape: &str) -> (char, usize) {
         Some(b'r') => '\r',
         Some(b't') => '\t',
         Some(b'u') => return unescape_unit(escape),
-        // A quote, a backslash, a slash: themselves.
+        // A quote, a backslash and a slash stand for themselves.
         other => char::from(other.unwrap_or(b'\\')),
     };
     (character, 1)
@@ -356,7 +358,7 @@ fn unescape_unit(escape: &str) -> (char, usize) {
     (alone.unwrap_or(char::REPLACEMENT_CHARACTER), 5)
 }
 
-// `u` and four digits.
+// The value of `u` and four hexadecimal digits.
 fn unit(escape: &str) -> Option<u16> {
     let digits = escape.strip_prefix('u')?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

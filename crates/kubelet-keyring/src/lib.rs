@@ -1,40 +1,32 @@
-//! Pull secrets: what the kubelet gets out of them, and for which images.
-//!
-//! Matching an image with credentials has one right answer, what the kubelet does
-//! (`pkg/credentialprovider` of Kubernetes 1.36), so its code is followed rule by
-//! rule: [`PullSecret::parse`] fails where the kubelet fails, and [`Keyring`] tries
-//! credentials in its order. Where it ignores something without a word, there is a
-//! [`Complaint`]. This is another question than whether the map knows a registry:
-//! nothing here folds case or knows two spellings for one host. Pure; it must not
-//! read files or ask an API server, and nothing it returns can print a password.
+#![doc = include_str!("../README.md")]
 
-mod complaint;
 mod credential;
 mod glob;
 mod json;
 mod keyring;
-mod location;
 mod payload;
+mod url;
+mod warning;
 
-pub use complaint::{Complaint, KeyProblem};
 pub use credential::Credential;
-pub use json::{JsonKind, SyntaxError};
+pub use json::{JsonError, JsonKind};
 pub use keyring::{Keyring, Match, key_matches};
-pub use location::LocationError;
-pub use payload::{Base64Problem, PayloadError, decode_base64};
+pub use payload::{Base64Error, PayloadError, decode_base64};
+pub use url::UrlError;
+pub use warning::{KeyWarning, SecretWarning};
 
-/// The two types of Secret in which the kubelet looks for credentials; it ignores
-/// every other one.
+/// The types of Secret that the kubelet reads credentials from. It ignores every other type
+/// (`secretsToTrackedDockerConfigs` in `pkg/credentialprovider/secrets/secrets.go`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecretKind {
-    /// `kubernetes.io/dockerconfigjson`: a docker `config.json` with `auths`.
+    /// `kubernetes.io/dockerconfigjson`: the content is a docker `config.json` with `auths`.
     DockerConfigJson,
-    /// `kubernetes.io/dockercfg`: the older file, which is `auths` alone.
+    /// `kubernetes.io/dockercfg`: the content is the older file, which is `auths` alone.
     DockerCfg,
 }
 
 impl SecretKind {
-    /// The kind for a Secret's `type`; `None` for those that the kubelet ignores.
+    /// The kind for the `type` of a Secret; `None` for a type that the kubelet ignores.
     #[must_use]
     pub fn from_type(text: &str) -> Option<Self> {
         [Self::DockerConfigJson, Self::DockerCfg]
@@ -42,7 +34,7 @@ impl SecretKind {
             .find(|kind| kind.as_str() == text)
     }
 
-    /// The Secret's `type`.
+    /// The `type` of the Secret.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +43,7 @@ impl SecretKind {
         }
     }
 
-    /// The key in the Secret's `data` under which the kubelet looks.
+    /// The key in the `data` of the Secret that the kubelet reads.
     #[must_use]
     pub fn data_key(self) -> &'static str {
         match self {
@@ -64,63 +56,66 @@ impl SecretKind {
 /// A pull secret that the kubelet can read.
 #[derive(Debug)]
 pub struct PullSecret {
-    entries: Vec<Entry>,
-    complaints: Vec<Complaint>,
+    entries: Vec<SecretEntry>,
+    warnings: Vec<SecretWarning>,
 }
 
-/// One registry of a pull secret.
+/// One registry of a pull secret, with its credential.
 #[derive(Debug)]
-pub struct Entry {
+pub struct SecretEntry {
     key: String,
     credential: Credential,
 }
 
 impl PullSecret {
-    /// Reads the bytes under [`SecretKind::data_key`].
+    /// Reads the bytes under [`SecretKind::data_key`]. Empty bytes are not an error, because
+    /// the kubelet treats such a secret as absent.
     ///
-    /// The error is what makes the kubelet give up on the whole pod, good secrets
-    /// beside this one included (`secrets.MakeDockerKeyring`). Empty bytes are no
-    /// error: the kubelet takes such a secret for absent.
+    /// # Errors
+    ///
+    /// The kubelet cannot read the secret. It then starts no pull for a pod that names the
+    /// secret, even where other secrets of the pod are valid (`MakeDockerKeyring` in
+    /// `pkg/credentialprovider/secrets/secrets.go`).
     pub fn parse(kind: SecretKind, payload: &[u8]) -> Result<Self, PayloadError> {
         if payload.is_empty() {
             return Ok(Self {
                 entries: Vec::new(),
-                complaints: vec![Complaint::Empty],
+                warnings: vec![SecretWarning::Empty],
             });
         }
-        let found = payload::parse(kind, payload)?;
-        let complaints = complaint::about(kind, &found);
-        let entries = found.entries.into_iter().map(|entry| Entry {
+        let payload = payload::parse(kind, payload)?;
+        let warnings = warning::of_payload(kind, &payload);
+        let entries = payload.entries.into_iter().map(|entry| SecretEntry {
             key: entry.key,
             credential: entry.credential,
         });
         Ok(Self {
             entries: entries.collect(),
-            complaints,
+            warnings,
         })
     }
 
-    /// The registries in the order of the file, a repeated one once.
+    /// The registries in the order of the file. A repeated key is listed once.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[SecretEntry] {
         &self.entries
     }
 
-    /// What the kubelet ignores without a word, or takes in a way that surprises.
+    /// What the kubelet silently ignores, or reads in a way that surprises.
     #[must_use]
-    pub fn complaints(&self) -> &[Complaint] {
-        &self.complaints
+    pub fn warnings(&self) -> &[SecretWarning] {
+        &self.warnings
     }
 }
 
-impl Entry {
-    /// The key under `auths`, as written.
+impl SecretEntry {
+    /// The key under `auths` as written.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What the registry is shown.
+    /// The credential that the kubelet sends to the registry.
     #[must_use]
     pub fn credential(&self) -> &Credential {
         &self.credential

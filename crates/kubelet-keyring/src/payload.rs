@@ -1,103 +1,111 @@
-//! The text inside a pull secret, read as the kubelet reads it.
+//! The payload of a pull secret, read as the kubelet reads it.
 //!
-//! `DockerConfigJSON`, `DockerConfigEntry.UnmarshalJSON` and
-//! `decodeDockerConfigFieldAuth` of `pkg/credentialprovider/config.go`: repeated
-//! keys, `null`, fields of the wrong type and all. It keeps what [`super::complaint`]
-//! needs and judges nothing; it must not quote a value, for any may be a password.
+//! This module follows `DockerConfigJSON`, `DockerConfigEntry.UnmarshalJSON` and
+//! `decodeDockerConfigFieldAuth` in `pkg/credentialprovider/config.go` of Kubernetes, with
+//! repeated keys, `null` and fields of the wrong type. It keeps what [`super::warning`]
+//! needs and reports no warnings itself. It must not quote a value, because any value may
+//! be a password.
 
 use super::SecretKind;
 use super::credential::Credential;
-use super::json::{self, JsonKind, Reader, SyntaxError, is_field};
+use super::json::{self, JsonError, JsonKind, Reader, is_field};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::collections::HashMap;
 use zeroize::Zeroizing;
 
-/// Why the kubelet cannot read a secret, and so starts no pull of the whole pod.
+/// The reason for which the kubelet cannot read a secret. It then starts no pull for any pod
+/// that names the secret.
+///
+/// `Display` never contains a value of the payload; keys are quoted and escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
-    /// No JSON.
+    /// The payload is not JSON.
     #[error(transparent)]
-    Syntax(#[from] SyntaxError),
-    /// A field of another type than the kubelet wants.
-    #[error("{place} has to be {} and is {}", expected.as_str(), found.as_str())]
+    Syntax(#[from] JsonError),
+    /// A field has another type than the kubelet expects.
+    #[error("{field} is {} and must be {}", found.as_str(), expected.as_str())]
     Type {
-        /// Which field, of which registry.
-        place: String,
-        /// What the kubelet wants.
+        /// The field and its registry, in words.
+        field: String,
+        /// The type that the kubelet expects.
         expected: JsonKind,
-        /// What stands there.
+        /// The type that the payload has.
         found: JsonKind,
     },
-    /// `auth` that is not base64.
+    /// An `auth` is not base64.
     #[error("`auth` of {key:?} is not base64: {problem}")]
     Base64 {
-        /// The registry's key.
+        /// The key of the registry.
         key: String,
-        /// What is wrong with it.
-        problem: Base64Problem,
+        /// The reason.
+        problem: Base64Error,
     },
-    /// `auth` without a colon between user and password.
-    #[error("`auth` of {key:?} has no colon; it has to be base64 of user:password")]
+    /// An `auth` has no colon between user and password.
+    #[error("`auth` of {key:?} has no colon; encode user:password as base64")]
     NoColon {
-        /// The registry's key.
+        /// The key of the registry.
         key: String,
     },
 }
 
-/// What is wrong with a text that should be base64.
+/// The reason for which a text is not base64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum Base64Problem {
-    /// A colon: user and password as they are.
-    #[error("it looks like user:password itself; encode it")]
+pub enum Base64Error {
+    /// The text contains a colon, so it is probably a plain user and password.
+    #[error("it looks like plain user:password; encode it as base64")]
     Plain,
-    /// `-` or `_`.
-    #[error("it is in the alphabet for URLs; the standard one has `+` and `/`")]
+    /// The text contains `-` or `_`.
+    #[error("it uses the alphabet for URLs; use the standard alphabet with `+` and `/`")]
     UrlAlphabet,
-    /// A blank or a tab; line breaks are allowed.
-    #[error("it holds a blank; remove it")]
+    /// The text contains a space or a tab; line breaks are allowed.
+    #[error("it contains a space or a tab; remove it")]
     Blank,
-    /// Some other character that base64 does not have.
-    #[error("it holds a character that base64 does not have")]
+    /// The text contains another character that base64 does not have.
+    #[error("it contains a character that base64 does not have; encode the value again")]
     Character,
-    /// `=` missing, too many or in the middle, or a text that was cut off.
-    #[error("its length or its padding with `=` is wrong, perhaps it was cut off")]
+    /// A `=` is missing, superfluous or in the middle, or the text is cut off.
+    #[error("its length or its padding with `=` is wrong; check whether it is cut off")]
     Length,
 }
 
-/// What a payload holds.
+/// The content of a payload.
 #[derive(Default)]
-pub(super) struct Found {
-    pub(super) entries: Vec<FoundEntry>,
-    /// Keys that stand there more than once; the last one counts.
+pub(super) struct Payload {
+    pub(super) entries: Vec<PayloadEntry>,
+    /// The keys that are written more than once; the last one counts.
     pub(super) repeated: Vec<String>,
-    /// Whether `auths` is there.
+    /// Whether the payload has `auths`.
     pub(super) auths: bool,
-    /// `credsStore` or `credHelpers`.
+    /// Whether the payload has `credsStore` or `credHelpers`.
     pub(super) helpers: bool,
-    /// A registry's entry beside `auths` instead of in it.
+    /// Whether the entry of a registry stands beside `auths` instead of in it.
     pub(super) stray_entry: bool,
 }
 
-pub(super) struct FoundEntry {
+/// One registry of a payload.
+pub(super) struct PayloadEntry {
     pub(super) key: String,
     pub(super) credential: Credential,
-    /// `identitytoken` or `registrytoken`.
+    /// Whether the entry has `identitytoken` or `registrytoken`.
     pub(super) token: bool,
-    /// `auth` and a `username` or `password` that says something else.
+    /// Whether `auth` differs from the entry's `username` or `password`.
     pub(super) overridden: bool,
 }
 
 /// Reads a whole payload, which must not be empty.
-pub(super) fn parse(kind: SecretKind, payload: &[u8]) -> Result<Found, PayloadError> {
+pub(super) fn parse(kind: SecretKind, payload: &[u8]) -> Result<Payload, PayloadError> {
     json::check(payload)?;
     let mut reader = Reader::new(payload);
-    let mut found = Found::default();
+    let mut found = Payload::default();
     let mut auths = Auths::default();
-    match (kind, object_or_null(&mut reader, "the secret's content")?) {
+    match (
+        kind,
+        object_or_null(&mut reader, "the content of the Secret")?,
+    ) {
         (_, false) => {}
         (SecretKind::DockerCfg, true) => auths.read(&mut reader)?,
         (SecretKind::DockerConfigJson, true) => {
@@ -109,7 +117,7 @@ pub(super) fn parse(kind: SecretKind, payload: &[u8]) -> Result<Found, PayloadEr
     Ok(found)
 }
 
-impl Found {
+impl Payload {
     fn field(
         &mut self,
         name: &str,
@@ -119,7 +127,7 @@ impl Found {
         if is_field(name, "auths") {
             self.auths = true;
             if object_or_null(reader, "`auths`")? {
-                // A second `auths` adds to the first.
+                // Go adds a second `auths` to the first.
                 return auths.read(reader);
             }
             *auths = Auths::default();
@@ -140,24 +148,24 @@ impl Found {
     }
 }
 
-/// Go's map from registries to entries.
+/// The map from registries to entries, as Go fills it.
 #[derive(Default)]
 struct Auths {
-    entries: Vec<FoundEntry>,
+    entries: Vec<PayloadEntry>,
     repeated: Vec<String>,
-    places: HashMap<String, usize>,
+    positions: HashMap<String, usize>,
 }
 
 impl Auths {
     fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), PayloadError> {
         reader.object(|key, reader| {
             let entry = entry(key, reader)?;
-            let place = self.places.get(key).copied();
-            if let Some(earlier) = place.and_then(|place| self.entries.get_mut(place)) {
+            let position = self.positions.get(key).copied();
+            if let Some(earlier) = position.and_then(|position| self.entries.get_mut(position)) {
                 *earlier = entry;
                 self.repeated.push(key.to_owned());
             } else {
-                self.places.insert(key.to_owned(), self.entries.len());
+                self.positions.insert(key.to_owned(), self.entries.len());
                 self.entries.push(entry);
             }
             Ok(())
@@ -165,7 +173,7 @@ impl Auths {
     }
 }
 
-fn entry(key: &str, reader: &mut Reader<'_>) -> Result<FoundEntry, PayloadError> {
+fn entry(key: &str, reader: &mut Reader<'_>) -> Result<PayloadEntry, PayloadError> {
     let mut username = Zeroizing::default();
     let mut password = Zeroizing::default();
     let mut auth = Zeroizing::default();
@@ -202,7 +210,7 @@ fn entry(key: &str, reader: &mut Reader<'_>) -> Result<FoundEntry, PayloadError>
             || !password.is_empty() && *password != *meant.expose_password();
         meant
     };
-    Ok(FoundEntry {
+    Ok(PayloadEntry {
         key: key.to_owned(),
         credential,
         token,
@@ -210,8 +218,8 @@ fn entry(key: &str, reader: &mut Reader<'_>) -> Result<FoundEntry, PayloadError>
     })
 }
 
-// Whether a value is an object that says who somebody is.
-fn looks_like_entry(mut reader: Reader<'_>) -> Result<bool, SyntaxError> {
+// Whether a value is an object with a user.
+fn looks_like_entry(mut reader: Reader<'_>) -> Result<bool, JsonError> {
     let mut found = false;
     if reader.kind()? == JsonKind::Object {
         reader.object(|name, reader| {
@@ -222,8 +230,8 @@ fn looks_like_entry(mut reader: Reader<'_>) -> Result<bool, SyntaxError> {
     Ok(found)
 }
 
-/// Whether an object comes next; steps over `null`, to which Go says nothing.
-fn object_or_null(reader: &mut Reader<'_>, place: &str) -> Result<bool, PayloadError> {
+/// Whether an object comes next. It skips `null`, which Go accepts silently.
+fn object_or_null(reader: &mut Reader<'_>, field: &str) -> Result<bool, PayloadError> {
     match reader.kind()? {
         JsonKind::Object => Ok(true),
         JsonKind::Null => {
@@ -231,17 +239,17 @@ fn object_or_null(reader: &mut Reader<'_>, place: &str) -> Result<bool, PayloadE
             Ok(false)
         }
         found => Err(PayloadError::Type {
-            place: place.to_owned(),
+            field: field.to_owned(),
             expected: JsonKind::Object,
             found,
         }),
     }
 }
 
-/// A string; `None` for `null`, which leaves a field as it was.
+/// Reads a string; `None` for `null`, which leaves a field unchanged in Go.
 fn string_or_null(
     reader: &mut Reader<'_>,
-    place: impl FnOnce() -> String,
+    field: impl FnOnce() -> String,
 ) -> Result<Option<Zeroizing<String>>, PayloadError> {
     match reader.kind()? {
         JsonKind::String => Ok(Some(reader.string()?)),
@@ -250,7 +258,7 @@ fn string_or_null(
             Ok(None)
         }
         found => Err(PayloadError::Type {
-            place: place(),
+            field: field(),
             expected: JsonKind::String,
             found,
         }),
@@ -258,8 +266,9 @@ fn string_or_null(
 }
 
 fn decode_auth(key: &str, auth: &str) -> Result<Credential, PayloadError> {
-    // The kubelet looks for the padding behind trailing white space, and then decodes
-    // the text with it, which fails unless it was line breaks.
+    // The kubelet ignores trailing white space when it looks for the padding, and then
+    // decodes the text with that white space. The decoding fails unless the white space is
+    // line breaks.
     let padded = auth.trim().ends_with('=');
     let plain = decode_base64(auth, padded).map_err(|problem| PayloadError::Base64 {
         key: key.to_owned(),
@@ -277,9 +286,14 @@ fn decode_auth(key: &str, auth: &str) -> Result<Credential, PayloadError> {
     ))
 }
 
-/// Go's `base64.StdEncoding` or `RawStdEncoding`: line breaks anywhere are skipped,
-/// unused bits at the end may be anything.
-pub fn decode_base64(text: &str, padded: bool) -> Result<Zeroizing<Vec<u8>>, Base64Problem> {
+/// Decodes base64 as Go's `base64.StdEncoding` does, or as `RawStdEncoding` does where the
+/// text is not `padded`. Line breaks are skipped everywhere, and unused bits at the end may
+/// have any value.
+///
+/// # Errors
+///
+/// The text is not base64 of that encoding. The error names the likeliest reason.
+pub fn decode_base64(text: &str, padded: bool) -> Result<Zeroizing<Vec<u8>>, Base64Error> {
     let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
     let mode = if padded {
         DecodePaddingMode::RequireCanonical
@@ -295,13 +309,13 @@ pub fn decode_base64(text: &str, padded: bool) -> Result<Zeroizing<Vec<u8>>, Bas
     }
 }
 
-fn base64_problem(text: &str) -> Base64Problem {
+fn base64_problem(text: &str) -> Base64Error {
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     match text.bytes().find(|&byte| !is_base64(byte)) {
-        _ if text.contains(':') => Base64Problem::Plain,
-        Some(b'-' | b'_') => Base64Problem::UrlAlphabet,
-        Some(b' ' | b'\t') => Base64Problem::Blank,
-        Some(_) => Base64Problem::Character,
-        None => Base64Problem::Length,
+        _ if text.contains(':') => Base64Error::Plain,
+        Some(b'-' | b'_') => Base64Error::UrlAlphabet,
+        Some(b' ' | b'\t') => Base64Error::Blank,
+        Some(_) => Base64Error::Character,
+        None => Base64Error::Length,
     }
 }

@@ -1,23 +1,22 @@
-//! The keyring against the kubelet's own, and what holds for any secret at all.
+//! Compares the keyring with the kubelet's, and checks what holds for every secret.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test crate: a panic is how a failure is reported"
+    reason = "a test reports a failure by a panic"
 )]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kubelet_keyring::{
-    Base64Problem, Complaint, Entry, KeyProblem, Keyring, Match, PayloadError, PullSecret,
-    SecretKind, key_matches,
+    Base64Error, KeyWarning, Keyring, Match, PayloadError, PullSecret, SecretEntry, SecretKind,
+    SecretWarning, key_matches,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
 
-/// One case of `tests/go/oracle/keyring` with its answer.
+/// One line of the golden file: a case, and the answer of the kubelet's code.
 #[derive(Deserialize)]
 struct Case {
     secrets: Vec<Secret>,
@@ -51,7 +50,7 @@ impl Secret {
     }
 }
 
-/// User and password, as the oracle writes them.
+/// User and password, as the golden file writes them.
 fn pair(found: &Match<'_>) -> serde_json::Value {
     let (username, password) = (
         found.credential.username_bytes(),
@@ -74,8 +73,8 @@ fn check(line: &str) -> Result<(), String> {
     let secrets = match parsed {
         Ok(secrets) if case.error.is_empty() => secrets,
         Err(_) if !case.error.is_empty() => return Ok(()),
-        Ok(_) => return Err("accepted here".to_owned()),
-        Err(error) => return Err(format!("refused here: {error}")),
+        Ok(_) => return Err("this crate accepts it".to_owned()),
+        Err(error) => return Err(format!("this crate refuses it: {error}")),
     };
     let keyring = Keyring::from_secrets(&secrets);
     let ours = keyring.lookup(&case.repository);
@@ -84,11 +83,11 @@ fn check(line: &str) -> Result<(), String> {
     if found == case.credentials || same_but_for_ties(&ours, &case.credentials) {
         return Ok(());
     }
-    Err(format!("here: {}", serde_json::json!(found)))
+    Err(format!("this crate answers {}", serde_json::json!(found)))
 }
 
-/// Keys of one secret that come to the same location are tried in an order that
-/// changes, so between those, and only those, any order is right.
+/// The kubelet tries keys of one secret that have the same location in an order that
+/// changes, so any order is right between those keys, and only between those.
 fn same_but_for_ties(ours: &[&Match<'_>], theirs: &[serde_json::Value]) -> bool {
     if ours.len() != theirs.len() {
         return false;
@@ -111,7 +110,7 @@ fn same_but_for_ties(ours: &[&Match<'_>], theirs: &[serde_json::Value]) -> bool 
     true
 }
 
-/// `key_matches` and the complaints must not contradict the keyring.
+/// Checks that `key_matches` and the warnings do not contradict the keyring.
 fn check_each_key_alone(
     secrets: &[PullSecret],
     repository: &str,
@@ -124,11 +123,15 @@ fn check_each_key_alone(
     }
     let is_name = image_reference::Reference::parse(repository)
         .is_ok_and(|reference| reference.name() == repository);
-    for key in secrets.iter().flat_map(PullSecret::entries).map(Entry::key) {
-        let problem = KeyProblem::of(key);
-        let never = problem.is_some_and(KeyProblem::serves_no_image);
+    for key in secrets
+        .iter()
+        .flat_map(PullSecret::entries)
+        .map(SecretEntry::key)
+    {
+        let warning = KeyWarning::of(key);
+        let never = warning.is_some_and(KeyWarning::serves_no_image);
         if is_name && never && key_matches(key, repository) {
-            return Err(format!("{key:?} serves an image, and {problem:?}"));
+            return Err(format!("{key:?} serves an image, and {warning:?}"));
         }
     }
     Ok(())
@@ -189,8 +192,8 @@ fn the_old_key_of_docker_hub_is_a_last_resort() {
         r#"{{"{hub}": {{"auth":"YTpi"}}, "docker.io": {{"auth":"YTpi"}}}}"#
     ));
     assert_eq!(
-        both.complaints(),
-        [Complaint::Shadowed {
+        both.warnings(),
+        [SecretWarning::Shadowed {
             key: hub.to_owned(),
             other: "docker.io".to_owned()
         }]
@@ -245,49 +248,49 @@ fn what_stops_the_kubelet_is_an_error_that_says_where() {
     for (payload, expected) in [
         (
             r#"{"auths":"#,
-            "no valid JSON at byte 9: the text ends where a value should stand",
+            "the JSON is not valid at byte 9: the text ends where a value is expected",
         ),
         (
             r#"{"auths":[]}"#,
-            "`auths` has to be an object and is an array",
+            "`auths` is an array and must be an object",
         ),
         (
             r#"{"auths":{"r.io":{"username":1,"password":"hunter2"}}}"#,
-            r#"`username` of "r.io" has to be a string and is a number"#,
+            r#"`username` of "r.io" is a number and must be a string"#,
         ),
         (
             r#"{"auths":{"r.io":"hunter2"}}"#,
-            r#"the entry of "r.io" has to be an object and is a string"#,
+            r#"the entry of "r.io" is a string and must be an object"#,
         ),
         (
             r#"{"auths":{"r.io":{"auth":"robot:hunter2"}}}"#,
-            r#"`auth` of "r.io" is not base64: it looks like user:password itself; encode it"#,
+            r#"`auth` of "r.io" is not base64: it looks like plain user:password; encode it as base64"#,
         ),
         (
             r#"{"auths":{"r.io":{"auth":"aHVudGVyMg=="}}}"#,
-            r#"`auth` of "r.io" has no colon; it has to be base64 of user:password"#,
+            r#"`auth` of "r.io" has no colon; encode user:password as base64"#,
         ),
         (
             r#"{"auths":{},"HttpHeaders":{"X":1}}"#,
-            "a value of `HttpHeaders` has to be a string and is a number",
+            "a value of `HttpHeaders` is a number and must be a string",
         ),
     ] {
         assert_eq!(error(config, payload), expected, "{payload}");
     }
     assert_eq!(
         error(SecretKind::DockerCfg, r#""hunter2""#),
-        "the secret's content has to be an object and is a string"
+        "the content of the Secret is a string and must be an object"
     );
 }
 
 #[test]
-fn base64_that_is_none_is_told_apart() {
+fn each_mistake_in_base64_has_its_own_error() {
     for (auth, expected) in [
-        ("dTpw-w==", Base64Problem::UrlAlphabet),
-        ("dTpw cA==", Base64Problem::Blank),
-        ("dTpwcA==x", Base64Problem::Length),
-        ("dTpwcA=", Base64Problem::Length),
-        ("dTp!", Base64Problem::Character),
+        ("dTpw-w==", Base64Error::UrlAlphabet),
+        ("dTpw cA==", Base64Error::Blank),
+        ("dTpwcA==x", Base64Error::Length),
+        ("dTpwcA=", Base64Error::Length),
+        ("dTp!", Base64Error::Character),
     ] {
         let payload = format!(r#"{{"r.io":{{"auth":"{auth}"}}}}"#);
         let found = PullSecret::parse(SecretKind::DockerCfg, payload.as_bytes());
@@ -301,57 +304,57 @@ fn base64_that_is_none_is_told_apart() {
 }
 
 #[test]
-fn what_the_kubelet_ignores_is_complained_about() {
+fn what_the_kubelet_ignores_has_a_warning() {
     let told = |kind, payload: &str| {
         let secret = PullSecret::parse(kind, payload.as_bytes()).unwrap();
         let shown = format!("{secret:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
-        secret.complaints().to_vec()
+        secret.warnings().to_vec()
     };
     let config = |payload: &str| told(SecretKind::DockerConfigJson, payload);
     let key = || "r.io".to_owned();
 
-    assert_eq!(config(""), [Complaint::Empty]);
-    assert_eq!(config("{}"), [Complaint::NoAuths]);
-    assert_eq!(config("null"), [Complaint::NoAuths]);
+    assert_eq!(config(""), [SecretWarning::Empty]);
+    assert_eq!(config("{}"), [SecretWarning::NoAuths]);
+    assert_eq!(config("null"), [SecretWarning::NoAuths]);
     assert_eq!(
         config(r#"{"r.io":{"username":"u","password":"hunter2"}}"#),
-        [Complaint::NotInAuths]
+        [SecretWarning::NotInAuths]
     );
     assert_eq!(
         told(SecretKind::DockerCfg, r#"{"auths":{"r.io":{}}}"#),
-        [Complaint::AuthsAsRegistry]
+        [SecretWarning::AuthsAsRegistry]
     );
     assert_eq!(
         config(r#"{"auths":{"r.io":{}},"credsStore":"desktop"}"#),
         [
-            Complaint::CredentialHelper,
-            Complaint::EmptyEntry { key: key() }
+            SecretWarning::CredentialHelper,
+            SecretWarning::EmptyEntry { key: key() }
         ]
     );
     assert_eq!(
         config(r#"{"auths":{"r.io":{"identitytoken":"hunter2"}}}"#),
-        [Complaint::TokenOnly { key: key() }]
+        [SecretWarning::TokenOnly { key: key() }]
     );
     assert_eq!(
         config(r#"{"auths":{"r.io":{"auth":"dTpw","password":"hunter2"}}}"#),
-        [Complaint::Overridden { key: key() }]
+        [SecretWarning::Overridden { key: key() }]
     );
     assert_eq!(
         config(r#"{"auths":{"r.io":{"password":"hunter2"}}}"#),
-        [Complaint::Half { key: key() }]
+        [SecretWarning::Half { key: key() }]
     );
     assert_eq!(
         config(r#"{"auths":{"r.io":{"auth":"/zr+"}}}"#),
-        [Complaint::NotUtf8 { key: key() }]
+        [SecretWarning::NotUtf8 { key: key() }]
     );
     assert_eq!(
         config(
             r#"{"auths":{"r.io":{"auth":"dTpw"},"r.io":{"auth":"dTpw"},"https://r.io/":{"auth":"dTpw"}}}"#
         ),
         [
-            Complaint::Repeated { key: key() },
-            Complaint::SameRegistry {
+            SecretWarning::Repeated { key: key() },
+            SecretWarning::SameRegistry {
                 key: "https://r.io/".to_owned(),
                 other: key()
             }
@@ -363,7 +366,7 @@ fn what_the_kubelet_ignores_is_complained_about() {
 #[test]
 fn nesting_stops_where_go_stops() {
     let nested = |depth: usize| {
-        // The outermost object counts too.
+        // The outermost object is a level too.
         let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
         let payload = format!("{{\"x\":{open}{close}}}");
         PullSecret::parse(SecretKind::DockerConfigJson, payload.as_bytes())
@@ -380,7 +383,7 @@ proptest! {
             let _ = PullSecret::parse(kind, &payload);
         }
         let _ = key_matches(&key, &String::from_utf8_lossy(&payload));
-        let _ = KeyProblem::of(&key);
+        let _ = KeyWarning::of(&key);
     }
 
     #[test]

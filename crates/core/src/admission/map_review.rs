@@ -10,7 +10,7 @@ use super::json::{Object, Text};
 use super::request::{self, BadReview, Operation, Resource};
 use super::verdict::Statement;
 use super::{Outcome, ReviewError, ReviewReport, Reviewed, response};
-use crate::map::{self, Diagnostic, Loaded, Options, Severity, SourceFile};
+use crate::map::{self, Diagnostic, LoadedMap, Options, Severity, SourceFile};
 use crate::policy::message;
 use crate::text::visible;
 use crate::well_known::MAP_LABEL;
@@ -121,7 +121,7 @@ fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadRevi
     // If the stored map has errors, its labels and owners must stay changeable.
     let is_new = !was_the_map || old.as_ref().is_none_or(|old| !old.has_same_files(new));
     Ok(match map::load(&files, options) {
-        Ok(Loaded { warnings, .. }) if is_new => {
+        Ok(LoadedMap { warnings, .. }) if is_new => {
             let line = |warning: &Diagnostic| visible(&warning.to_string());
             MapVerdict::warned(0, message::limited(&warnings, line))
         }

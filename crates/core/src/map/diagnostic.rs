@@ -1,22 +1,19 @@
-//! What is wrong with a map, for people: one line, or the rustc look with the
-//! source and a caret.
+//! Diagnostics of a map: what is wrong, where, and what to write.
+//!
+//! `Display` shows a diagnostic on one line; [`super::render`] shows it with its source. This
+//! module must not decide what is wrong.
 
-use std::fmt::{self, Write as _};
+use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, renderer::DecorStyle};
-
 use super::SourceFile;
-use crate::text::visible;
 use crate::yaml::Span;
 
-/// More than these are not rendered; the rest is counted.
-const MOST_RENDERED: usize = 100;
+/// The number of errors, and of warnings, that are kept. A map of 1 MiB can have a million.
+const MOST_KEPT: usize = 10_000;
 
-/// Of a longer line only so much is shown on either side of the caret.
-const MOST_CONTEXT: usize = 100;
-
-/// Whether a map can be used in spite of it.
+/// Whether a map with the diagnostic can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// The map is refused.
@@ -26,7 +23,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word for it.
+    /// The word that messages use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,44 +33,48 @@ impl Severity {
     }
 }
 
-/// One thing that is wrong with a map, and where.
+/// One thing that is wrong with a map, and the place where it stands.
 ///
 /// `Display` gives `file:line:column: error: message; help`, on one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Whether the map can be used.
     pub severity: Severity,
-    /// The file's name as given.
+    /// The name of the file, as the caller gives it.
     pub file: String,
-    /// From 1; 0 when the whole file is meant.
+    /// The line, from 1; 0 when the whole file is meant.
     pub line: usize,
-    /// Characters from the line's beginning, from 1; 0 when the whole file is meant.
+    /// The column in characters, from 1; 0 when the whole file is meant.
     pub column: usize,
-    /// The value meant, like `registries[2].match[0]`; empty for a document.
+    /// The path of the value, like `registries[2].match[0]`; empty for a document.
     pub path: String,
-    /// What is wrong and what to write, in lower case and without a full stop.
+    /// What is wrong and what to write, beginning in lower case and without a full stop.
     pub message: String,
-    /// What was probably meant, or more on what to do.
+    /// What the author probably means, or what else to do.
     pub help: Option<String>,
-    /// Another place that has to do with it.
-    pub also: Option<Box<Also>>,
+    /// Another place that the diagnostic is about.
+    pub related: Option<Box<RelatedSpan>>,
     pub(super) span: Range<usize>,
 }
 
-/// Another place that has to do with a problem.
+/// Another place that a diagnostic is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Also {
-    /// The file's name as given.
+pub struct RelatedSpan {
+    /// The name of the file, as the caller gives it.
     pub file: String,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// What stands there.
+    /// What stands at that place.
     pub label: &'static str,
     pub(super) span: Range<usize>,
 }
 
 impl Diagnostic {
-    pub(super) fn new(severity: Severity, place: &Place<'_>, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        severity: Severity,
+        place: &SourceSpan<'_>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             severity,
             file: place.file.name.clone(),
@@ -82,7 +83,7 @@ impl Diagnostic {
             path: place.path.clone(),
             message: message.into(),
             help: None,
-            also: None,
+            related: None,
             span: range(place.at),
         }
     }
@@ -92,8 +93,16 @@ impl Diagnostic {
         self
     }
 
-    pub(super) fn also(mut self, place: &Place<'_>, label: &'static str) -> Self {
-        self.also = Some(Box::new(Also {
+    /// Adds what the author probably means, if that is known.
+    pub(super) fn suggest(self, meant: Option<&str>) -> Self {
+        match meant {
+            Some(meant) => self.help(format!("did you mean `{meant}`?")),
+            None => self,
+        }
+    }
+
+    pub(super) fn related(mut self, place: &SourceSpan<'_>, label: &'static str) -> Self {
+        self.related = Some(Box::new(RelatedSpan {
             file: place.file.name.clone(),
             line: place.at.line,
             label,
@@ -110,8 +119,12 @@ impl fmt::Display for Diagnostic {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
         write!(f, ": {}: {}", self.severity.as_str(), self.message)?;
-        if let Some(also) = &self.also {
-            write!(f, " ({} at {}:{})", also.label, also.file, also.line)?;
+        if let Some(related) = &self.related {
+            write!(
+                f,
+                " ({} at {}:{})",
+                related.label, related.file, related.line
+            )?;
         }
         match &self.help {
             Some(help) => write!(f, "; {help}"),
@@ -122,182 +135,77 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// A place in one of the files, by the value that stands there.
+/// The place of a value in one of the files.
 #[derive(Debug, Clone)]
-pub(super) struct Place<'s> {
+pub(super) struct SourceSpan<'s> {
     pub(super) file: &'s SourceFile,
     pub(super) at: Span,
     pub(super) path: String,
+}
+
+impl<'s> SourceSpan<'s> {
+    /// The whole file.
+    pub(super) fn whole(file: &'s SourceFile) -> Self {
+        Self {
+            file,
+            at: Span::default(),
+            path: String::new(),
+        }
+    }
 }
 
 fn range(at: Span) -> Range<usize> {
     at.start..at.start + at.len
 }
 
-/// The diagnostics with their lines of source and a caret, as rustc shows its own,
-/// and a line that counts them. The first 100, if there are more.
-///
-/// `files` are those that were loaded. Text from them is shown without control
-/// characters.
-#[must_use]
-pub fn render(diagnostics: &[Diagnostic], files: &[SourceFile], coloured: bool) -> String {
-    let renderer = if coloured {
-        Renderer::styled()
-    } else {
-        Renderer::plain()
-    };
-    render_by(&renderer, diagnostics, files, usize::MAX)
+/// Collects the diagnostics of a map.
+#[derive(Debug, Default)]
+pub(super) struct Diagnostics {
+    found: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
 }
 
-/// The same where only so many bytes are welcome: as many whole diagnostics as they
-/// hold, but one at least, and the line that counts them all.
-#[must_use]
-pub fn render_within(limit: usize, diagnostics: &[Diagnostic], files: &[SourceFile]) -> String {
-    render_by(&Renderer::plain(), diagnostics, files, limit)
-}
-
-fn render_by(
-    renderer: &Renderer,
-    diagnostics: &[Diagnostic],
-    files: &[SourceFile],
-    limit: usize,
-) -> String {
-    let renderer = renderer.clone().decor_style(DecorStyle::Ascii);
-    let mut text = String::new();
-    let mut rest = diagnostics.len();
-    for diagnostic in diagnostics.iter().take(MOST_RENDERED) {
-        let one = renderer.render(&[group(diagnostic, files)]);
-        if !text.is_empty() && text.len() + one.len() > limit {
-            break;
+impl Diagnostics {
+    pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
+        let (count, name) = match diagnostic.severity {
+            Severity::Error => (&mut self.errors, "errors"),
+            Severity::Warning => (&mut self.warnings, "warnings"),
+        };
+        *count += 1;
+        if *count > MOST_KEPT + 1 {
+            return;
         }
-        text.push_str(&one);
-        text.push_str("\n\n");
-        rest -= 1;
+        if *count > MOST_KEPT {
+            diagnostic.message =
+                format!("there are more than {MOST_KEPT} {name}; the others are not listed");
+            diagnostic.help = None;
+            diagnostic.related = None;
+        }
+        self.found.push(diagnostic);
     }
-    if rest > 0 {
-        _ = writeln!(text, "and {rest} more");
-    }
-    text.push_str(&count(diagnostics));
-    text.push('\n');
-    text
-}
 
-fn count(diagnostics: &[Diagnostic]) -> String {
-    let of = |severity: Severity| {
-        diagnostics
+    pub(super) fn error(&mut self, place: &SourceSpan<'_>, message: impl Into<String>) {
+        self.add(Diagnostic::new(Severity::Error, place, message));
+    }
+
+    pub(super) fn warning(&mut self, place: &SourceSpan<'_>, message: impl Into<String>) {
+        self.add(Diagnostic::new(Severity::Warning, place, message));
+    }
+
+    pub(super) fn any_error(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// The diagnostics in the order of the files, and of the places in each file.
+    pub(super) fn sorted(mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
+        let order: HashMap<&str, usize> = files
             .iter()
-            .filter(|d| d.severity == severity)
-            .count()
-    };
-    let words = [
-        (Severity::Error, of(Severity::Error)),
-        (Severity::Warning, of(Severity::Warning)),
-    ];
-    let words: Vec<String> = words
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(severity, count)| {
-            let plural = if count == 1 { "" } else { "s" };
-            format!("{count} {}{plural}", severity.as_str())
-        })
-        .collect();
-    if words.is_empty() {
-        return "no problems".to_owned();
+            .enumerate()
+            .map(|(at, file)| (file.name.as_str(), at))
+            .collect();
+        self.found
+            .sort_by_key(|d| (order.get(d.file.as_str()).copied(), d.line, d.column));
+        self.found
     }
-    words.join(", ")
-}
-
-fn group<'a>(diagnostic: &'a Diagnostic, files: &'a [SourceFile]) -> Group<'a> {
-    let level = match diagnostic.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-    };
-    let title = level.primary_title(diagnostic.message.as_str());
-    let mut group = Group::with_title(title);
-    let kind = AnnotationKind::Primary;
-    let label = Some(diagnostic.path.as_str()).filter(|path| !path.is_empty());
-    if diagnostic.line > 0
-        && let Some(snippet) = snippet(&diagnostic.file, &diagnostic.span, files, kind, label)
-    {
-        group = group.element(snippet);
-    } else if !diagnostic.file.is_empty() {
-        group = group.element(annotate_snippets::Origin::path(diagnostic.file.as_str()));
-    }
-    if let Some(also) = &diagnostic.also
-        && let Some(snippet) = snippet(
-            &also.file,
-            &also.span,
-            files,
-            AnnotationKind::Context,
-            Some(also.label),
-        )
-    {
-        group = group.element(snippet);
-    }
-    if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(help.as_str()));
-    }
-    group
-}
-
-/// The line of a place, cut from its file so that no more than it is looked at.
-fn snippet<'a>(
-    file: &'a str,
-    span: &Range<usize>,
-    files: &'a [SourceFile],
-    kind: AnnotationKind,
-    label: Option<&'a str>,
-) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-    let text = files
-        .iter()
-        .find(|source| source.name == file)?
-        .text
-        .as_str();
-    let (before, after) = (text.get(..span.start)?, text.get(span.start..)?);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let start = char_boundary(text, start.max(span.start.saturating_sub(MOST_CONTEXT)));
-    let rest = after.find(['\n', '\r']).unwrap_or(after.len());
-    let end = span.start + rest;
-    let end = char_boundary(text, end.min(span.start.saturating_add(MOST_CONTEXT)));
-    // A caret where nothing stands, and never past the line's end.
-    let from = span.start - start;
-    let to = span.end.clamp(span.start, end) - start;
-    let annotation = kind.span(from..to).label(label);
-    Some(
-        Snippet::source(harmless(text.get(start..end)?))
-            .line_start(line)
-            .path(file)
-            .annotation(annotation),
-    )
-}
-
-/// The source with a stand-in of the same length in bytes for each sign that a
-/// terminal may act on or not show, so that the caret stays where it is.
-fn harmless(line: &str) -> String {
-    let stand_in = |letter: char| match letter.len_utf8() {
-        1 => "?",
-        2 => "·",
-        3 => "\u{fffd}",
-        _ => "\u{fffd}?",
-    };
-    let mut harmless = String::with_capacity(line.len());
-    let mut one = [0; 4];
-    for letter in line.chars() {
-        let same = letter.encode_utf8(&mut one);
-        // The renderer makes spaces of tabs.
-        if letter == '\t' || visible(same) == *same {
-            harmless.push(letter);
-        } else {
-            harmless.push_str(stand_in(letter));
-        }
-    }
-    harmless
-}
-
-fn char_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
 }

@@ -1,42 +1,46 @@
-//! The map as it is written: values that are right one by one, with the places where
-//! they stand, before they are held against each other.
+//! The map as it is written: values that are valid by themselves, with the places where
+//! they stand.
+//!
+//! [`super::lint`] compares the values with each other.
 
 use std::collections::HashMap;
 
-use super::diagnostic::{Diagnostic, Place, Severity};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use super::entry::{self, DraftEntry};
 use super::keys;
-use super::reader::{Field, Fields, Problems};
+use super::reader::{MapField, MapFields};
 use super::values;
 use super::{Action, DEFAULT_PUBLIC_REGISTRIES, Pattern, selector};
 use crate::policy::Override;
 use crate::policy::glob;
 use crate::policy::pattern::shown;
 
-/// A value that may stand in one document only, and where it does.
+/// A value that may stand in only one document, and the place where it stands.
 #[derive(Debug)]
-pub(super) struct Given<'s, T> {
+pub(super) struct Located<'s, T> {
     pub(super) value: T,
-    pub(super) place: Place<'s>,
+    pub(super) place: SourceSpan<'s>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Draft<'s> {
+/// The values of all documents of a map.
+pub(super) struct MapDraft<'s> {
     pub(super) entries: Vec<DraftEntry<'s>>,
-    pub(super) public: Option<Given<'s, Vec<(Pattern, Place<'s>)>>>,
-    pub(super) unknown: Option<Given<'s, UnknownRegistries>>,
-    pub(super) exempt: Option<Given<'s, Vec<String>>>,
-    pub(super) contact: Option<Given<'s, String>>,
+    pub(super) public: Option<Located<'s, Vec<(Pattern, SourceSpan<'s>)>>>,
+    pub(super) unknown: Option<Located<'s, DraftUnknown>>,
+    pub(super) exempt: Option<Located<'s, Vec<String>>>,
+    pub(super) contact: Option<Located<'s, String>>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct UnknownRegistries {
+/// The value of `unknownRegistries`.
+pub(super) struct DraftUnknown {
     pub(super) default: Option<Action>,
     pub(super) overrides: Vec<Override>,
     pub(super) reason: Option<String>,
 }
 
-impl UnknownRegistries {
+impl DraftUnknown {
     fn denies_somewhere(&self) -> bool {
         let mut actions = self
             .overrides
@@ -47,66 +51,64 @@ impl UnknownRegistries {
     }
 }
 
-impl<'s> Draft<'s> {
-    /// Takes in one document of kind `RegistryMap`.
-    pub(super) fn read(&mut self, document: &Field<'s, '_>, problems: &mut Problems) {
-        let Some(mut fields) = document.map(keys::MAP, problems) else {
+impl<'s> MapDraft<'s> {
+    /// Adds one document of kind `RegistryMap`.
+    pub(super) fn read(&mut self, document: &MapField<'s, '_>, diagnostics: &mut Diagnostics) {
+        let Some(mut fields) = document.map(keys::MAP, diagnostics) else {
             return;
         };
         let registries = fields.take("registries");
         for item in registries
-            .and_then(|field| field.list(problems))
+            .and_then(|field| field.list(diagnostics))
             .unwrap_or_default()
         {
-            self.entries.extend(entry::read(&item, problems));
+            self.entries.extend(entry::read(&item, diagnostics));
         }
         give(
             &mut self.public,
             &mut fields,
             "publicRegistries",
-            problems,
-            |field, problems| {
-                let items = field.list(problems)?;
-                let each = |item: &Field<'s, '_>| {
-                    Some((values::pattern(item, problems)?, item.place.clone()))
-                };
-                Some(items.iter().filter_map(each).collect())
+            diagnostics,
+            |field, diagnostics| {
+                values::list(field, diagnostics, |item, diagnostics| {
+                    Some((values::pattern(item, diagnostics)?, item.place.clone()))
+                })
             },
         );
         give(
             &mut self.unknown,
             &mut fields,
             "unknownRegistries",
-            problems,
+            diagnostics,
             unknown,
         );
         give(
             &mut self.exempt,
             &mut fields,
             "exemptNamespaces",
-            problems,
-            |field, problems| exempt_namespaces(field, problems),
+            diagnostics,
+            |field, diagnostics| exempt_namespaces(field, diagnostics),
         );
         give(
             &mut self.contact,
             &mut fields,
             "contact",
-            problems,
+            diagnostics,
             values::words,
         );
     }
 
-    /// What can be said only when all documents are read.
-    pub(super) fn settle(&self, problems: &mut Problems) {
-        let mut names: HashMap<&str, &Place<'s>> = HashMap::with_capacity(self.entries.len());
+    /// Reports what is known only when all documents are read.
+    pub(super) fn settle(&self, diagnostics: &mut Diagnostics) {
+        let mut names: HashMap<&str, &SourceSpan<'s>> = HashMap::with_capacity(self.entries.len());
         for draft in &self.entries {
             let name = draft.entry.name.as_str();
             if let Some(first) = names.get(name) {
-                let message = format!("two entries are called `{}`", shown(name));
+                let message = format!("two entries have the name `{}`", shown(name));
                 let diagnostic = Diagnostic::new(Severity::Error, &draft.name, message)
-                    .also(first, "the first one")
-                    .help("a name is unique, and is the first `match` where none is written: write another `name`");
-                problems.add(diagnostic);
+                    .related(first, "the first entry")
+                    .help("write another `name`; an entry without `name` is named by its first `match`");
+                diagnostics.add(diagnostic);
             } else {
                 names.insert(name, &draft.name);
             }
@@ -116,24 +118,24 @@ impl<'s> Draft<'s> {
             && self.public.is_none()
         {
             let list = DEFAULT_PUBLIC_REGISTRIES.join(", ");
-            let message = "`unknownRegistries` denies, so `publicRegistries` must be written: nothing is \
-                           to be allowed by surprise";
-            problems.add(
+            let message = "`unknownRegistries` denies, so `publicRegistries` must be written: the \
+                           default list would allow registries that the map does not name";
+            diagnostics.add(
                 Diagnostic::new(Severity::Error, &unknown.place, message).help(format!(
-                    "write `publicRegistries: []`, or what you need of `publicRegistries: [{list}]`"
+                    "write `publicRegistries: []`, or those that you need of `publicRegistries: [{list}]`"
                 )),
             );
         }
     }
 }
 
-/// Reads a key that may stand in one document only.
+/// Reads a key that may stand in only one document.
 fn give<'s, 't, T>(
-    slot: &mut Option<Given<'s, T>>,
-    fields: &mut Fields<'s, 't>,
+    slot: &mut Option<Located<'s, T>>,
+    fields: &mut MapFields<'s, 't>,
     key: &str,
-    problems: &mut Problems,
-    read: impl FnOnce(&Field<'s, 't>, &mut Problems) -> Option<T>,
+    diagnostics: &mut Diagnostics,
+    read: impl FnOnce(&MapField<'s, 't>, &mut Diagnostics) -> Option<T>,
 ) where
     T: Default,
 {
@@ -141,73 +143,77 @@ fn give<'s, 't, T>(
         return;
     };
     if let Some(first) = slot {
-        let message = format!("`{key}` may stand in one document of the map only");
-        problems.add(
+        let message =
+            format!("`{key}` is written in two documents of the map; write it in one of them");
+        diagnostics.add(
             Diagnostic::new(Severity::Error, &field.place, message)
-                .also(&first.place, "first written here"),
+                .related(&first.place, "first written here"),
         );
         return;
     }
-    // What is wrong has been said; that it was given still counts.
-    let value = read(&field, problems).unwrap_or_default();
-    *slot = Some(Given {
+    // A value that is not valid is already reported, and the key still counts as written.
+    let value = read(&field, diagnostics).unwrap_or_default();
+    *slot = Some(Located {
         value,
         place: field.place,
     });
 }
 
-fn unknown(field: &Field<'_, '_>, problems: &mut Problems) -> Option<UnknownRegistries> {
+fn unknown(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<DraftUnknown> {
     if !field.is_map() {
-        return Some(UnknownRegistries {
-            default: values::action(field, problems),
-            ..UnknownRegistries::default()
+        return Some(DraftUnknown {
+            default: values::action(field, diagnostics),
+            ..DraftUnknown::default()
         });
     }
-    let mut fields = field.map(keys::UNKNOWN, problems)?;
+    let mut fields = field.map(keys::UNKNOWN, diagnostics)?;
     let overrides = fields.take("overrides");
-    let overrides = overrides.and_then(|field| values::list(&field, problems, one_override));
-    Some(UnknownRegistries {
+    let overrides = overrides.and_then(|field| values::list(&field, diagnostics, one_override));
+    Some(DraftUnknown {
         default: fields
             .take("default")
-            .and_then(|field| values::action(&field, problems)),
+            .and_then(|field| values::action(&field, diagnostics)),
         overrides: overrides.unwrap_or_default(),
         reason: fields
             .take("reason")
-            .and_then(|field| values::words(&field, problems)),
+            .and_then(|field| values::words(&field, diagnostics)),
     })
 }
 
-fn one_override(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Override> {
-    let mut fields = item.map(keys::OVERRIDE, problems)?;
-    let scope = selector::scope(&mut fields, problems);
+fn one_override(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Override> {
+    let mut fields = item.map(keys::OVERRIDE, diagnostics)?;
+    let scope = selector::scope(&mut fields, diagnostics);
     if scope.is_none() {
         fields.missing(
-            problems,
+            diagnostics,
             "an override needs `namespaces` or `namespaceSelector`",
         );
     }
     let Some(action) = fields.take("action") else {
-        fields.missing(problems, "an override needs `action`");
+        fields.missing(diagnostics, "an override needs `action`");
         return None;
     };
     Some(Override {
         scope: scope?,
-        action: values::action(&action, problems)?,
+        action: values::action(&action, diagnostics)?,
     })
 }
 
-fn exempt_namespaces(field: &Field<'_, '_>, problems: &mut Problems) -> Option<Vec<String>> {
-    let items = field.list(problems)?;
+fn exempt_namespaces(
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<String>> {
+    let items = field.list(diagnostics)?;
     let mut namespaces = Vec::with_capacity(items.len());
     for item in &items {
-        let Some(namespace) = values::namespace(item, problems) else {
+        let Some(namespace) = values::namespace(item, diagnostics) else {
             continue;
         };
         if glob::is_glob(&namespace) {
             let message = format!("`{namespace}` exempts namespaces that do not exist yet");
-            problems.add(
+            diagnostics.add(
                 Diagnostic::new(Severity::Warning, &item.place, message)
-                    .help("whoever creates a namespace picks its name: write the names one by one"),
+                    .help("anyone who may create a namespace chooses its name; write the names one by one"),
             );
         }
         namespaces.push(namespace);

@@ -1,60 +1,66 @@
-//! One entry of `registries`, read from its map of keys.
+//! Reads one entry of `registries`.
+//!
+//! This module checks what an entry says by itself. It must not compare entries with each
+//! other, which [`super::lint`] does.
 
 use jiff::Timestamp;
 
-use super::diagnostic::{Diagnostic, Place, Severity};
-use super::reader::{Field, Fields, Problems};
-use super::values::{self, Day};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
+use super::reader::{MapField, MapFields};
+use super::values::{self, DayBoundary};
 use super::{Action, Pattern, keys, selector};
 use crate::policy::pattern::shown;
 use crate::policy::{Entry, Scope};
 
-/// An entry as it is written, with the places of what other entries are held against.
+/// An entry as it is written, with the places of what is compared with other entries.
 #[derive(Debug)]
 pub(super) struct DraftEntry<'s> {
     pub(super) entry: Entry,
-    /// Where the name stands, or the pattern that serves as one.
-    pub(super) name: Place<'s>,
-    /// Where the entry's patterns stand, one by one.
-    pub(super) patterns: Vec<Place<'s>>,
+    /// Where the name stands, or the pattern that serves as the name.
+    pub(super) name: SourceSpan<'s>,
+    /// Where the patterns of the entry stand, in the order of `entry.patterns`.
+    pub(super) patterns: Vec<SourceSpan<'s>>,
 }
 
-/// Reads an entry. What is wrong in it is left out of it, but for `match`: without a
+/// Reads an entry. A value that is not valid is reported and left out. Without a valid
 /// pattern there is no entry.
-pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<DraftEntry<'s>> {
-    let mut fields = keys_of(item, problems)?;
-    let patterns = patterns(&mut fields, problems);
+pub(super) fn read<'s>(
+    item: &MapField<'s, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<DraftEntry<'s>> {
+    let mut fields = keys_of(item, diagnostics)?;
+    let patterns = patterns(&mut fields, diagnostics);
     let name = fields.take("name");
     let given_name = name
         .as_ref()
-        .and_then(|field| values::entry_name(field, problems));
+        .and_then(|field| values::entry_name(field, diagnostics));
     let secrets = fields.take("pullSecrets");
     let pull_secrets = secrets
         .as_ref()
-        .map_or_else(Vec::new, |field| pull_secrets(field, problems));
-    let scope = selector::scope(&mut fields, problems).unwrap_or(Scope::Everywhere);
+        .map_or_else(Vec::new, |field| pull_secrets(field, diagnostics));
+    let scope = selector::scope(&mut fields, diagnostics).unwrap_or(Scope::Everywhere);
     let action = match fields.take("action") {
-        Some(field) => values::action(&field, problems),
+        Some(field) => values::action(&field, diagnostics),
         None => Some(Action::Allow),
     };
     let reason = fields
         .take("reason")
-        .and_then(|field| values::words(&field, problems));
-    let (from, until) = times(&mut fields, action, problems);
+        .and_then(|field| values::words(&field, diagnostics));
+    let (from, until) = times(&mut fields, action, diagnostics);
     let replacement = fields.take("replaceWith");
     let replace_with = replacement
         .as_ref()
-        .and_then(|field| replace_with(field, problems));
-    // Until a deny begins its images are pulled, and need secrets.
+        .and_then(|field| replace_with(field, diagnostics));
+    // The images of a deny are pulled until it begins, and need secrets until then.
     let secrets = secrets.filter(|_| from.is_none());
-    warn_of_useless(secrets.as_ref(), replacement.as_ref(), action, problems);
+    warn_of_useless(secrets.as_ref(), replacement.as_ref(), action, diagnostics);
 
-    // Without patterns there is no entry; the complaint has been made.
+    // Missing patterns are already reported.
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
     let (first, first_place) = (patterns.first()?, places.first()?);
-    check_deep(&patterns, &places, &pull_secrets, problems);
+    check_deep(&patterns, &places, &pull_secrets, diagnostics);
     if !pull_secrets.is_empty() {
-        warn_of_spelling(&patterns, &places, problems);
+        warn_of_spelling(&patterns, &places, diagnostics);
     }
     let place = &fields.place;
     Some(DraftEntry {
@@ -75,52 +81,52 @@ pub(super) fn read<'s>(item: &Field<'s, '_>, problems: &mut Problems) -> Option<
     })
 }
 
-fn keys_of<'s, 't>(item: &Field<'s, 't>, problems: &mut Problems) -> Option<Fields<'s, 't>> {
+fn keys_of<'s, 't>(
+    item: &MapField<'s, 't>,
+    diagnostics: &mut Diagnostics,
+) -> Option<MapFields<'s, 't>> {
     if !item.is_text() {
-        return item.map(keys::ENTRY, problems);
+        return item.map(keys::ENTRY, diagnostics);
     }
-    let message = "an entry is a map, not a text";
+    let message = "an entry must be a map and is a string";
     let instead = format!("write `- match: {}`", shown(item.written()));
-    problems.add(Diagnostic::new(Severity::Error, &item.place, message).help(instead));
+    diagnostics.add(Diagnostic::new(Severity::Error, &item.place, message).help(instead));
     None
 }
 
 fn patterns<'s>(
-    fields: &mut Fields<'s, '_>,
-    problems: &mut Problems,
-) -> Option<Vec<(Pattern, Place<'s>)>> {
+    fields: &mut MapFields<'s, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<(Pattern, SourceSpan<'s>)>> {
     let Some(field) = fields.take("match") else {
         fields.missing(
-            problems,
-            "an entry needs `match`: the registry it is for, like `match: registry.example.com`",
+            diagnostics,
+            "an entry needs `match`; write the registry that it is for, like \
+             `match: registry.example.com`",
         );
         return None;
     };
     if !field.is_list() {
-        let pattern = values::pattern(&field, problems)?;
+        let pattern = values::pattern(&field, diagnostics)?;
         return Some(vec![(pattern, field.place)]);
     }
-    let items = field.list(problems)?;
-    if items.is_empty() {
-        problems.error(
-            &field.place,
-            "`match` is an empty list: name at least one registry",
-        );
-        return None;
-    }
-    let each = |item: Field<'s, '_>| Some((values::pattern(&item, problems)?, item.place));
-    Some(items.into_iter().filter_map(each).collect())
+    values::some(&field, diagnostics, |item, diagnostics| {
+        Some((values::pattern(item, diagnostics)?, item.place.clone()))
+    })
 }
 
-fn pull_secrets(field: &Field<'_, '_>, problems: &mut Problems) -> Vec<String> {
-    let items = field.list(problems).unwrap_or_default();
+fn pull_secrets(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Vec<String> {
+    let items = field.list(diagnostics).unwrap_or_default();
     let mut names: Vec<String> = Vec::new();
     for item in items {
-        let Some(name) = pull_secret(&item, problems) else {
+        let Some(name) = pull_secret(&item, diagnostics) else {
             continue;
         };
         if names.contains(&name) {
-            problems.error(&item.place, format!("`{name}` is named twice"));
+            diagnostics.error(
+                &item.place,
+                format!("`{name}` is named twice; leave one of them out"),
+            );
         } else {
             names.push(name);
         }
@@ -128,27 +134,33 @@ fn pull_secrets(field: &Field<'_, '_>, problems: &mut Problems) -> Vec<String> {
     names
 }
 
-fn pull_secret(item: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
+fn pull_secret(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
     if !item.is_map() {
-        return values::secret_name(item, problems);
+        return values::secret_name(item, diagnostics);
     }
-    let mut fields = item.map(keys::PULL_SECRET, problems)?;
+    let mut fields = item.map(keys::PULL_SECRET, diagnostics)?;
     if let Some(copy) = fields.take("copyFrom") {
-        problems.error(
+        diagnostics.error(
             &copy.place,
-            "this build does not support `copyFrom` yet: create the secret in the pod's namespace and leave `copyFrom` out",
+            "this build does not support `copyFrom` yet; create the Secret in the pod's namespace \
+             and leave `copyFrom` out",
         );
     }
     let Some(name) = fields.take("name") else {
-        fields.missing(problems, "a pull secret needs `name`");
+        fields.missing(diagnostics, "a pull secret needs `name`");
         return None;
     };
-    values::secret_name(&name, problems)
+    values::secret_name(&name, diagnostics)
 }
 
-/// The kubelet compares the key of a credential with an image letter by letter; a
-/// pattern that is spelled unlike any image is a key that serves none.
-fn warn_of_spelling(patterns: &[Pattern], places: &[Place<'_>], problems: &mut Problems) {
+/// Warns of a pattern that is not spelled as images are. The kubelet compares the key of a
+/// credential with an image letter by letter, so such a pattern, used as a key, serves no
+/// image.
+fn warn_of_spelling(
+    patterns: &[Pattern],
+    places: &[SourceSpan<'_>],
+    diagnostics: &mut Diagnostics,
+) {
     for (pattern, place) in patterns.iter().zip(places) {
         let host = pattern.text.split('/').next().unwrap_or_default();
         let (name, port) = match host.rsplit_once(':') {
@@ -164,88 +176,97 @@ fn warn_of_spelling(patterns: &[Pattern], places: &[Place<'_>], problems: &mut P
         } else {
             continue;
         };
-        problems.warning(
+        diagnostics.warning(
             place,
             format!(
-                "the kubelet compares a secret's registry with the image letter by letter, and {why}"
+                "the kubelet compares the registry in a Secret with the image letter by letter, and \
+                 {why}; write the registry as it stands in images"
             ),
         );
     }
 }
 
-/// Warns of what is valid and does nothing.
+/// Warns of keys that are valid and have no effect.
 fn warn_of_useless(
-    secrets: Option<&Field<'_, '_>>,
-    replacement: Option<&Field<'_, '_>>,
+    secrets: Option<&MapField<'_, '_>>,
+    replacement: Option<&MapField<'_, '_>>,
     action: Option<Action>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) {
     if let (Some(field), Some(Action::Allow)) = (replacement, action) {
-        problems.warning(
+        diagnostics.warning(
             &field.place,
-            "`replaceWith` is shown with a warning or a refusal, and this entry allows",
+            "`replaceWith` has no effect, because only a warning or a denial shows it and this entry \
+             allows",
         );
     }
     if let (Some(field), Some(Action::Deny)) = (secrets, action) {
-        problems.warning(&field.place, "a deny needs no secrets: nothing is pulled");
+        diagnostics.warning(
+            &field.place,
+            "`pullSecrets` has no effect, because this entry denies and nothing is pulled",
+        );
     }
 }
 
 fn times(
-    fields: &mut Fields<'_, '_>,
+    fields: &mut MapFields<'_, '_>,
     action: Option<Action>,
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) -> (Option<Timestamp>, Option<Timestamp>) {
     let from = fields.take("from");
     let until = fields.take("until");
     if let (Some(field), Some(action)) = (&from, action)
         && action != Action::Deny
     {
-        problems.error(
+        diagnostics.error(
             &field.place,
-            "`from` says when a deny begins: write `action: deny`, or leave `from` out",
+            "`from` is the time at which a deny begins, and this entry does not deny; write \
+             `action: deny` or leave `from` out",
         );
     }
     if let (Some(field), Some(Action::Deny)) = (&until, action) {
-        problems.error(
+        diagnostics.error(
             &field.place,
-            "a deny does not end by itself: leave `until` out, and the entry when it is over",
+            "a deny does not expire; leave `until` out, and remove the entry when it is no longer \
+             needed",
         );
     }
     (
-        from.and_then(|field| values::time(&field, Day::Begins, problems)),
-        until.and_then(|field| values::time(&field, Day::Ends, problems)),
+        from.and_then(|field| values::time(&field, DayBoundary::Start, diagnostics)),
+        until.and_then(|field| values::time(&field, DayBoundary::End, diagnostics)),
     )
 }
 
-fn replace_with(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let pattern = values::pattern(field, problems)?;
+fn replace_with(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let pattern = values::pattern(field, diagnostics)?;
     if pattern.is_glob() {
-        problems.error(
+        diagnostics.error(
             &field.place,
-            "`replaceWith` is one place to take images from: write it without `*`",
+            "`replaceWith` must be one registry or path; write it without `*`",
         );
         return None;
     }
     Some(pattern.text)
 }
 
-/// A kubelet compares label by label, so no key of a secret could be meant.
+/// Reports `**.` beside `pullSecrets`. The kubelet compares hosts label by label, so no key of
+/// a Secret can correspond to such a pattern.
 fn check_deep(
     patterns: &[Pattern],
-    places: &[Place<'_>],
+    places: &[SourceSpan<'_>],
     pull_secrets: &[String],
-    problems: &mut Problems,
+    diagnostics: &mut Diagnostics,
 ) {
     if pull_secrets.is_empty() {
         return;
     }
     for (pattern, place) in patterns.iter().zip(places) {
         if pattern.is_deep() {
-            problems.error(
+            diagnostics.error(
                 place,
-                "`**.` may not stand in an entry with `pullSecrets`: a kubelet compares label by \
-                 label, so write a pattern for each number of labels, like `*.example.com`",
+                "`**.` is not allowed in an entry with `pullSecrets`, because the kubelet compares \
+                 hosts label by label; write a pattern for each number of labels, like \
+                 `*.example.com`",
             );
         }
     }

@@ -1,6 +1,6 @@
-//! The keys and words of the map, and what people write instead of them.
+//! The keys and words of the map, and the words that people write instead of them.
 //!
-//! The JSON Schema must name the same; a test compares the two.
+//! The JSON Schema must have the same keys and words, and a test compares the two.
 
 use crate::policy::suggest::edits;
 
@@ -29,10 +29,10 @@ pub(super) const ENTRY: &[&str] = &[
     "replaceWith",
 ];
 
-/// Keys of an item of `pullSecrets` that is no plain name.
+/// Keys of an item of `pullSecrets` that is a map.
 pub(super) const PULL_SECRET: &[&str] = &["name", "copyFrom"];
 
-/// Keys of `unknownRegistries` where it is no plain word.
+/// Keys of `unknownRegistries` where it is a map.
 pub(super) const UNKNOWN: &[&str] = &["default", "overrides", "reason"];
 
 /// Keys of an item of `overrides`.
@@ -44,7 +44,7 @@ pub(super) const SELECTOR: &[&str] = &["matchLabels", "matchExpressions"];
 /// Keys of an item of `matchExpressions`.
 pub(super) const EXPRESSION: &[&str] = &["key", "operator", "values"];
 
-/// The words for what a label must hold.
+/// The words of `operator`.
 pub(super) const OPERATORS: &[&str] = &["In", "NotIn", "Exists", "DoesNotExist"];
 
 /// Keys of a `RegistryMapTest` document.
@@ -61,10 +61,10 @@ pub(super) const CASE: &[&str] = &[
     "at",
 ];
 
-/// The words for what is done with an image.
+/// The words of `action`.
 pub(super) const ACTIONS: &[&str] = &["allow", "audit", "warn", "deny"];
 
-/// Words of other tools and of everyday speech, with those of the map.
+/// Words of other tools and of everyday language, with the words of the map that they mean.
 const OTHER_WORDS: &[(&str, &str)] = &[
     ("imagepullsecrets", "pullSecrets"),
     ("imagepullsecret", "pullSecrets"),
@@ -106,8 +106,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("warning", "warn"),
 ];
 
-/// The word of `known` that was probably meant.
-pub(super) fn did_you_mean(word: &str, known: &[&'static str]) -> Option<&'static str> {
+/// The word of `known` that the author probably means.
+pub(super) fn suggestion(word: &str, known: &[&'static str]) -> Option<&'static str> {
     let lower = word.to_ascii_lowercase();
     let other = OTHER_WORDS
         .iter()
@@ -116,8 +116,9 @@ pub(super) fn did_you_mean(word: &str, known: &[&'static str]) -> Option<&'stati
     if let Some(meant) = other {
         return Some(meant);
     }
-    // A slip in three letters, so that no short word is taken for another.
-    let slips = |known: &str| {
+    // One edit for each three letters is allowed, so that a short word is not taken for
+    // another.
+    let distance = |known: &str| {
         edits(
             &lower,
             &known.to_ascii_lowercase(),
@@ -126,12 +127,12 @@ pub(super) fn did_you_mean(word: &str, known: &[&'static str]) -> Option<&'stati
     };
     known
         .iter()
-        .filter_map(|known| Some((slips(known)?, *known)))
-        .min_by_key(|(slips, _)| *slips)
+        .filter_map(|known| Some((distance(known)?, *known)))
+        .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }
 
-/// Where a key belongs that is not among those of the place where it stands.
+/// Where in the map a key belongs.
 pub(super) fn belongs_to(key: &str) -> Option<&'static str> {
     [
         (MAP, "at the top of the map"),
@@ -167,7 +168,7 @@ mod tests {
             ("metadata", MAP, None),
             ("off", ACTIONS, None),
         ] {
-            assert_eq!(did_you_mean(word, keys), meant, "{word}");
+            assert_eq!(suggestion(word, keys), meant, "{word}");
         }
     }
 

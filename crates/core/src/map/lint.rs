@@ -1,4 +1,4 @@
-//! Entries of a map held against each other, once each is right by itself.
+//! Compares the entries of a map with each other, once each entry is valid by itself.
 
 pub(super) mod conflict;
 pub(super) mod shadowed;

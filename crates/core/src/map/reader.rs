@@ -1,125 +1,68 @@
-//! From the tree of a file to strings, lists and maps, complaining about all that
-//! is something else and going on.
+//! Reads strings, lists and maps from the tree of a file.
+//!
+//! A value of another type is reported, and the reader goes on with the next value. This
+//! module must not know what a key means.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::SourceFile;
-use super::diagnostic::{Diagnostic, Place, Severity};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use super::keys;
 use crate::policy::pattern::shown;
 use crate::yaml::{Node, Value};
 
-/// A value of the map, and where it stands.
+/// A value of the map, and the place where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Field<'s, 't> {
-    pub(super) place: Place<'s>,
+pub(super) struct MapField<'s, 't> {
+    pub(super) place: SourceSpan<'s>,
     pub(super) node: &'t Node<'s>,
 }
 
-/// The values of a map by their keys, all of which are known.
+/// The values of a map by their keys. It has only known keys.
 #[derive(Debug)]
-pub(super) struct Fields<'s, 't> {
-    pub(super) place: Place<'s>,
-    known: HashMap<&'t str, Field<'s, 't>>,
+pub(super) struct MapFields<'s, 't> {
+    pub(super) place: SourceSpan<'s>,
+    known: HashMap<&'t str, MapField<'s, 't>>,
     has_unknown: bool,
 }
 
-impl<'s, 't> Fields<'s, 't> {
-    pub(super) fn take(&mut self, key: &str) -> Option<Field<'s, 't>> {
+impl<'s, 't> MapFields<'s, 't> {
+    /// Removes and returns the value of a key.
+    pub(super) fn take(&mut self, key: &str) -> Option<MapField<'s, 't>> {
         self.known.remove(key)
     }
 
-    /// Complains that a key is not there, unless another was written in its stead.
-    pub(super) fn missing(&self, problems: &mut Problems, message: &str) {
+    /// Reports that a key is missing, unless the map has an unknown key, which is probably
+    /// the missing key misspelled.
+    pub(super) fn missing(&self, diagnostics: &mut Diagnostics, message: &str) {
         if !self.has_unknown {
-            problems.error(&self.place, message);
+            diagnostics.error(&self.place, message);
         }
     }
 
-    /// Whether there are keys that mean nothing here; they have been complained of.
+    /// Whether the map has unknown keys, which are already reported.
     pub(super) fn has_unknown(&self) -> bool {
         self.has_unknown
     }
 
+    /// Whether the map has a key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.known.contains_key(key)
     }
 }
 
-/// `apiVersion` and `kind`, where they are texts.
-#[derive(Debug, Default)]
-pub(super) struct Header<'s, 't> {
-    pub(super) api_version: Option<(Place<'s>, &'t str)>,
-    pub(super) kind: Option<(Place<'s>, &'t str)>,
-}
-
-/// More errors, or more warnings, are not kept: a map of 1 MiB can have a million.
-const MOST_KEPT: usize = 10_000;
-
-/// Collects what is wrong.
-#[derive(Debug, Default)]
-pub(super) struct Problems {
-    found: Vec<Diagnostic>,
-    errors: usize,
-    warnings: usize,
-}
-
-impl Problems {
-    pub(super) fn add(&mut self, mut diagnostic: Diagnostic) {
-        let (count, name) = match diagnostic.severity {
-            Severity::Error => (&mut self.errors, "errors"),
-            Severity::Warning => (&mut self.warnings, "warnings"),
-        };
-        *count += 1;
-        if *count > MOST_KEPT + 1 {
-            return;
-        }
-        if *count > MOST_KEPT {
-            diagnostic.message = format!("more than {MOST_KEPT} {name}: the others are not listed");
-            diagnostic.help = None;
-            diagnostic.also = None;
-        }
-        self.found.push(diagnostic);
-    }
-
-    pub(super) fn error(&mut self, place: &Place<'_>, message: impl Into<String>) {
-        self.add(Diagnostic::new(Severity::Error, place, message));
-    }
-
-    pub(super) fn warning(&mut self, place: &Place<'_>, message: impl Into<String>) {
-        self.add(Diagnostic::new(Severity::Warning, place, message));
-    }
-
-    pub(super) fn any_error(&self) -> bool {
-        self.errors > 0
-    }
-
-    /// In the order of the files and of the places in them.
-    pub(super) fn sorted(mut self, files: &[SourceFile]) -> Vec<Diagnostic> {
-        let order: HashMap<&str, usize> = files
-            .iter()
-            .enumerate()
-            .map(|(at, file)| (file.name.as_str(), at))
-            .collect();
-        self.found
-            .sort_by_key(|d| (order.get(d.file.as_str()).copied(), d.line, d.column));
-        self.found
-    }
-}
-
-impl<'s, 't> Field<'s, 't> {
+impl<'s, 't> MapField<'s, 't> {
     pub(super) fn root(file: &'s SourceFile, node: &'t Node<'s>) -> Self {
-        let place = Place {
-            file,
+        let place = SourceSpan {
             at: node.at,
-            path: String::new(),
+            ..SourceSpan::whole(file)
         };
         Self { place, node }
     }
 
-    fn child(&self, node: &'t Node<'s>, path: String) -> Self {
-        let place = Place {
+    pub(super) fn child(&self, node: &'t Node<'s>, path: String) -> Self {
+        let place = SourceSpan {
             file: self.place.file,
             at: node.at,
             path,
@@ -127,28 +70,7 @@ impl<'s, 't> Field<'s, 't> {
         Self { place, node }
     }
 
-    /// What says which document this is, without complaints: they come later.
-    pub(super) fn header(&self) -> Header<'s, 't> {
-        let Value::Map(pairs) = &self.node.value else {
-            return Header::default();
-        };
-        let find = |wanted: &str| {
-            pairs
-                .iter()
-                .find_map(|(key, node)| match (&key.value, &node.value) {
-                    (Value::String(key), Value::String(text)) if key == wanted => {
-                        Some((self.child(node, wanted.to_owned()).place, text.as_ref()))
-                    }
-                    _ => None,
-                })
-        };
-        Header {
-            api_version: find("apiVersion"),
-            kind: find("kind"),
-        }
-    }
-
-    /// What it is called in messages.
+    /// What messages call the value.
     pub(super) fn name(&self) -> Cow<'_, str> {
         if self.place.path.is_empty() {
             return "the document".into();
@@ -168,6 +90,10 @@ impl<'s, 't> Field<'s, 't> {
         matches!(self.node.value, Value::String(_))
     }
 
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
     pub(super) fn is_list(&self) -> bool {
         matches!(self.node.value, Value::List(_))
     }
@@ -180,7 +106,7 @@ impl<'s, 't> Field<'s, 't> {
         matches!(self.node.value, Value::Null)
     }
 
-    /// The text, if it is one; without complaint.
+    /// The value, if it is a string. It reports nothing.
     pub(super) fn as_text(&self) -> Option<&'t str> {
         match &self.node.value {
             Value::String(text) => Some(text),
@@ -188,64 +114,67 @@ impl<'s, 't> Field<'s, 't> {
         }
     }
 
-    /// A text, which may be empty.
-    pub(super) fn any_text(&self, problems: &mut Problems) -> Option<&'t str> {
+    /// Reads a string, which may be empty.
+    pub(super) fn any_text(&self, diagnostics: &mut Diagnostics) -> Option<&'t str> {
         match &self.node.value {
             Value::String(text) => Some(text),
-            _ => self.text(problems),
+            _ => self.text(diagnostics),
         }
     }
 
-    /// A text that is not empty.
-    pub(super) fn text(&self, problems: &mut Problems) -> Option<&'t str> {
+    /// Reads a string that is not empty.
+    pub(super) fn text(&self, diagnostics: &mut Diagnostics) -> Option<&'t str> {
         match &self.node.value {
             Value::String(text) if !text.trim().is_empty() => Some(text),
             Value::Bool(_) | Value::Number => {
                 let written = shown(self.written());
                 let what = if matches!(self.node.value, Value::Bool(_)) {
-                    "a yes or no"
+                    "a boolean"
                 } else {
                     "a number"
                 };
-                problems.error(
+                diagnostics.error(
                     &self.place,
                     format!(
-                        "{} is a text, and `{written}` is {what} in YAML: write \"{written}\"",
+                        "{} must be a string, and YAML reads `{written}` as {what}; write \"{written}\"",
                         self.name()
                     ),
                 );
                 None
             }
             Value::String(_) | Value::Null => {
-                problems.error(
+                diagnostics.error(
                     &self.place,
-                    format!("{} is empty: write a text or leave it out", self.name()),
+                    format!("{} is empty; write a string or leave it out", self.name()),
                 );
                 None
             }
             Value::List(_) => {
-                problems.error(
+                diagnostics.error(
                     &self.place,
-                    format!("{} is a text, not a list", self.name()),
+                    format!("{} must be a string and is a list", self.name()),
                 );
                 None
             }
             Value::Map(_) => {
-                problems.error(&self.place, format!("{} is a text, not a map", self.name()));
+                diagnostics.error(
+                    &self.place,
+                    format!("{} must be a string and is a map", self.name()),
+                );
                 None
             }
         }
     }
 
-    /// Its own text in the file.
+    /// The value as it is written in the file.
     pub(super) fn written(&self) -> &'s str {
         let at = self.place.at;
         let text: &'s str = &self.place.file.text;
         text.get(at.start..at.start + at.len).unwrap_or_default()
     }
 
-    /// The items of a list.
-    pub(super) fn list(&self, problems: &mut Problems) -> Option<Vec<Self>> {
+    /// Reads the items of a list.
+    pub(super) fn list(&self, diagnostics: &mut Diagnostics) -> Option<Vec<Self>> {
         match &self.node.value {
             Value::List(nodes) => Some(
                 nodes
@@ -255,76 +184,76 @@ impl<'s, 't> Field<'s, 't> {
                     .collect(),
             ),
             Value::Null => {
-                problems.error(
+                diagnostics.error(
                     &self.place,
-                    format!("{} is empty: write a list, or leave it out", self.name()),
+                    format!("{} is empty; write a list or leave it out", self.name()),
                 );
                 None
             }
             Value::String(text) => {
                 let help = format!("write [{}]", shown(text));
-                let message = format!("{} is a list, not a text", self.name());
-                problems.add(Diagnostic::new(Severity::Error, &self.place, message).help(help));
+                let message = format!("{} must be a list and is a string", self.name());
+                diagnostics.add(Diagnostic::new(Severity::Error, &self.place, message).help(help));
                 None
             }
             _ => {
-                problems.error(&self.place, format!("{} is a list", self.name()));
+                diagnostics.error(&self.place, format!("{} must be a list", self.name()));
                 None
             }
         }
     }
 
-    /// The values of a map, of which only these keys are known.
+    /// Reads the values of a map, and reports keys that are not in `known`.
     pub(super) fn map(
         &self,
         known: &[&'static str],
-        problems: &mut Problems,
-    ) -> Option<Fields<'s, 't>> {
+        diagnostics: &mut Diagnostics,
+    ) -> Option<MapFields<'s, 't>> {
         let Value::Map(pairs) = &self.node.value else {
             let keys = known.join("`, `");
-            problems.error(
+            diagnostics.error(
                 &self.place,
-                format!("{} is a map with the keys `{keys}`", self.name()),
+                format!("{} must be a map with the keys `{keys}`", self.name()),
             );
             return None;
         };
         let mut fields = HashMap::with_capacity(pairs.len());
-        let mut places: HashMap<&str, Place<'s>> = HashMap::with_capacity(pairs.len());
+        let mut seen = SeenKeys::with_capacity(pairs.len());
         for (key, node) in pairs {
             let at = self.child(key, self.place.path.clone());
             let Value::String(word) = &key.value else {
-                problems.error(&at.place, format!("a key is a word: {}", known.join(", ")));
-                continue;
-            };
-            if let Some(first) = places.get(word.as_ref()) {
-                let message = format!("`{}` is written twice in one map", shown(word));
-                problems.add(
-                    Diagnostic::new(Severity::Error, &at.place, message)
-                        .also(first, "first written here"),
+                diagnostics.error(
+                    &at.place,
+                    format!(
+                        "a key must be a string; the keys here are `{}`",
+                        known.join("`, `")
+                    ),
                 );
                 continue;
+            };
+            if !seen.add(word, &at.place, diagnostics) {
+                continue;
             }
-            places.insert(word, at.place.clone());
             if known.contains(&word.as_ref()) {
                 fields.insert(word.as_ref(), self.child(node, self.path_to(word)));
             } else {
-                unknown_key(&at, word, known, problems);
+                unknown_key(&at, word, known, diagnostics);
             }
         }
-        Some(Fields {
+        Some(MapFields {
             place: self.place.clone(),
-            has_unknown: places.len() > fields.len(),
+            has_unknown: seen.0.len() > fields.len(),
             known: fields,
         })
     }
 
-    /// The keys and values of a map whose keys are the user's own.
-    pub(super) fn pairs(&self, problems: &mut Problems) -> Option<Vec<(Self, Self)>> {
+    /// Reads the keys and values of a map whose keys are chosen by its author.
+    pub(super) fn pairs(&self, diagnostics: &mut Diagnostics) -> Option<Vec<(Self, Self)>> {
         let Value::Map(pairs) = &self.node.value else {
-            problems.error(&self.place, format!("{} is a map", self.name()));
+            diagnostics.error(&self.place, format!("{} must be a map", self.name()));
             return None;
         };
-        let mut places: HashMap<&str, Place<'s>> = HashMap::with_capacity(pairs.len());
+        let mut seen = SeenKeys::with_capacity(pairs.len());
         let mut found = Vec::with_capacity(pairs.len());
         for (key, node) in pairs {
             let word = match &key.value {
@@ -332,16 +261,9 @@ impl<'s, 't> Field<'s, 't> {
                 _ => "",
             };
             let key = self.child(key, self.path_to(word));
-            if let Some(first) = places.get(word) {
-                let message = format!("`{}` is written twice in one map", shown(word));
-                problems.add(
-                    Diagnostic::new(Severity::Error, &key.place, message)
-                        .also(first, "first written here"),
-                );
-                continue;
+            if seen.add(word, &key.place, diagnostics) {
+                found.push((key, self.child(node, self.path_to(word))));
             }
-            places.insert(word, key.place.clone());
-            found.push((key, self.child(node, self.path_to(word))));
         }
         Some(found)
     }
@@ -355,15 +277,43 @@ impl<'s, 't> Field<'s, 't> {
     }
 }
 
-fn unknown_key(at: &Field<'_, '_>, word: &str, known: &[&'static str], problems: &mut Problems) {
+/// The keys of one map, with the places where they stand.
+struct SeenKeys<'s, 't>(HashMap<&'t str, SourceSpan<'s>>);
+
+impl<'s, 't> SeenKeys<'s, 't> {
+    fn with_capacity(capacity: usize) -> Self {
+        Self(HashMap::with_capacity(capacity))
+    }
+
+    /// Adds a key. It returns false for a key that is written before, and reports it.
+    fn add(&mut self, key: &'t str, place: &SourceSpan<'s>, diagnostics: &mut Diagnostics) -> bool {
+        if let Some(first) = self.0.get(key) {
+            let message = format!("`{}` is written twice in one map", shown(key));
+            diagnostics.add(
+                Diagnostic::new(Severity::Error, place, message)
+                    .related(first, "first written here"),
+            );
+            return false;
+        }
+        self.0.insert(key, place.clone());
+        true
+    }
+}
+
+fn unknown_key(
+    at: &MapField<'_, '_>,
+    word: &str,
+    known: &[&'static str],
+    diagnostics: &mut Diagnostics,
+) {
     let mut place = at.place.clone();
     place.path = at.path_to(word);
     let message = format!("unknown key `{}`", shown(word));
     let diagnostic = Diagnostic::new(Severity::Error, &place, message);
-    problems.add(if let Some(meant) = keys::did_you_mean(word, known) {
-        diagnostic.help(format!("did you mean `{meant}`?"))
+    diagnostics.add(if let Some(meant) = keys::suggestion(word, known) {
+        diagnostic.suggest(Some(meant))
     } else if let Some(elsewhere) = keys::belongs_to(word) {
-        diagnostic.help(format!("it belongs {elsewhere}"))
+        diagnostic.help(format!("the key belongs {elsewhere}"))
     } else {
         diagnostic.help(format!("the keys here are `{}`", known.join("`, `")))
     });

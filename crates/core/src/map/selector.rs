@@ -1,39 +1,43 @@
-//! `namespaceSelector`, read and checked as the API server checks a label selector
-//! (`k8s.io/apimachinery`, `pkg/apis/meta/v1/validation`, `ValidateLabelSelector`).
+//! Reads `namespaceSelector`, and checks it as the API server checks a label selector
+//! (`ValidateLabelSelector` in `k8s.io/apimachinery/pkg/apis/meta/v1/validation`).
 
 use std::collections::BTreeSet;
 
-use super::diagnostic::{Diagnostic, Severity};
-use super::reader::{Field, Fields, Problems};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity};
+use super::reader::{MapField, MapFields};
 use super::{keys, values};
 use crate::policy::namespace::{Operator, Requirement};
 use crate::policy::pattern::shown;
 use crate::policy::{LabelMap, NamespaceSelector, Scope};
 
-/// Names of labels and values have at most so many characters.
-const LONGEST: usize = 63;
+/// The length of the longest label value, and of the longest label name without its prefix
+/// (`LabelValueMaxLength` in `k8s.io/apimachinery/pkg/util/validation`).
+const LONGEST_LABEL: usize = 63;
 
-/// Reads the scope of an entry or an override: `namespaces`, `namespaceSelector`, or
-/// neither of them, which is `None`. Both are an error.
+/// Reads the scope of an entry or an override: `namespaces`, `namespaceSelector`, or `None`
+/// where the map has neither. Both together are an error.
 ///
-/// A scope that is wrong has been complained of, and holds no namespace.
-pub(super) fn scope(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> Option<Scope> {
+/// A scope that is not valid is reported, and has no namespace.
+pub(super) fn scope(
+    fields: &mut MapFields<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Scope> {
     let selector = fields.take("namespaceSelector");
     let namespaces = fields.take("namespaces");
     if let Some(field) = &selector
         && namespaces.is_some()
     {
-        let message = "`namespaces` and `namespaceSelector` stand in one place";
-        problems.add(
+        let message = "`namespaces` and `namespaceSelector` are written together";
+        diagnostics.add(
             Diagnostic::new(Severity::Error, &field.place, message)
-                .help("leave one of them out, or write one place for each"),
+                .help("leave one of them out, or write an entry or override for each"),
         );
     }
-    let selected = selector.as_ref().map(|field| read(field, problems));
-    let named = namespaces
+    let selector = selector.as_ref().map(|field| read(field, diagnostics));
+    let names = namespaces
         .as_ref()
-        .map(|field| values::some(field, problems, values::namespace));
-    match (named, selected) {
+        .map(|field| values::some(field, diagnostics, values::namespace));
+    match (names, selector) {
         (Some(names), _) => Some(Scope::Namespaces(names.unwrap_or_default())),
         (None, Some(Some(selector))) => Some(Scope::Selector(selector)),
         (None, Some(None)) => Some(Scope::Namespaces(Vec::new())),
@@ -41,15 +45,16 @@ pub(super) fn scope(fields: &mut Fields<'_, '_>, problems: &mut Problems) -> Opt
     }
 }
 
-fn read(field: &Field<'_, '_>, problems: &mut Problems) -> Option<NamespaceSelector> {
-    let mut fields = field.map(keys::SELECTOR, problems)?;
+fn read(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<NamespaceSelector> {
+    let mut fields = field.map(keys::SELECTOR, diagnostics)?;
     let (labels, expressions) = (fields.take("matchLabels"), fields.take("matchExpressions"));
-    // What was not understood has been complained of; it must not be called empty, too.
-    let mut understood = true;
+    // A selector whose parts are not valid is already reported, and must not be reported as
+    // empty, too.
+    let mut valid = true;
     let mut requirements = BTreeSet::new();
     if let Some(field) = labels {
-        let labels = self::labels(&field, problems);
-        understood &= labels.is_some();
+        let labels = self::labels(&field, diagnostics);
+        valid &= labels.is_some();
         let labels = labels.into_iter().flatten();
         requirements.extend(labels.map(|(key, value)| Requirement {
             key,
@@ -57,31 +62,35 @@ fn read(field: &Field<'_, '_>, problems: &mut Problems) -> Option<NamespaceSelec
         }));
     }
     if let Some(field) = expressions {
-        for item in field.list(problems).unwrap_or_default() {
-            let requirement = expression(&item, problems);
-            understood &= requirement.is_some();
+        for item in field.list(diagnostics).unwrap_or_default() {
+            let requirement = expression(&item, diagnostics);
+            valid &= requirement.is_some();
             requirements.extend(requirement);
         }
     }
     let selector = NamespaceSelector::new(requirements);
-    if selector.is_none() && understood && !fields.has_unknown() {
+    if selector.is_none() && valid && !fields.has_unknown() {
         let message = "an empty `namespaceSelector` selects every namespace";
-        problems.add(
+        diagnostics.add(
             Diagnostic::new(Severity::Error, &field.place, message).help(
-                "write what is selected, like `matchLabels: {team: payments}`, or leave it out",
+                "write the labels to select, like `matchLabels: {team: payments}`, or leave \
+                 `namespaceSelector` out",
             ),
         );
     }
     selector
 }
 
-/// Labels with their values; `None` if any is wrong.
-pub(super) fn labels(field: &Field<'_, '_>, problems: &mut Problems) -> Option<LabelMap> {
-    let pairs = field.pairs(problems)?;
+/// Reads labels with their values; `None` where any of them is not valid.
+pub(super) fn labels(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<LabelMap> {
+    let pairs = field.pairs(diagnostics)?;
     let written = pairs.len();
     let mut labels = LabelMap::new();
     for (key, value) in pairs {
-        let pair = (label_key(&key, problems), label_value(&value, problems));
+        let pair = (
+            label_key(&key, diagnostics),
+            label_value(&value, diagnostics),
+        );
         if let (Some(key), Some(value)) = pair {
             labels.insert(key, value);
         }
@@ -89,22 +98,25 @@ pub(super) fn labels(field: &Field<'_, '_>, problems: &mut Problems) -> Option<L
     (labels.len() == written).then_some(labels)
 }
 
-fn expression(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Requirement> {
-    let mut fields = item.map(keys::EXPRESSION, problems)?;
+fn expression(item: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Requirement> {
+    let mut fields = item.map(keys::EXPRESSION, diagnostics)?;
     let values = fields.take("values");
     let Some(key) = fields.take("key") else {
-        fields.missing(problems, "an expression needs `key`: the name of a label");
+        fields.missing(
+            diagnostics,
+            "an expression needs `key`; write the name of a label",
+        );
         return None;
     };
     let Some(operator) = fields.take("operator") else {
         fields.missing(
-            problems,
-            "an expression needs `operator`: In, NotIn, Exists or DoesNotExist",
+            diagnostics,
+            "an expression needs `operator`; write In, NotIn, Exists or DoesNotExist",
         );
         return None;
     };
-    let key = label_key(&key, problems);
-    let operator = self::operator(&operator, values.as_ref(), problems);
+    let key = label_key(&key, diagnostics);
+    let operator = self::operator(&operator, values.as_ref(), diagnostics);
     Some(Requirement {
         key: key?,
         operator: operator?,
@@ -112,19 +124,19 @@ fn expression(item: &Field<'_, '_>, problems: &mut Problems) -> Option<Requireme
 }
 
 fn operator(
-    field: &Field<'_, '_>,
-    values: Option<&Field<'_, '_>>,
-    problems: &mut Problems,
+    field: &MapField<'_, '_>,
+    values: Option<&MapField<'_, '_>>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Operator> {
-    let word = field.text(problems)?;
+    let word = field.text(diagnostics)?;
     match word {
-        "In" => Some(Operator::In(some_values(field, values, problems)?)),
-        "NotIn" => Some(Operator::NotIn(some_values(field, values, problems)?)),
+        "In" => Some(Operator::In(some_values(field, values, diagnostics)?)),
+        "NotIn" => Some(Operator::NotIn(some_values(field, values, diagnostics)?)),
         "Exists" | "DoesNotExist" => {
-            let given = values.and_then(|field| field.list(problems));
+            let given = values.and_then(|field| field.list(diagnostics));
             if let (Some(field), false) = (values, given.unwrap_or_default().is_empty()) {
-                let message = format!("`{word}` has no values: leave `values` out");
-                problems.error(&field.place, message);
+                let message = format!("`{word}` takes no values; leave `values` out");
+                diagnostics.error(&field.place, message);
                 return None;
             }
             Some(match word {
@@ -133,46 +145,44 @@ fn operator(
             })
         }
         _ => {
-            let message = format!("`operator` is one of {}", keys::OPERATORS.join(", "));
-            let diagnostic = Diagnostic::new(Severity::Error, &field.place, message);
-            problems.add(match keys::did_you_mean(word, keys::OPERATORS) {
-                Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-                None => diagnostic,
-            });
+            let message = format!("`operator` must be one of {}", keys::OPERATORS.join(", "));
+            let suggestion = keys::suggestion(word, keys::OPERATORS);
+            diagnostics
+                .add(Diagnostic::new(Severity::Error, &field.place, message).suggest(suggestion));
             None
         }
     }
 }
 
 fn some_values(
-    operator: &Field<'_, '_>,
-    values: Option<&Field<'_, '_>>,
-    problems: &mut Problems,
+    operator: &MapField<'_, '_>,
+    values: Option<&MapField<'_, '_>>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<BTreeSet<String>> {
     let Some(field) = values else {
-        problems.error(
+        diagnostics.error(
             &operator.place,
-            "`In` and `NotIn` need `values`: what the label may or may not hold",
+            "`In` and `NotIn` need `values`; write the values to compare the label with",
         );
         return None;
     };
-    let found = values::some(field, problems, label_value)?;
+    let found = values::some(field, diagnostics, label_value)?;
     (!found.is_empty()).then(|| found.into_iter().collect())
 }
 
-/// `[prefix/]name` (`k8s.io/apimachinery/pkg/util/validation`, `IsQualifiedName`).
-fn label_key(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let key = field.text(problems)?;
+/// Reads `[prefix/]name` (`IsQualifiedName` in `k8s.io/apimachinery/pkg/util/validation`).
+fn label_key(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let key = field.text(diagnostics)?;
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
     let valid = prefix.is_none_or(values::is_dns_subdomain) && is_label_text(name);
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no label: write its name, like team or example.com/team",
+                "`{}` is not the name of a label; write one like team or example.com/team",
                 shown(key)
             ),
         );
@@ -180,16 +190,16 @@ fn label_key(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
     valid.then(|| key.to_owned())
 }
 
-/// `IsValidLabelValue`; it may be empty.
-fn label_value(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let value = field.any_text(problems)?;
+/// Reads the value of a label, which may be empty (`IsValidLabelValue` in the same package).
+fn label_value(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let value = field.any_text(diagnostics)?;
     let valid = value.is_empty() || is_label_text(value);
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no value of a label: write letters, digits, `-`, `_` and `.`, begin and \
-                 end with a letter or digit, and no more than 63 characters",
+                "`{}` is not the value of a label; use letters, digits, `-`, `_` and `.`, begin and \
+                 end with a letter or digit, and write at most 63 characters",
                 shown(value)
             ),
         );
@@ -199,7 +209,7 @@ fn label_value(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String>
 
 fn is_label_text(text: &str) -> bool {
     let ends = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    text.len() <= LONGEST
+    text.len() <= LONGEST_LABEL
         && ends(text.bytes().next())
         && ends(text.bytes().last())
         && text

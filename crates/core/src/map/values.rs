@@ -1,23 +1,28 @@
-//! The values of the map one by one: words, dates, names, globs.
+//! Reads the values of the map one by one: words, dates, names and globs.
+//!
+//! Each function reports a value that is not valid and returns `None` for it. This module
+//! must not compare values with each other.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::keys;
-use super::reader::{Field, Problems};
+use super::reader::MapField;
 use crate::policy::pattern::shown;
 use crate::policy::{Action, Pattern, glob};
 
-/// The longest name of an object (k8s.io/apimachinery, `DNS1123SubdomainMaxLength`).
+/// The length of the longest name of an object (`DNS1123SubdomainMaxLength` in
+/// `k8s.io/apimachinery/pkg/util/validation`).
 const LONGEST_NAME: usize = 253;
 
-/// The longest name of a namespace (the same, `DNS1123LabelMaxLength`).
+/// The length of the longest name of a namespace (`DNS1123LabelMaxLength` in the same
+/// package).
 const LONGEST_NAMESPACE: usize = 63;
 
-pub(super) fn action(field: &Field<'_, '_>, problems: &mut Problems) -> Option<Action> {
-    let word = field.text(problems)?;
+pub(super) fn action(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Action> {
+    let word = field.text(diagnostics)?;
     let found = match word {
         "allow" => Some(Action::Allow),
         "audit" => Some(Action::Audit),
@@ -26,31 +31,39 @@ pub(super) fn action(field: &Field<'_, '_>, problems: &mut Problems) -> Option<A
         _ => None,
     };
     if found.is_none() {
-        let message = format!("{} is one of {}", field.name(), keys::ACTIONS.join(", "));
-        let diagnostic = Diagnostic::new(Severity::Error, &field.place, message);
-        problems.add(match keys::did_you_mean(word, keys::ACTIONS) {
-            Some(meant) => diagnostic.help(format!("did you mean `{meant}`?")),
-            None => diagnostic,
-        });
+        let message = format!(
+            "{} must be one of {}",
+            field.name(),
+            keys::ACTIONS.join(", ")
+        );
+        let suggestion = keys::suggestion(word, keys::ACTIONS);
+        diagnostics
+            .add(Diagnostic::new(Severity::Error, &field.place, message).suggest(suggestion));
     }
     found
 }
 
-/// Which instant a date without a time is.
+/// The instant that a date without a time means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Day {
-    Begins,
-    Ends,
+pub(super) enum DayBoundary {
+    /// The first instant of the day.
+    Start,
+    /// The first instant of the next day.
+    End,
 }
 
-/// `YYYY-MM-DD`, a day in UTC, or a time by RFC 3339.
-pub(super) fn time(field: &Field<'_, '_>, day: Day, problems: &mut Problems) -> Option<Timestamp> {
+/// Reads `YYYY-MM-DD`, which is a day in UTC, or a time as RFC 3339 has it.
+pub(super) fn time(
+    field: &MapField<'_, '_>,
+    day: DayBoundary,
+    diagnostics: &mut Diagnostics,
+) -> Option<Timestamp> {
     let found = field.as_text().and_then(|text| parse_time(text, day));
     if found.is_none() {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
-                "{} is a date like 2026-12-31, or a time like 2026-12-31T18:00:00Z",
+                "{} must be a date like 2026-12-31 or a time like 2026-12-31T18:00:00Z",
                 field.name()
             ),
         );
@@ -58,8 +71,9 @@ pub(super) fn time(field: &Field<'_, '_>, day: Day, problems: &mut Problems) -> 
     found
 }
 
-/// Stricter than the library, which takes more forms than RFC 3339 has.
-fn parse_time(text: &str, day: Day) -> Option<Timestamp> {
+/// Parses a time. It is stricter than the library, which accepts more forms than RFC 3339
+/// has.
+fn parse_time(text: &str, day: DayBoundary) -> Option<Timestamp> {
     let shape: String = text
         .chars()
         .map(|letter| if letter.is_ascii_digit() { '0' } else { letter })
@@ -67,10 +81,11 @@ fn parse_time(text: &str, day: Day) -> Option<Timestamp> {
     if shape == "0000-00-00" {
         let date: Date = text.parse().ok()?;
         let date = match day {
-            Day::Begins => Ok(date),
-            Day::Ends => date.tomorrow(),
+            DayBoundary::Start => Ok(date),
+            DayBoundary::End => date.tomorrow(),
         };
-        // 9999-12-31 is how people write "for ever", and is past the end of time here.
+        // Some people write 9999-12-31 for "never", and its end is after the latest time of
+        // the library.
         let begins = date.and_then(|date| date.to_zoned(TimeZone::UTC));
         return Some(begins.map_or(Timestamp::MAX, |begins| begins.timestamp()));
     }
@@ -86,31 +101,31 @@ fn parse_time(text: &str, day: Day) -> Option<Timestamp> {
     zone.then(|| text.parse().ok()).flatten()
 }
 
-pub(super) fn pattern(field: &Field<'_, '_>, problems: &mut Problems) -> Option<Pattern> {
-    let text = field.text(problems)?;
+pub(super) fn pattern(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<Pattern> {
+    let text = field.text(diagnostics)?;
     match Pattern::parse(text) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
             let diagnostic = Diagnostic::new(Severity::Error, &field.place, error.to_string());
-            problems.add(match error.instead {
-                Some(instead) => diagnostic.help(format!("did you mean `{instead}`?")),
-                None => diagnostic,
-            });
+            diagnostics.add(diagnostic.suggest(error.instead.as_deref()));
             None
         }
     }
 }
 
-/// The name of a Secret.
-pub(super) fn secret_name(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let name = field.text(problems)?;
+/// Reads the name of a Secret.
+pub(super) fn secret_name(
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
+    let name = field.text(diagnostics)?;
     let valid = is_dns_subdomain(name);
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no name of a secret: write lower case letters, digits, `-` and `.`, begin \
-                 and end with a letter or digit, and no more than 253 characters",
+                "`{}` is not the name of a Secret; use lower-case letters, digits, `-` and `.`, \
+                 begin and end with a letter or digit, and write at most 253 characters",
                 shown(name)
             ),
         );
@@ -118,9 +133,9 @@ pub(super) fn secret_name(field: &Field<'_, '_>, problems: &mut Problems) -> Opt
     valid.then(|| name.to_owned())
 }
 
-/// The name of a namespace, or a glob of them.
-pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let glob = field.text(problems)?;
+/// Reads the name of a namespace or a glob.
+pub(super) fn namespace(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let glob = field.text(diagnostics)?;
     let valid = glob.len() <= LONGEST_NAMESPACE
         && glob
             .bytes()
@@ -129,11 +144,11 @@ pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Optio
         && !glob.ends_with('-')
         && !glob.contains("**");
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
             format!(
-                "`{}` is no namespace: write lower case letters, digits and `-`, begin and end with a \
-                 letter or digit, and no more than 63 characters; a `*` stands for any of them",
+                "`{}` is not a namespace; use lower-case letters, digits and `-`, begin and end \
+                 with a letter or digit, and write at most 63 characters (a `*` matches any of them)",
                 shown(glob)
             ),
         );
@@ -141,17 +156,25 @@ pub(super) fn namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Optio
     valid.then(|| glob.to_owned())
 }
 
-/// The name of one namespace.
-pub(super) fn one_namespace(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let name = namespace(field, problems)?;
+/// Reads the name of one namespace.
+pub(super) fn one_namespace(
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
+    let name = namespace(field, diagnostics)?;
     if glob::is_glob(&name) {
-        problems.error(&field.place, "this is one namespace: write it without `*`");
+        let message = format!(
+            "{} must be one namespace; write it without `*`",
+            field.name()
+        );
+        diagnostics.error(&field.place, message);
         return None;
     }
     Some(name)
 }
 
-/// The form of most names (RFC 1123, as Kubernetes takes it).
+/// Whether a text has the form of most names in Kubernetes (`IsDNS1123Subdomain` in
+/// `k8s.io/apimachinery/pkg/util/validation`).
 pub(super) fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= LONGEST_NAME && name.split('.').all(is_dns_label)
 }
@@ -165,63 +188,59 @@ fn is_dns_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// A text for people.
-pub(super) fn words(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    field.text(problems).map(|text| text.trim().to_owned())
+/// Reads a text that messages show to people.
+pub(super) fn words(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    field.text(diagnostics).map(|text| text.trim().to_owned())
 }
 
-/// The name of an entry.
-pub(super) fn entry_name(field: &Field<'_, '_>, problems: &mut Problems) -> Option<String> {
-    let name = field.text(problems)?;
-    // It stands in messages, metrics and audit annotations: nothing that hides or turns
-    // what is around it.
+/// Reads the name of an entry.
+pub(super) fn entry_name(
+    field: &MapField<'_, '_>,
+    diagnostics: &mut Diagnostics,
+) -> Option<String> {
+    let name = field.text(diagnostics)?;
+    // The name stands in messages, metrics and audit annotations, so it must not contain
+    // characters that are invisible or turn the reading direction.
     let visible =
         |letter: char| letter == ' ' || letter.is_ascii_graphic() || letter.is_alphanumeric();
     let valid = name.len() <= LONGEST_NAME && name.trim() == name && name.chars().all(visible);
     if !valid {
-        problems.error(
+        diagnostics.error(
             &field.place,
-            "an entry's name is letters, digits, signs and spaces, without spaces at its ends, and no longer than 253 characters",
+            "the name of the entry is not valid; use letters, digits, signs and spaces, no space at \
+             either end, and at most 253 characters",
         );
     }
     valid.then(|| name.to_owned())
 }
 
-/// A list of one kind of value; values that are none are left out.
-pub(super) fn list<T>(
-    field: &Field<'_, '_>,
-    problems: &mut Problems,
-    each: impl Fn(&Field<'_, '_>, &mut Problems) -> Option<T>,
+/// Reads a list of one kind of value, and leaves out the values that are not valid.
+pub(super) fn list<'s, 't, T>(
+    field: &MapField<'s, 't>,
+    diagnostics: &mut Diagnostics,
+    each: impl Fn(&MapField<'s, 't>, &mut Diagnostics) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = field.list(problems)?;
+    let items = field.list(diagnostics)?;
     Some(
         items
             .iter()
-            .filter_map(|item| each(item, problems))
+            .filter_map(|item| each(item, diagnostics))
             .collect(),
     )
 }
 
-/// The same, where nothing would be meaningless.
-pub(super) fn some<T>(
-    field: &Field<'_, '_>,
-    problems: &mut Problems,
-    each: impl Fn(&Field<'_, '_>, &mut Problems) -> Option<T>,
+/// Reads a list like [`list`], and reports an empty one.
+pub(super) fn some<'s, 't, T>(
+    field: &MapField<'s, 't>,
+    diagnostics: &mut Diagnostics,
+    each: impl Fn(&MapField<'s, 't>, &mut Diagnostics) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let items = field.list(problems)?;
-    if items.is_empty() {
-        problems.error(
-            &field.place,
-            format!("{} is an empty list: name at least one", field.name()),
-        );
+    if field.is_empty_list() {
+        let message = format!("{} is an empty list; write at least one item", field.name());
+        diagnostics.error(&field.place, message);
         return None;
     }
-    Some(
-        items
-            .iter()
-            .filter_map(|item| each(item, problems))
-            .collect(),
-    )
+    list(field, diagnostics, each)
 }
 
 #[cfg(test)]
@@ -275,8 +294,8 @@ mod tests {
                 Some("9999-12-30T22:00:00.999999999Z"),
             ),
         ] {
-            assert_eq!(time(text, Day::Begins).as_deref(), begins, "{text}");
-            assert_eq!(time(text, Day::Ends).as_deref(), ends, "{text}");
+            assert_eq!(time(text, DayBoundary::Start).as_deref(), begins, "{text}");
+            assert_eq!(time(text, DayBoundary::End).as_deref(), ends, "{text}");
         }
     }
 }

@@ -1,62 +1,62 @@
-//! Where an allow shadows part of a deny: valid, and perhaps not meant.
+//! Warns where an allow shadows part of a deny, which is valid and perhaps not intended.
 //!
-//! Only warnings come from here, so the work may be cut short.
+//! The module makes only warnings, so the work may stop at a limit.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use crate::map::default_public_registries;
-use crate::map::diagnostic::{Diagnostic, Place, Severity};
-use crate::map::draft::Draft;
+use crate::map::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
+use crate::map::draft::MapDraft;
 use crate::map::entry::DraftEntry;
-use crate::map::reader::Problems;
 use crate::policy::glob::GlobMap;
 use crate::policy::pattern::is_path_prefix;
 use crate::policy::precedence::Rank;
 use crate::policy::{Action, glob};
 use crate::policy::{Overlap, Pattern, Scope};
 
+/// The number of warnings of each kind.
 const MOST_REPORTED: usize = 50;
 
-/// Pairs of globs that are looked at.
+/// The number of pairs of globs that are compared.
 const MOST_COMPARED: usize = 1_000_000;
 
-/// Denies that are looked at for one allow, of each kind.
+/// The number of denies of each kind that are compared with one allow.
 const MOST_ON_ONE: usize = 100;
 
 /// One pattern that denies.
 #[derive(Clone, Copy)]
-struct Deny<'d, 's> {
+struct DenyPattern<'d, 's> {
     pattern: &'d Pattern,
-    place: &'d Place<'s>,
+    place: &'d SourceSpan<'s>,
     draft: &'d DraftEntry<'s>,
 }
 
-/// One pattern that allows: of an entry, of `publicRegistries` or of its default.
+/// One pattern that allows: of an entry, of `publicRegistries` or of the default list.
 #[derive(Clone, Copy)]
-struct Allow<'d> {
+struct AllowPattern<'d> {
     pattern: &'d Pattern,
     scope: &'d Scope,
     is_entry: bool,
 }
 
-/// One that is written, and where.
-struct Placed<'d, 's> {
-    allow: Allow<'d>,
-    place: &'d Place<'s>,
+/// A pattern that allows, and the place where it is written.
+struct PlacedAllow<'d, 's> {
+    allow: AllowPattern<'d>,
+    place: &'d SourceSpan<'s>,
 }
 
 #[derive(Default)]
-struct Denies<'d, 's> {
-    literal: HashMap<(&'d str, u16), HashMap<&'d str, Vec<Deny<'d, 's>>>>,
-    globs: Vec<Deny<'d, 's>>,
-    // The same by their hosts, as far as one `*` for any characters tells them apart.
-    by_host: GlobMap<Vec<Deny<'d, 's>>>,
+struct DenyIndex<'d, 's> {
+    literal: HashMap<(&'d str, u16), HashMap<&'d str, Vec<DenyPattern<'d, 's>>>>,
+    globs: Vec<DenyPattern<'d, 's>>,
+    // The globs by host, where a `*` stands for any characters.
+    by_host: GlobMap<Vec<DenyPattern<'d, 's>>>,
 }
 
-pub(in crate::map) fn check(draft: &Draft<'_>, problems: &mut Problems) {
-    let denies = Denies::of(draft);
+pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics) {
+    let denies = DenyIndex::of(draft);
     if denies.literal.is_empty() && denies.globs.is_empty() {
         return;
     }
@@ -69,23 +69,26 @@ pub(in crate::map) fn check(draft: &Draft<'_>, problems: &mut Problems) {
     let mut found: Vec<_> = of_literal.take(MOST_REPORTED).collect();
     shadowed_by_globs(&globs, &denies.globs, &mut found);
     for (place, deny) in found {
-        let message = format!("this shadows part of the deny `{}`", deny.draft.entry.name);
-        problems.add(
+        let message = format!(
+            "this pattern shadows part of the deny entry `{}`",
+            deny.draft.entry.name
+        );
+        diagnostics.add(
             Diagnostic::new(Severity::Warning, place, message)
-                .also(deny.place, "the deny")
-                .help("leave it so if the exception is meant"),
+                .related(deny.place, "the deny entry")
+                .help("leave it so if the exception is intended"),
         );
     }
     if draft.public.is_none() {
-        check_default(&denies, problems);
+        check_default(&denies, diagnostics);
     }
 }
 
-/// Globs against globs: a literal host is never shadowed by one with `*`.
+/// Compares globs with globs. A host with `*` never shadows a literal host.
 fn shadowed_by_globs<'d, 's>(
-    allows: &[Placed<'d, 's>],
-    denies: &[Deny<'d, 's>],
-    found: &mut Vec<(&'d Place<'s>, Deny<'d, 's>)>,
+    allows: &[PlacedAllow<'d, 's>],
+    denies: &[DenyPattern<'d, 's>],
+    found: &mut Vec<(&'d SourceSpan<'s>, DenyPattern<'d, 's>)>,
 ) {
     let first = allows.iter().map(|placed| placed.allow.pattern);
     let second = denies.iter().map(|deny| deny.pattern);
@@ -109,8 +112,9 @@ fn shadowed_by_globs<'d, 's>(
     });
 }
 
-/// The list that stands in for `publicRegistries` has no place of its own.
-fn check_default(denies: &Denies<'_, '_>, problems: &mut Problems) {
+/// Compares the default `publicRegistries` with the denies. The default list has no place in
+/// a file, so the warning stands at the deny.
+fn check_default(denies: &DenyIndex<'_, '_>, diagnostics: &mut Diagnostics) {
     let default = default_public_registries();
     let literal = denies
         .literal
@@ -118,7 +122,7 @@ fn check_default(denies: &Denies<'_, '_>, problems: &mut Problems) {
         .flat_map(|paths| paths.values().flatten());
     for deny in denies.globs.iter().chain(literal).take(MOST_REPORTED) {
         let shadowing = default.iter().filter(|pattern| {
-            let allow = Allow {
+            let allow = AllowPattern {
                 pattern,
                 scope: &Scope::Everywhere,
                 is_entry: false,
@@ -130,17 +134,17 @@ fn check_default(denies: &Denies<'_, '_>, problems: &mut Problems) {
             continue;
         }
         let message = format!(
-            "public registries by default shadow part of this deny: {}",
+            "the default `publicRegistries` shadow part of this deny entry: {}",
             names.join(", ")
         );
-        problems.add(
+        diagnostics.add(
             Diagnostic::new(Severity::Warning, deny.place, message)
                 .help("write `publicRegistries` without them"),
         );
     }
 }
 
-fn allows<'d, 's>(draft: &'d Draft<'s>) -> impl Iterator<Item = Placed<'d, 's>> {
+fn allows<'d, 's>(draft: &'d MapDraft<'s>) -> impl Iterator<Item = PlacedAllow<'d, 's>> {
     let entries = draft.entries.iter();
     let entries =
         entries.filter(|draft| matches!(draft.entry.action, Action::Allow | Action::Audit));
@@ -151,8 +155,8 @@ fn allows<'d, 's>(draft: &'d Draft<'s>) -> impl Iterator<Item = Placed<'d, 's>> 
     });
     let public = draft.public.iter().flat_map(|given| &given.value);
     let public = public.map(|(pattern, place)| (pattern, place, &Scope::Everywhere, false));
-    let placed = |(pattern, place, scope, is_entry)| Placed {
-        allow: Allow {
+    let placed = |(pattern, place, scope, is_entry)| PlacedAllow {
+        allow: AllowPattern {
             pattern,
             scope,
             is_entry,
@@ -162,15 +166,15 @@ fn allows<'d, 's>(draft: &'d Draft<'s>) -> impl Iterator<Item = Placed<'d, 's>> 
     entries.chain(public).map(placed)
 }
 
-impl<'d, 's> Denies<'d, 's> {
-    fn of(draft: &'d Draft<'s>) -> Self {
+impl<'d, 's> DenyIndex<'d, 's> {
+    fn of(draft: &'d MapDraft<'s>) -> Self {
         let mut denies = Self::default();
         for draft in &draft.entries {
             if draft.entry.action != Action::Deny {
                 continue;
             }
             for (pattern, place) in draft.entry.patterns.iter().zip(&draft.patterns) {
-                let deny = Deny {
+                let deny = DenyPattern {
                     pattern,
                     place,
                     draft,
@@ -191,8 +195,8 @@ impl<'d, 's> Denies<'d, 's> {
         denies
     }
 
-    fn shadowed_by_literal(&self, allow: Allow<'d>) -> Option<Deny<'d, 's>> {
-        let is_shadowed = |deny: &&Deny<'d, 's>| shadows_part(allow, **deny);
+    fn shadowed_by_literal(&self, allow: AllowPattern<'d>) -> Option<DenyPattern<'d, 's>> {
+        let is_shadowed = |deny: &&DenyPattern<'d, 's>| shadows_part(allow, **deny);
         let host = (allow.pattern.host(), allow.pattern.port());
         if let Some(paths) = self.literal.get(&host) {
             let mut path = allow.pattern.path();
@@ -212,7 +216,7 @@ impl<'d, 's> Denies<'d, 's> {
     }
 }
 
-fn shadows_part(allow: Allow<'_>, deny: Deny<'_, '_>) -> bool {
+fn shadows_part(allow: AllowPattern<'_>, deny: DenyPattern<'_, '_>) -> bool {
     let (a, d) = (allow.pattern, deny.pattern);
     let scope = &deny.draft.entry.scope;
     let rank = |pattern| Rank::new(pattern, None);
