@@ -6,6 +6,7 @@
 //! else, and what kubectl reads and this does not is on a list.
 
 use super::{Content, Document, Skip, read, split};
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::cell::RefCell;
@@ -139,4 +140,16 @@ fn oracle_manifests() {
     let refused = RefCell::default();
     golden_oracle::compare("oracle-manifest", |line| compare(line, &refused));
     println!("refused here only: {:#?}", refused.into_inner());
+}
+
+proptest! {
+    /// Whatever stands in a file, reading it ends without a panic, and everything has a
+    /// place in it.
+    #[test]
+    fn any_text_is_read_or_refused(text in "([-a-c:?&*!|>'\"%@#,{}\\[\\]<~ \t\r\n\u{feff}\u{2028}]|: |- |---\n|'b\nc'|<<: \\*a|\\{\"a\": ){0,60}") {
+        let lines = text.split('\n').count();
+        read(&text, |document: Document<'_>| {
+            assert!((1..=lines + text.matches('\r').count()).contains(&document.at.line), "{document:?}");
+        });
+    }
 }

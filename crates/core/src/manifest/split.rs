@@ -41,7 +41,7 @@ impl Piece<'_> {
         let (separator, text) = self.text.split_once('\n')?;
         let rest = separator.strip_prefix("---")?;
         let mark = text.strip_prefix('\u{feff}').filter(|_| !self.is_first);
-        (rest.starts_with('#') || mark.is_some()).then(|| Piece {
+        (is_tight(rest) || mark.is_some()).then(|| Piece {
             text: mark.unwrap_or(text),
             lines: self.lines + 1,
             columns: 0,
@@ -208,20 +208,28 @@ impl<'t> File<'t> {
 /// A line that begins with `---`.
 enum Marker {
     Separator,
-    /// One with a comment that no space separates, which YAML does not take.
+    /// One that YAML does not take as kubectl does.
     Tight,
     /// None, though it looks like one.
     Invalid,
 }
 
+/// Whether YAML does not see as much of a separator's line in what is behind its `---` as
+/// kubectl: it wants a space before a comment, and ends a line at a carriage return.
+fn is_tight(behind: &str) -> bool {
+    behind.starts_with('#') || behind.trim_end().contains('\r')
+}
+
 fn marker(line: &str) -> Option<Marker> {
     let behind = line.strip_prefix("---")?;
     let rest = behind.trim();
-    Some(if behind.starts_with('#') {
-        Marker::Tight
-    } else if rest.is_empty() || rest.starts_with('#') {
-        Marker::Separator
-    } else {
-        Marker::Invalid
-    })
+    Some(
+        if is_tight(behind) && (rest.is_empty() || rest.starts_with('#')) {
+            Marker::Tight
+        } else if rest.is_empty() || rest.starts_with('#') {
+            Marker::Separator
+        } else {
+            Marker::Invalid
+        },
+    )
 }

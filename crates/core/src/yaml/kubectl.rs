@@ -447,3 +447,59 @@ fn refused(at: Span, why: &str) -> Stopped {
         at,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    fn error(text: &str) -> Option<String> {
+        documents(text, 32, 1_000).error.map(|error| error.message)
+    }
+
+    #[test]
+    fn a_small_text_is_no_large_tree() {
+        let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
+        for (name, of) in ["b", "c", "d", "e"].into_iter().zip(["a", "b", "c", "d"]) {
+            let ten = vec![format!("*{of}"); 10].join(", ");
+            writeln!(bomb, "{name}: &{name} [{ten}]").unwrap();
+        }
+        assert!(error(&bomb).unwrap().contains("aliases stand for too many"));
+        // Anchors keep copies, and aliases make what is flat deep.
+        let kept =
+            format!("{}a", "&a [".repeat(10)).replace("a [", "a [x, x, x, x, ") + &"]".repeat(10);
+        assert_eq!(error(&kept), None);
+        let kept = kept.replace("x, x, ", &"x, ".repeat(80));
+        assert!(error(&kept).unwrap().contains("has anchors"));
+        let mut deep = String::from("a0: &a0 []\n");
+        for level in 1..40 {
+            writeln!(deep, "a{level}: &a{level} [*a{}]", level - 1).unwrap();
+        }
+        assert!(error(&deep).unwrap().contains("too deep"));
+        let mut merged = String::from("a0: &a0 {x: {}}\n");
+        for level in 1..40 {
+            writeln!(merged, "a{level}: &a{level} {{<<: *a{}}}", level - 1).unwrap();
+        }
+        assert!(error(&merged).is_none_or(|error| error.contains("too deep")));
+        for repeated in ["[", "- ", "{a: ", "? ", "a: &a [*a, "] {
+            assert!(error(&repeated.repeat(10_000)).is_some(), "{repeated}");
+        }
+        assert!(error("a: &a [*a]").unwrap().contains("contains itself"));
+    }
+
+    #[test]
+    fn keys_are_texts_and_words_are_those_of_yaml_1_1() {
+        let read = documents(
+            "{8080: yes, 0x1F: on, 1.5: y, n: 08, .inf: ~, 1e10: '1'}",
+            32,
+            10,
+        );
+        let Value::Map(pairs) = &read.nodes[0].value else {
+            panic!("{read:?}");
+        };
+        let keys: Vec<_> = pairs.iter().map(|(key, _)| key.text().unwrap()).collect();
+        assert_eq!(keys, ["8080", "31", "1.5", "false", ".inf", "1e+10"]);
+        assert_eq!(pairs[0].1.value, Value::Bool(true));
+        assert_eq!(pairs[3].1.value, Value::Number);
+    }
+}

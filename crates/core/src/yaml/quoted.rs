@@ -109,3 +109,50 @@ fn closing_quote(text: &str) -> Option<usize> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    #[test]
+    fn only_white_space_before_continuation_lines_is_changed() {
+        for (text, expected) in [
+            ("a: 'b\nc'\n", "a: 'b\n   c'\n"),
+            ("a: \"{\n\"\nb: 'c\nd'\n", "a: \"{\n\"\nb: 'c\n   d'\n"),
+            (
+                "- x:\n    y: &z !t '{\n\tq\n\n}' # 'e\n",
+                "- x:\n    y: &z !t '{\n               q\n\n               }' # 'e\n",
+            ),
+            ("ä: 'ö\r\nü'\r\n", "ä: 'ö\r\n   ü'\r\n"),
+            ("a: 'it''s\n''tis'\n", "a: 'it''s\n   ''tis'\n"),
+            ("a: \"b\\\"\nc\"\n", "a: \"b\\\"\n   c\"\n"),
+        ] {
+            assert_eq!(indented(text), expected, "{text:?}");
+        }
+        for text in [
+            "a: b\n",
+            "a: 'b\n  c'\n",
+            "a: 'b\n",
+            "a: [\n",
+            "",
+            "a: |\n  'b\nc: d'\n",
+        ] {
+            assert!(matches!(indented(text), Cow::Borrowed(_)), "{text:?}");
+        }
+    }
+
+    /// A file of many such texts is read once, not once for each of them.
+    #[test]
+    fn many_of_them_cost_no_more_than_their_length() {
+        let one = "a:\n  b: 'c\nd'\n";
+        let time = |count: usize| {
+            let text = one.repeat(count);
+            let begun = Instant::now();
+            assert_eq!(indented(&text).len(), text.len() + 5 * count);
+            begun.elapsed()
+        };
+        let few = time(2_000).max(std::time::Duration::from_millis(5));
+        assert!(time(20_000) < few * 40, "{few:?}");
+    }
+}
