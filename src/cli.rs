@@ -49,9 +49,6 @@ pub enum CliError {
     ReaderGone,
 }
 
-/// The name of [`CliError`] in modules that are being changed elsewhere.
-pub type Failure = CliError;
-
 impl From<LabelsUnknown> for CliError {
     fn from(error: LabelsUnknown) -> Self {
         Self::input(error)

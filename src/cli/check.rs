@@ -7,7 +7,7 @@
 use super::explain::LabelArg;
 use super::map_args::MapArgs;
 use super::output::Printer;
-use super::{Failure, Status};
+use super::{CliError, Status};
 use finding::{DocumentOutcome, Finding, ImageFinding, ObjectName, Totals, UndecidedImage};
 use jiff::Timestamp;
 use pullpass_core::admission::verdict;
@@ -97,7 +97,7 @@ enum Format {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Status, Failure> {
+pub fn run(args: &Args) -> Result<Status, CliError> {
     let map = args.map.load()?;
     let mut manifests = Manifests {
         namespace: &args.namespace,
@@ -279,8 +279,7 @@ fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> ImageFinding {
             .expires_soon(context.now)
             .map(|_| context.warning(verdict)),
     };
-    let spelling =
-        verdict::mismatched_key(judgement).map(|key| message::spelling(judgement, &key));
+    let spelling = verdict::mismatched_key(judgement).map(|key| message::spelling(judgement, &key));
     ImageFinding {
         text: judgement.image.to_owned(),
         field: verdict.field.to_string(),

@@ -7,12 +7,12 @@ use crate::kube::dry_run::DryRunClient;
 use crate::state::map_store;
 use pullpass_core::map::{self, LoadedMap, Options, SourceFile};
 use pullpass_core::text::visible;
+use pullpass_core::well_known::MAP_LABEL;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Where all `ConfigMap`s are, and what selects those of a map.
+/// Where all `ConfigMap`s are.
 const MAPS: &str = "/api/v1/configmaps";
-const LABELLED: &str = "&labelSelector=pullpass.dev%2Fmap";
 
 /// The flags of every command that reaches a cluster.
 #[derive(Debug, clap::Args)]
@@ -92,7 +92,8 @@ impl ClusterArgs {
             Some(namespace) => format!("/api/v1/namespaces/{namespace}/configmaps"),
             None => MAPS.to_owned(),
         };
-        let objects = api.list(&path, LABELLED).await?;
+        let labelled = format!("&labelSelector={}", MAP_LABEL.replace('/', "%2F"));
+        let objects = api.list(&path, &labelled).await?;
         Ok(objects.iter().map(map_object).collect())
     }
 }
@@ -130,12 +131,12 @@ fn only_one(mut found: Vec<MapObject>) -> Result<MapObject, CliError> {
         .collect();
     match (found.pop(), found.is_empty()) {
         (Some(only), true) => Ok(only),
-        (None, _) => Err(CliError::input(
-            "no ConfigMap has the label pullpass.dev/map; name the map by --config FILE or \
+        (None, _) => Err(CliError::input(format_args!(
+            "no ConfigMap has the label {MAP_LABEL}; name the map by --config FILE or \
              $PULLPASS_CONFIG",
-        )),
+        ))),
         (Some(_), false) => Err(CliError::input(format_args!(
-            "several ConfigMaps have the label pullpass.dev/map ({}); choose one by \
+            "several ConfigMaps have the label {MAP_LABEL} ({}); choose one by \
              --pullpass-namespace, or name the map by --config FILE",
             names.join(", ")
         ))),

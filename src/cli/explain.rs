@@ -5,7 +5,7 @@
 
 use super::map_args::MapArgs;
 use super::output::{Format, Printer};
-use super::{Failure, Status, output};
+use super::{CliError, Status, output};
 use image_reference::Reference;
 use kubelet_keyring::{Keyring, PullSecret};
 use pullpass_core::admission::verdict;
@@ -83,7 +83,7 @@ struct Explainer<'e> {
 }
 
 /// Runs the command.
-pub fn run(args: &Args) -> Result<Status, Failure> {
+pub fn run(args: &Args) -> Result<Status, CliError> {
     let loaded = args.map.load_or_defaults()?;
     let secrets = args.secret.as_deref().map(Secrets::of_file).transpose()?;
     let explainer = Explainer {
@@ -124,12 +124,12 @@ struct Secrets {
 
 impl Secrets {
     /// Reads a file, and says on standard error what the kubelet would stumble over.
-    fn of_file(path: &Path) -> Result<Self, Failure> {
+    fn of_file(path: &Path) -> Result<Self, CliError> {
         let at = path.display();
         let bytes = std::fs::read(path)
-            .map_err(|error| Failure::input(format_args!("cannot read {at}: {error}")))?;
+            .map_err(|error| CliError::input(format_args!("cannot read {at}: {error}")))?;
         let found = secret_manifest::parse_manifest(&bytes)
-            .map_err(|error| Failure::input(format_args!("{at}: {error}")))?;
+            .map_err(|error| CliError::input(format_args!("{at}: {error}")))?;
         let mut secrets = Self::default();
         for ManifestSecret { name, finding, .. } in found {
             let name = name.map_or_else(
@@ -204,13 +204,17 @@ struct Tried {
 }
 
 impl Explainer<'_> {
-    fn answer_lines(&self, input: &mut impl BufRead, printer: &mut Printer) -> Result<(), Failure> {
+    fn answer_lines(
+        &self,
+        input: &mut impl BufRead,
+        printer: &mut Printer,
+    ) -> Result<(), CliError> {
         let mut line = Vec::new();
         loop {
             line.clear();
             let read = input
                 .read_until(b'\n', &mut line)
-                .map_err(|error| Failure::input(format_args!("standard input: {error}")))?;
+                .map_err(|error| CliError::input(format_args!("standard input: {error}")))?;
             if read == 0 {
                 return Ok(());
             }
@@ -263,7 +267,7 @@ const LABEL: usize = 13;
 
 impl Explainer<'_> {
     /// The same for people.
-    fn tell(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
+    fn tell(&self, image: &str, printer: &mut Printer) -> Result<(), CliError> {
         let judgement = self.context.judge(image)?;
         printer.line(visible(image))?;
         let mut say =
@@ -299,7 +303,7 @@ impl Explainer<'_> {
     }
 
     /// Why other rules for the registry did not decide.
-    fn tell_others(&self, image: &str, printer: &mut Printer) -> Result<(), Failure> {
+    fn tell_others(&self, image: &str, printer: &mut Printer) -> Result<(), CliError> {
         for other in self.context.considered(image) {
             let owner = other.entry.map_or("publicRegistries".to_owned(), |entry| {
                 format!("entry {}", quoted(&entry.name, SHOWN))
@@ -318,7 +322,7 @@ impl Explainer<'_> {
         &self,
         judgement: &Judgement<'_, '_>,
         printer: &mut Printer,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let tried = self.credentials(judgement.reference.as_ref().ok());
         for (i, Tried { key, username }) in tried.iter().flatten().enumerate() {
             let (number, key, user) = (i + 1, visible(key), visible(username));

@@ -4,7 +4,7 @@
 
 use super::map_args::MapArgs;
 use super::output;
-use super::{Failure, Status};
+use super::{CliError, Status};
 use pullpass_core::vap::{self, Target, yaml};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -76,7 +76,7 @@ fn prefix(text: &str) -> Result<String, String> {
 }
 
 /// Runs a command of `generate`.
-pub fn run(command: &Command) -> Result<Status, Failure> {
+pub fn run(command: &Command) -> Result<Status, CliError> {
     let Command::Policy(args) = command;
     let policy = args.map.load_or_defaults()?.policy;
     let now = args.map.now();
@@ -88,7 +88,7 @@ pub fn run(command: &Command) -> Result<Status, Failure> {
     if args.list_gaps {
         return output::write(format!("{}\n", gaps.join("\n")).as_bytes());
     }
-    let objects = vap::objects(&policy, now, target, &args.name).map_err(Failure::input)?;
+    let objects = vap::objects(&policy, now, target, &args.name).map_err(CliError::input)?;
     let mut text = String::new();
     if args.output == Notation::Json {
         for gap in &gaps {

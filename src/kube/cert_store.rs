@@ -19,6 +19,7 @@ use kube::core::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use pullpass_core::rotation::{Change, Observed};
+use pullpass_core::well_known::CA_BUNDLE_ANNOTATION;
 use serde_json::{Map, Value, json};
 use std::fmt;
 
@@ -26,10 +27,6 @@ use std::fmt;
 const BUNDLE_MANAGER: &str = "pullpass-ca-bundle";
 /// The field manager of the Secret's data.
 const SECRET_MANAGER: &str = "pullpass";
-/// The annotation of a webhook configuration whose `caBundle` pullpass must leave alone,
-/// whatever its value. The chart writes it where the certificate comes from elsewhere: during
-/// an upgrade an older replica still runs, and must not take the field back.
-const BUNDLE_OF_OTHERS: &str = "pullpass.dev/ca-bundle";
 
 /// The names of the objects.
 #[derive(Debug, Clone)]
@@ -232,7 +229,7 @@ impl CertStore {
             Err(error) => return Err(error),
         };
         let annotations = object.metadata.annotations.as_ref();
-        if annotations.is_some_and(|all| all.contains_key(BUNDLE_OF_OTHERS)) {
+        if annotations.is_some_and(|all| all.contains_key(CA_BUNDLE_ANNOTATION)) {
             return Ok(None);
         }
         let hooks = object.data.get("webhooks").and_then(Value::as_array);

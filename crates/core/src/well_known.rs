@@ -11,7 +11,9 @@ pub const MAP_LABEL: &str = "pullpass.dev/map";
 pub const INJECTED_ANNOTATION: &str = "pullpass.dev/injected";
 
 /// The annotation of a webhook configuration that names the component that maintains its
-/// `caBundle`, if that is not pullpass.
+/// `caBundle`, if that is not pullpass. Whatever its value, pullpass leaves such a `caBundle`
+/// alone. The chart sets it when the certificate comes from elsewhere: during an upgrade an
+/// older replica still runs, and must not take the field back.
 pub const CA_BUNDLE_ANNOTATION: &str = "pullpass.dev/ca-bundle";
 
 /// The annotation that the kubelet sets on the mirror pod of a static pod

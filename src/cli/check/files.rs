@@ -1,6 +1,6 @@
 //! Which files are read, and their text.
 
-use crate::cli::Failure;
+use crate::cli::CliError;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -24,7 +24,7 @@ pub(super) struct Manifest {
 /// The files in the order they were named; those of a directory by name. As `kubectl
 /// apply -f` does, a directory gives its `.yaml`, `.yml` and `.json` files, and those
 /// inside its directories only when that is asked for.
-pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, Failure> {
+pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, CliError> {
     let mut found = Vec::new();
     for path in named {
         if path == Path::new("-") {
@@ -36,7 +36,7 @@ pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
         }
         let unreadable = |error| {
             let path = path.display();
-            Failure::input(format_args!("cannot read {path}: {error}"))
+            CliError::input(format_args!("cannot read {path}: {error}"))
         };
         if !fs::metadata(path).map_err(unreadable)?.is_dir() {
             found.push(Manifest::at(path.clone()));
@@ -51,7 +51,7 @@ pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
             } else {
                 "; -R also looks into its directories"
             };
-            return Err(Failure::input(format_args!(
+            return Err(CliError::input(format_args!(
                 "{} holds no file that ends in .yaml, .yml or .json{hint}",
                 path.display()
             )));

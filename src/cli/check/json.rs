@@ -1,7 +1,7 @@
 //! The result for programs: one JSON object a line. The keys are a promise to scripts.
 
 use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals};
-use crate::cli::Failure;
+use crate::cli::CliError;
 use crate::cli::output::Printer;
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ pub(super) fn print(
     findings: &[Finding],
     totals: &Totals,
     printer: &mut Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     for finding in findings {
         let (r#type, what) = match &finding.outcome {
             DocumentOutcome::NoImages => continue,

@@ -3,7 +3,7 @@
 //! What could not be read and what is undecided are errors, as of a test that could not run.
 
 use super::finding::{DocumentOutcome, Finding, Totals};
-use crate::cli::Failure;
+use crate::cli::CliError;
 use crate::cli::output::Printer;
 use pullpass_core::policy::Action;
 use pullpass_core::text::{SHOWN, cut, visible};
@@ -14,7 +14,7 @@ pub(super) fn print(
     totals: &Totals,
     fail_on: Action,
     printer: &mut Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     printer.line(r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
     printer.line(format_args!(
         r#"<testsuites name="pullpass check" {}>"#,
@@ -59,7 +59,7 @@ impl Display for Counts<'_> {
     }
 }
 
-fn case(finding: &Finding, fail_on: Action, printer: &mut Printer) -> Result<(), Failure> {
+fn case(finding: &Finding, fail_on: Action, printer: &mut Printer) -> Result<(), CliError> {
     let object = finding.object().unwrap_or_else(|| "document".to_owned());
     let place = format!("{}:{}", finding.at.line, finding.at.column);
     let (name, inside) = match &finding.outcome {

@@ -4,7 +4,7 @@
 //! notifications of the run, so that it is not taken for clean.
 
 use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals, UndecidedImage};
-use crate::cli::{Failure, Status, output::Printer};
+use crate::cli::{CliError, Status, output::Printer};
 use pullpass_core::policy::Action;
 use pullpass_core::text::visible;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub(super) fn print(
     findings: &[Finding],
     totals: &Totals,
     printer: &mut Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let here = std::env::current_dir().ok();
     let here = here.as_deref();
     let mut results = Vec::new();

@@ -1,7 +1,7 @@
 //! The result for people: `file:line:column: what: object: why`, as compilers print it.
 
 use super::finding::{DocumentOutcome, Finding, Totals};
-use crate::cli::Failure;
+use crate::cli::CliError;
 use crate::cli::output::{self, Printer};
 use pullpass_core::text::visible;
 
@@ -11,7 +11,7 @@ pub(super) fn print(
     findings: &[Finding],
     totals: &Totals,
     printer: &mut Printer,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     for finding in findings {
         let (word, why) = match &finding.outcome {
             DocumentOutcome::Skipped(why) => ("skipped", why.to_string()),
