@@ -1,8 +1,9 @@
 # The task runner. `make` alone lists the targets; continuous integration runs `make test`.
 
 CARGO ?= cargo
-# Examples bring the dev-dependencies with them, so every cargo command here and in
-# tests/run builds them: without them some crates would be compiled twice.
+# Examples bring the dev-dependencies with them, and with those some crates have more
+# features. So every debug build here and in tests/run has examples in it: what
+# `make run` has compiled is not compiled again for the tests.
 BUILD := $(CARGO) build --locked --bins --examples
 
 # How many fresh cases of each kind `make test-oracle` compares. It prints its seed,
@@ -14,6 +15,7 @@ PROPTEST_CASES ?= 20000
 
 ## Use it
 
+# A debug build: two reviews do not need an optimised one, and the tests use what it compiles.
 .PHONY: run
 run: ## build, start on loopback, send two recorded reviews, keep serving until Ctrl-C
 	$(CARGO) build --locked --bin pullpass --example demo
