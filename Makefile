@@ -15,7 +15,7 @@ PROPTEST_CASES ?= 20000
 
 ## Use it
 
-# A debug build: optimising costs two minutes, and two reviews do not show it.
+# A debug build: two reviews do not need an optimised one, and the tests use what it compiles.
 .PHONY: run
 run: ## build, start on loopback, send two recorded reviews, keep serving until Ctrl-C
 	$(CARGO) build --locked --bin pullpass --example demo

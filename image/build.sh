@@ -86,15 +86,12 @@ binary() { # architecture; prints the file
     flags="--remap-path-prefix=$target=/target --remap-path-prefix=$source=/pullpass"
     flags+=" --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
     local cflags="-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo -ffile-prefix-map=$target=/target"
-    # By a flag for this target, not by the profile: the profile's would build macros and
-    # build scripts anew, which the tests have built already.
-    flags+=" -Cstrip=symbols"
     # musl has none of the functions that GCC would call for them.
     [ "$1" = arm64 ] && cflags+=" -mno-outline-atomics"
     say "building for $1"
     env "CC_$variable=$gcc" "CFLAGS_$variable=$cflags" \
         "CARGO_TARGET_${variable^^}_LINKER=$linker" "CARGO_TARGET_${variable^^}_RUSTFLAGS=$flags" \
-        CARGO_TARGET_DIR="$target" \
+        CARGO_TARGET_DIR="$target" "CARGO_PROFILE_${profile^^}_STRIP=symbols" \
         "${CARGO:-cargo}" build --locked --profile "$profile" --target "$triple" --bin pullpass --quiet >&2
     if grep -qE 'ld-(musl|linux)-' "$target/$triple/$built/pullpass"; then
         fail "the binary for $1 is not static: it names a loader"

@@ -29,7 +29,7 @@ const CORE: Package = Package {
         ("map", &["policy", "text", "yaml"]),
         ("admission", &["map", "policy", "text", "well_known"]),
         ("manifest", &["admission", "policy", "text", "yaml"]),
-        ("secret_manifest", &["yaml"]),
+        ("secret_manifest", &["manifest", "yaml"]),
         ("probe", &["policy", "text", "well_known"]),
         ("vap", &["policy", "text", "well_known"]),
     ],
@@ -209,7 +209,9 @@ fn broken_walls(package: &str, manifest: &str, allowed: &[&str]) -> Vec<String> 
 fn layout(path: &Path, source: &str) -> Vec<String> {
     let mut found = Vec::new();
     let name = path.file_name().unwrap().to_string_lossy();
-    if !source.starts_with("//! ") {
+    // The README of a package is its first page of documentation.
+    let readme = "#![doc = include_str!(\"../README.md\")]";
+    if !source.starts_with("//! ") && !source.starts_with(readme) {
         found.push("does not open with what it is".to_owned());
     }
     if ["mod.rs", "utils.rs", "helpers.rs", "common.rs"].contains(&name.as_ref()) {

@@ -51,27 +51,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 /// Structs with a derived `Deserialize` also accept a list, element by element. No API object
 /// has this form, so pullpass must not answer a review that contains it.
 #[derive(Debug)]
-pub(super) struct Object<T>(pub(super) Option<T>);
+pub(super) struct JsonObject<T>(pub(super) Option<T>);
 
-impl<T> Default for Object<T> {
+impl<T> Default for JsonObject<T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ObjectVisitor<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
+            type Value = JsonObject<T>;
             fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
             fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(Object(None))
+                Ok(JsonObject(None))
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(|value| Object(Some(value)))
+                T::deserialize(MapAccessDeserializer::new(map)).map(|value| JsonObject(Some(value)))
             }
         }
         deserializer.deserialize_any(ObjectVisitor(PhantomData))
@@ -102,7 +102,7 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for List<T> {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut list = Vec::new();
-                while let Some(element) = seq.next_element::<Object<T>>()? {
+                while let Some(element) = seq.next_element::<JsonObject<T>>()? {
                     if list.len() == MAX_ELEMENTS {
                         return Err(A::Error::custom(format_args!(
                             "more than {MAX_ELEMENTS} elements, which is more than the API server accepts in a pod"

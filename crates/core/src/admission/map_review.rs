@@ -6,7 +6,7 @@
 //! `pullpass config validate` use too. The same input gives the same bytes. This module must
 //! not depend on the map in use, so that users can repair a broken one.
 
-use super::json::{Object, Text};
+use super::json::{JsonObject, Text};
 use super::request::{self, BadReview, Operation, Resource};
 use super::verdict::Statement;
 use super::{Outcome, ReviewError, ReviewReport, Reviewed, response};
@@ -35,7 +35,7 @@ const MOST_SHOWN_BYTES: usize = 4096;
 /// that is being deleted) is allowed. It fails if the body is not a review that pullpass can
 /// answer.
 pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, ReviewError> {
-    let Object(request) = request::envelope(body)?;
+    let JsonObject(request) = request::envelope(body)?;
     let request: MapRequest<'_> = request.ok_or(BadReview::Missing("request"))?;
     let operation = request.check()?;
     let is_stored = matches!(operation, Operation::Create | Operation::Update);
@@ -165,7 +165,7 @@ struct MapRequest<'a> {
     #[serde(borrow)]
     uid: Text<'a>,
     #[serde(borrow)]
-    resource: Object<Resource<'a>>,
+    resource: JsonObject<Resource<'a>>,
     #[serde(borrow)]
     sub_resource: Text<'a>,
     #[serde(borrow)]
@@ -214,9 +214,9 @@ impl<'a> Objects<'a> {
     fn of(request: &MapRequest<'a>) -> Result<Self, BadReview> {
         let read = |object: Option<&'a RawValue>| {
             let Some(text) = object else { return Ok(None) };
-            let read: serde_json::Result<Object<_>> = serde_json::from_str(text.get());
+            let read: serde_json::Result<JsonObject<_>> = serde_json::from_str(text.get());
             match read {
-                Ok(Object(object)) => Ok(object),
+                Ok(JsonObject(object)) => Ok(object),
                 Err(error) => Err(BadReview::Json(error.to_string())),
             }
         };
@@ -235,7 +235,7 @@ impl<'a> Objects<'a> {
 #[serde(default, rename_all = "camelCase")]
 struct ConfigMap<'a> {
     #[serde(borrow)]
-    metadata: Object<ConfigMapMetadata<'a>>,
+    metadata: JsonObject<ConfigMapMetadata<'a>>,
     #[serde(borrow)]
     data: Option<BTreeMap<Text<'a>, Text<'a>>>,
     #[serde(borrow)]

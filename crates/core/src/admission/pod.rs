@@ -6,7 +6,7 @@
 //! field of Kubernetes that names an image belongs into [`PodField`], `Spec` and
 //! [`Pod::images`], and nowhere else. This module must not judge.
 
-use super::json::{List, Object, Text};
+use super::json::{JsonObject, List, Text};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
@@ -23,9 +23,9 @@ pub struct Pod<'a> {
     #[serde(skip)]
     within: &'static str,
     #[serde(borrow)]
-    metadata: Object<Metadata<'a>>,
+    metadata: JsonObject<Metadata<'a>>,
     #[serde(borrow)]
-    spec: Object<Spec<'a>>,
+    spec: JsonObject<Spec<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,7 +86,7 @@ struct Container<'a> {
 #[serde(default)]
 struct Volume<'a> {
     #[serde(borrow)]
-    image: Object<VolumeImage<'a>>,
+    image: JsonObject<VolumeImage<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -159,7 +159,7 @@ impl<'a> Pod<'a> {
 
     /// The pod that a workload makes: `self` is its template, the metadata are the
     /// workload's own, and `within` is the path from the workload to the pod.
-    pub(super) fn made_by(self, metadata: Object<Metadata<'a>>, within: &'static str) -> Self {
+    pub(super) fn made_by(self, metadata: JsonObject<Metadata<'a>>, within: &'static str) -> Self {
         Self {
             within,
             metadata,

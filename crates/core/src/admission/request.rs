@@ -5,7 +5,7 @@
 //! lacks what a response needs, is a [`BadReview`] and never a verdict. This module must not
 //! know the map.
 
-use super::json::{Groups, MAX_ELEMENTS, Object, Text};
+use super::json::{Groups, JsonObject, MAX_ELEMENTS, Text};
 use super::pod::Pod;
 use super::workload::Kind;
 use serde::Deserialize;
@@ -156,7 +156,7 @@ pub(super) fn envelope<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, BadR
     }
     // The whole body is checked here, because fields that are skipped are not checked.
     let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
-    let Object(review) =
+    let JsonObject(review) =
         serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
     let review: RequestReview<'a, R> = review.unwrap_or_default();
     if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
@@ -272,13 +272,14 @@ impl<'de> Visitor<'de> for RequestVisitor<'de> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
             match &*key.0 {
                 "uid" => self.request.uid = map.next_value::<Text<'de>>()?.0,
-                "resource" => self.resource = map.next_value::<Object<_>>()?.0,
+                "resource" => self.resource = map.next_value::<JsonObject<_>>()?.0,
                 "subResource" => self.sub_resource = map.next_value()?,
                 "name" => self.request.name = map.next_value::<Text<'de>>()?.0,
                 "namespace" => self.request.namespace = map.next_value::<Text<'de>>()?.0,
                 "operation" => self.request.operation = operation(&map.next_value()?),
                 "userInfo" => {
-                    let user: UserInfo<'_> = map.next_value::<Object<_>>()?.0.unwrap_or_default();
+                    let user: UserInfo<'_> =
+                        map.next_value::<JsonObject<_>>()?.0.unwrap_or_default();
                     self.request.username = user.username.0;
                     self.request.from_node = user.groups.has_nodes;
                     self.request.more_groups = user.groups.more;
@@ -321,7 +322,7 @@ impl<'de> RequestVisitor<'de> {
         // writes it after the object.
         match self.subject() {
             Subject::Pod | Subject::EphemeralContainers => {
-                Ok(Payload::Read(map.next_value::<Object<_>>()?.0))
+                Ok(Payload::Read(map.next_value::<JsonObject<_>>()?.0))
             }
             _ => Ok(Payload::Raw(map.next_value()?)),
         }

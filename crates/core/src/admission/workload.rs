@@ -6,7 +6,7 @@
 //! object's root (`spec.template.spec.containers[0].image`). Any deserializer will do: a review's
 //! JSON and a manifest's tree are read by the same code. Pure; judges nothing.
 
-use super::json::Object;
+use super::json::JsonObject;
 use super::pod::{Metadata, Pod};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer};
@@ -123,17 +123,19 @@ impl<'de> DeserializeSeed<'de> for Kind {
 
     fn deserialize<D: Deserializer<'de>>(self, object: D) -> Result<Self::Value, D::Error> {
         match self {
-            Self::Pod => Object::deserialize(object).map(|Object(pod)| pod),
-            Self::PodTemplate => Object::<PodTemplate<'de>>::deserialize(object)
-                .map(|Object(it)| it.map(|it| self.pod(it.metadata, it.template))),
-            Self::CronJob => Object::<CronJob<'de>>::deserialize(object).map(|Object(it)| {
-                it.map(|it| {
-                    let job = it.spec.0.and_then(|spec| spec.job_template.0);
-                    let spec = job.and_then(|job| job.spec.0);
-                    self.pod(it.metadata, spec.unwrap_or_default().template)
+            Self::Pod => JsonObject::deserialize(object).map(|JsonObject(pod)| pod),
+            Self::PodTemplate => JsonObject::<PodTemplate<'de>>::deserialize(object)
+                .map(|JsonObject(it)| it.map(|it| self.pod(it.metadata, it.template))),
+            Self::CronJob => {
+                JsonObject::<CronJob<'de>>::deserialize(object).map(|JsonObject(it)| {
+                    it.map(|it| {
+                        let job = it.spec.0.and_then(|spec| spec.job_template.0);
+                        let spec = job.and_then(|job| job.spec.0);
+                        self.pod(it.metadata, spec.unwrap_or_default().template)
+                    })
                 })
-            }),
-            _ => Object::<Workload<'de>>::deserialize(object).map(|Object(it)| {
+            }
+            _ => JsonObject::<Workload<'de>>::deserialize(object).map(|JsonObject(it)| {
                 it.map(|it| self.pod(it.metadata, it.spec.0.unwrap_or_default().template))
             }),
         }
@@ -141,7 +143,7 @@ impl<'de> DeserializeSeed<'de> for Kind {
 }
 
 impl Kind {
-    fn pod<'a>(self, metadata: Object<Metadata<'a>>, template: Object<Pod<'a>>) -> Pod<'a> {
+    fn pod<'a>(self, metadata: JsonObject<Metadata<'a>>, template: JsonObject<Pod<'a>>) -> Pod<'a> {
         let template = template.0.unwrap_or_default();
         template.made_by(metadata, self.path_to_pod())
     }
@@ -151,9 +153,9 @@ impl Kind {
 #[serde(default)]
 struct PodTemplate<'a> {
     #[serde(borrow)]
-    metadata: Object<Metadata<'a>>,
+    metadata: JsonObject<Metadata<'a>>,
     #[serde(borrow)]
-    template: Object<Pod<'a>>,
+    template: JsonObject<Pod<'a>>,
 }
 
 /// All the others.
@@ -161,32 +163,32 @@ struct PodTemplate<'a> {
 #[serde(default)]
 struct Workload<'a> {
     #[serde(borrow)]
-    metadata: Object<Metadata<'a>>,
+    metadata: JsonObject<Metadata<'a>>,
     #[serde(borrow)]
-    spec: Object<WorkloadSpec<'a>>,
+    spec: JsonObject<WorkloadSpec<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct WorkloadSpec<'a> {
     #[serde(borrow)]
-    template: Object<Pod<'a>>,
+    template: JsonObject<Pod<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CronJob<'a> {
     #[serde(borrow)]
-    metadata: Object<Metadata<'a>>,
+    metadata: JsonObject<Metadata<'a>>,
     #[serde(borrow)]
-    spec: Object<CronJobSpec<'a>>,
+    spec: JsonObject<CronJobSpec<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct CronJobSpec<'a> {
     #[serde(borrow)]
-    job_template: Object<Workload<'a>>,
+    job_template: JsonObject<Workload<'a>>,
 }
 
 #[cfg(test)]
