@@ -352,11 +352,11 @@ fn one_module_knows_the_yaml_library() {
         .filter(|path| knows(path))
         .map(|path| path.display().to_string())
         .collect();
-    let known = ["crates/core/src/yaml.rs", "crates/core/src/yaml/decode.rs"];
-    assert!(
-        knowing.iter().all(|path| known.contains(&path.as_str())),
-        "{knowing:?}"
-    );
+    let elsewhere: Vec<_> = knowing
+        .iter()
+        .filter(|path| !path.starts_with("crates/core/src/yaml"))
+        .collect();
+    assert!(!knowing.is_empty() && elsewhere.is_empty(), "{elsewhere:?}");
 }
 
 #[test]

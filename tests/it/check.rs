@@ -457,15 +457,13 @@ fn labelled(more: &[&str], manifest: &str) -> (String, i32) {
     let folder = tempfile::tempdir().unwrap();
     let map = folder.path().join("map.yaml");
     std::fs::write(&map, LABELLED).unwrap();
+    std::fs::write(folder.path().join("pods.yaml"), manifest).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
         .args(["check", "-o", "json", "-f"])
         .arg(folder.path().join("pods.yaml"))
         .args(more)
         .env("PULLPASS_CONFIG", &map)
-        .stdin({
-            std::fs::write(folder.path().join("pods.yaml"), manifest).unwrap();
-            Stdio::null()
-        })
+        .stdin(Stdio::null())
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -473,94 +471,100 @@ fn labelled(more: &[&str], manifest: &str) -> (String, i32) {
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         match line["type"].as_str().unwrap() {
-            "image" => told += &format!("{} {}\n", line["image"], line["action"]),
-            "undecided" => told += &format!("{} undecided\n", line["image"]),
-            "summary" => told += &format!("{} undecided\n", line["undecided"]),
+            "image" => writeln!(told, "{} {}", line["image"], line["action"]).unwrap(),
+            "undecided" => writeln!(told, "{} undecided", line["image"]).unwrap(),
+            "summary" => writeln!(told, "{} undecided", line["undecided"]).unwrap(),
             _ => {}
         }
     }
     (told.replace('"', ""), output.status.code().unwrap())
 }
 
-#[test]
-fn what_depends_on_labels_is_decided_by_them_or_undecided() {
-    let pods = |namespace: &str| {
-        let mut pods = String::new();
-        for image in [
-            "registry.corp.example/payments/x",
-            "evil/app",
-            "evil/other",
-            "nginx",
-        ] {
-            writeln!(
-                pods,
-                "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{namespace}}}\nspec: {{containers: [{{image: {image}}}]}}"
-            )
-            .unwrap();
-        }
-        pods
-    };
-    let namespace = |name: &str, labels: &str| {
-        format!(
-            "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {labels}}}\n"
+/// Pods that depend on labels and pods that do not.
+fn pods(namespace: &str) -> String {
+    let mut pods = String::new();
+    for image in [
+        "registry.corp.example/payments/x",
+        "evil/app",
+        "evil/other",
+        "nginx",
+    ] {
+        writeln!(
+            pods,
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: p{namespace}}}\nspec: {{containers: [{{image: {image}}}]}}"
         )
-    };
-    let undecided = "\
+        .unwrap();
+    }
+    pods
+}
+
+const UNDECIDED: &str = "\
 registry.corp.example/payments/x undecided
 evil/app undecided
 evil/other deny
 nginx allow
 2 undecided
 ";
-    let payments = "\
-registry.corp.example/payments/x allow
-evil/app allow
-evil/other deny
-nginx allow
-0 undecided
-";
-    let others = payments
-        .replace("payments/x allow", "payments/x deny")
-        .replace("app allow", "app deny");
-    let sandbox = others.replace("payments/x deny", "payments/x allow");
-    let decided = |text: &str| (text.to_owned(), 1);
 
-    assert_eq!(labelled(&[], &pods("")), (undecided.to_owned(), 2));
-    let labels = ["--namespace-labels", "team=payments"];
-    assert_eq!(labelled(&labels, &pods("")), decided(payments));
-    let none = ["--namespace-labels", ""];
-    assert_eq!(labelled(&none, &pods("")), decided(&others));
-    let tier = ["-n", "shop", "--namespace-labels", "tier=sandbox"];
-    assert_eq!(labelled(&tier, &pods("")), decided(&sandbox));
-    assert_eq!(
-        labelled(&tier, &pods(", namespace: shop")),
-        decided(&sandbox)
+/// What is told where the labels are known, by what the first two images meet.
+fn decided(corp: &str, app: &str) -> (String, i32) {
+    let told = format!(
+        "registry.corp.example/payments/x {corp}\nevil/app {app}\nevil/other deny\nnginx allow\n0 \
+         undecided\n"
     );
+    (told, 1)
+}
+
+const SANDBOX: [&str; 4] = ["-n", "shop", "--namespace-labels", "tier=sandbox"];
+
+#[test]
+fn what_depends_on_labels_is_decided_by_those_of_the_flag() {
+    assert_eq!(labelled(&[], &pods("")), (UNDECIDED.to_owned(), 2));
+    let labels = ["--namespace-labels", "team=payments"];
+    assert_eq!(labelled(&labels, &pods("")), decided("allow", "allow"));
+    let none = ["--namespace-labels", ""];
+    assert_eq!(labelled(&none, &pods("")), decided("deny", "deny"));
+    let own = pods(", namespace: shop");
+    for pods in [&pods(""), &own] {
+        assert_eq!(labelled(&SANDBOX, pods), decided("allow", "deny"));
+    }
     // They are those of one namespace only.
     assert_eq!(
-        labelled(&tier, &pods(", namespace: other")),
-        (undecided.to_owned(), 2)
+        labelled(&SANDBOX, &pods(", namespace: other")),
+        (UNDECIDED.to_owned(), 2)
     );
+}
 
-    // Behind the pods, before them, in a List; the flag goes over them.
+#[test]
+fn what_depends_on_labels_is_decided_by_namespaces_among_the_manifests() {
+    let namespace = |name: &str, labels: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {labels}}}\n"
+        )
+    };
+    // Behind the pods, before them, in a List.
     let own = pods(", namespace: shop");
-    let behind = own.clone() + &namespace("shop", "{team: payments}");
-    assert_eq!(labelled(&[], &behind), decided(payments));
-    let before = namespace("shop", "{team: payments}") + &own;
-    assert_eq!(labelled(&[], &before), decided(payments));
+    let payments = namespace("shop", "{team: payments}");
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: payments}}}\n";
-    assert_eq!(labelled(&[], &(list.to_owned() + &own)), decided(payments));
-    assert_eq!(labelled(&tier, &before), decided(&sandbox));
+    for manifest in [
+        own.clone() + &payments,
+        payments.clone() + &own,
+        list.to_owned() + &own,
+    ] {
+        assert_eq!(labelled(&[], &manifest), decided("allow", "allow"));
+        // The flag goes over them.
+        assert_eq!(labelled(&SANDBOX, &manifest), decided("allow", "deny"));
+    }
     let unlabelled = namespace("shop", "null") + &own;
-    assert_eq!(labelled(&[], &unlabelled), decided(&others));
+    assert_eq!(labelled(&[], &unlabelled), decided("deny", "deny"));
     // Not the labels that the API server would refuse, nor those of another namespace.
     for namespace in [
         namespace("shop", "{team: 7}"),
         namespace("shop", "[team]"),
         namespace("other", "{team: payments}"),
     ] {
-        let (told, code) = labelled(&[], &(namespace + &own));
-        assert_eq!((told.as_str(), code), (undecided, 2));
+        let told = labelled(&[], &(namespace + &own));
+        assert_eq!(told, (UNDECIDED.to_owned(), 2));
     }
 }
 

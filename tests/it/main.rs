@@ -2,6 +2,7 @@
 //! once; a module for each part of the library.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test that fails says so by panicking"

@@ -65,7 +65,7 @@ pub(super) fn print(
                 notifications.push(notification(finding, "note", &why.to_string(), here));
             }
             DocumentOutcome::Unreadable(why) => {
-                notifications.push(notification(finding, "error", why, here))
+                notifications.push(notification(finding, "error", why, here));
             }
         }
     }
@@ -105,7 +105,7 @@ struct ImageResult<'f> {
 }
 
 /// None for an image that is allowed and of which there is nothing to say.
-fn of_image<'f>(image: &'f ImageFinding) -> impl Iterator<Item = ImageResult<'f>> {
+fn of_image(image: &ImageFinding) -> impl Iterator<Item = ImageResult<'_>> {
     let (rule, level) = match image.action {
         Action::Deny => (image.rule, "error"),
         Action::Warn => (image.rule, "warning"),

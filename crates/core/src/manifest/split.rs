@@ -105,7 +105,7 @@ struct Cut {
     columns: usize,
 }
 
-impl<'t> File<'t> {
+impl File<'_> {
     fn json(&mut self) {
         let mut values = serde_json::Deserializer::from_str(self.text).into_iter::<&RawValue>();
         while let Some(Ok(value)) = values.next() {

@@ -320,19 +320,16 @@ impl<'a> Map<'a> {
         });
         for (key, value) in maps.into_iter().flatten() {
             let name = key.text().unwrap_or_default().to_owned();
-            match places.get_mut(&name) {
-                Some(place) => {
-                    if let Some(pair) = self.pairs.get_mut(place.pair) {
-                        *pair = (key, value);
-                    }
-                    place.is_merged = true;
+            if let Some(place) = places.get_mut(&name) {
+                if let Some(pair) = self.pairs.get_mut(place.pair) {
+                    *pair = (key, value);
                 }
-                None => {
-                    let pair = self.pairs.len();
-                    let is_merged = true;
-                    places.insert(name, MapPlace { pair, is_merged });
-                    self.pairs.push((key, value));
-                }
+                place.is_merged = true;
+            } else {
+                let pair = self.pairs.len();
+                let is_merged = true;
+                places.insert(name, MapPlace { pair, is_merged });
+                self.pairs.push((key, value));
             }
         }
         Ok(())

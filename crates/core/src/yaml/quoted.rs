@@ -122,7 +122,7 @@ mod tests {
             ("a: \"{\n\"\nb: 'c\nd'\n", "a: \"{\n\"\nb: 'c\n   d'\n"),
             (
                 "- x:\n    y: &z !t '{\n\tq\n\n}' # 'e\n",
-                "- x:\n    y: &z !t '{\n               q\n\n               }' # 'e\n",
+                "- x:\n    y: &z !t '{\n             q\n\n             }' # 'e\n",
             ),
             ("ä: 'ö\r\nü'\r\n", "ä: 'ö\r\n   ü'\r\n"),
             ("a: 'it''s\n''tis'\n", "a: 'it''s\n   ''tis'\n"),
