@@ -230,6 +230,7 @@ impl<'a> Reader<'a> {
             (size, height) = (size + read.size, height.max(read.height));
             list.push(read.node);
         }
+        list.shrink_to_fit();
         Ok(collection(Value::List(list), at, size, height))
     }
 
@@ -253,6 +254,8 @@ impl<'a> Reader<'a> {
                 map.put(as_key(key)?, value.node);
             }
         }
+        // Most maps are small, and there may be millions.
+        map.pairs.shrink_to_fit();
         Ok(collection(Value::Map(map.pairs), at, size, height))
     }
 }

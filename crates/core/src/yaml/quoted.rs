@@ -125,7 +125,7 @@ mod tests {
                 "- x:\n    y: &z !t '{\n             q\n\n             }' # 'e\n",
             ),
             ("ä: 'ö\r\nü'\r\n", "ä: 'ö\r\n   ü'\r\n"),
-            ("a: 'it''s\n''tis'\n", "a: 'it''s\n   ''tis'\n"),
+            ("a: 'it''s\ntis'\n", "a: 'it''s\n   tis'\n"),
             ("a: \"b\\\"\nc\"\n", "a: \"b\\\"\n   c\"\n"),
         ] {
             assert_eq!(indented(text), expected, "{text:?}");
