@@ -12,7 +12,7 @@ use crate::kube::cert_store::{Cluster, ClusterError, Sight};
 use crate::observe::metrics::{KeeperAction, Metrics};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
-use pullpass_core::rotation::{Adoption, Memory, Recipe, Settings};
+use pullpass_core::rotation::{Adoption, PlannedChange, ReplicaState, RotationSettings};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -33,7 +33,7 @@ pub struct Keeper {
     /// Where everything is.
     pub cluster: Cluster,
     /// How long things last.
-    pub settings: Settings,
+    pub settings: RotationSettings,
 }
 
 impl Keeper {
@@ -43,7 +43,7 @@ impl Keeper {
         let mut keeping = Keeping {
             cluster: self.cluster,
             settings: self.settings,
-            memory: Memory::default(),
+            memory: ReplicaState::default(),
             pace: Pace::new(),
             certificate,
             metrics,
@@ -77,8 +77,8 @@ impl Keeper {
 
 struct Keeping {
     cluster: Cluster,
-    settings: Settings,
-    memory: Memory,
+    settings: RotationSettings,
+    memory: ReplicaState,
     pace: Pace,
     certificate: Arc<Certificate>,
     metrics: Arc<Metrics>,
@@ -95,7 +95,7 @@ impl Keeping {
         let sight = self.cluster.look().await?;
         let now = Timestamp::now();
         let plan = self.memory.plan(&sight.observed, now, &self.settings);
-        self.metrics.authority_in_force(plan.authority_ends);
+        self.metrics.authority_in_force(plan.authority_expires);
         // What is served does not wait for what may fail.
         let mut done = plan.adopt.is_some();
         if let Some(adoption) = plan.adopt {
@@ -119,7 +119,7 @@ impl Keeping {
         }
     }
 
-    async fn write(&self, sight: &Sight, recipe: Recipe) -> Result<(), ClusterError> {
+    async fn write(&self, sight: &Sight, recipe: PlannedChange) -> Result<(), ClusterError> {
         let reason = recipe.reason;
         let made = recipe.make(&mut CertificateMaker);
         let change = made.map_err(|error| ClusterError::Refused {

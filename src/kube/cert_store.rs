@@ -17,7 +17,7 @@ use kube::api::{DynamicObject, PartialObjectMeta, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use pullpass_core::rotation::{Change, Observed};
+use pullpass_core::rotation::{Observation, SecretChange};
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -107,7 +107,7 @@ pub async fn connect() -> Result<Client, ClusterError> {
 #[derive(Debug)]
 pub struct Sight {
     /// For the brain.
-    pub observed: Observed,
+    pub observed: Observation,
     secret: Version,
     configurations: Vec<Configuration>,
 }
@@ -134,7 +134,7 @@ impl Cluster {
         Ok(Self { client, names })
     }
 
-    /// Reads everything: the `caBundle`s first, see [`Observed`].
+    /// Reads everything: the `caBundle`s first, see [`Observation`].
     pub async fn look(&self) -> Result<Sight, ClusterError> {
         let mut configurations = Vec::new();
         for (resource, name) in self.configurations() {
@@ -143,7 +143,7 @@ impl Cluster {
         let name = &self.names.secret;
         let what = format!("Secret {}/{name}", self.names.namespace);
         let secret = request(&what, self.secret().get(name)).await?;
-        let mut observed = Observed::default();
+        let mut observed = Observation::default();
         for (key, value) in secret.data.unwrap_or_default() {
             observed.secret.insert(key, value.0);
         }
@@ -157,7 +157,7 @@ impl Cluster {
     }
 
     /// Changes the Secret, unless it is no longer what was read.
-    pub async fn write(&self, sight: &Sight, change: &Change) -> Result<(), ClusterError> {
+    pub async fn write(&self, sight: &Sight, change: &SecretChange) -> Result<(), ClusterError> {
         let data: Map<String, Value> = change
             .entries()
             .map(|(key, value)| (key.to_owned(), value.map(|v| STANDARD.encode(v)).into()))

@@ -4,7 +4,7 @@ use crate::certs::rotator::Keeper;
 use crate::cli::Failure;
 use crate::http::{CertificateSource, Keep};
 use crate::kube::cert_store::{Cluster, Names};
-use pullpass_core::rotation::Settings;
+use pullpass_core::rotation::RotationSettings;
 use std::time::Duration;
 
 /// Said with each flag: clap takes no requirement seriously that a flag which is there
@@ -74,7 +74,7 @@ impl KeptArgs {
         )))
     }
 
-    fn settings(&self, namespace: Option<&str>) -> Result<Settings, Failure> {
+    fn settings(&self, namespace: Option<&str>) -> Result<RotationSettings, Failure> {
         let Some(namespace) = namespace else {
             return Err(Failure::input(
                 "--self-signed-secret needs --namespace (or POD_NAMESPACE): where the Secret and the Service are",
@@ -88,13 +88,13 @@ impl KeptArgs {
         // What kube-apiserver connects to (apiserver `webhook/client.go`).
         let mut names = vec![format!("{service}.{namespace}.svc")];
         names.extend(self.extra_sans.iter().cloned());
-        let settings = Settings {
+        let settings = RotationSettings {
             authority_lifetime: self.self_signed_ca_lifetime,
             leaf_lifetime: self.self_signed_lifetime,
             settle: self.self_signed_settle_time,
-            ..Settings::new(names)
+            ..RotationSettings::new(names)
         };
-        let complaint = settings.complaint();
-        complaint.map_or(Ok(settings), |words| Err(Failure::input(words)))
+        let problem = settings.problem();
+        problem.map_or(Ok(settings), |words| Err(Failure::input(words)))
     }
 }
