@@ -220,7 +220,7 @@ fn a_large_map_loads_and_is_warned_of() {
         .unwrap_or_else(|problems| panic!("{}", said(&problems, &files)));
     let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     let expected = format!(
-        "map.yaml: warning: the map is {} kB large, and a ConfigMap holds 1 MiB: mount it another way",
+        "map.yaml: warning: the map has {} kB and a ConfigMap holds at most 1 MiB; mount it another way",
         body.len() / 1000
     );
     assert_eq!(warnings, [expected]);
