@@ -257,7 +257,7 @@ fn certificates(pem: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         .map(|block| block.contents)
 }
 
-/// Parses a certificate. Nothing may follow it, because a client would get the bytes that are
+/// Parses a certificate. Nothing may follow it, because clients would trust the bytes that are
 /// not parsed, too.
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     match X509Certificate::from_der(der) {
