@@ -89,15 +89,16 @@ fuzz: ## the property tests with PROPTEST_CASES cases each (default 20000; minut
 test-oracle: ## compare PULLPASS_ORACLE_CASES fresh cases (default 300000) with the Go code
 	PATH="$$(tests/go/toolchain.sh):$$PATH" && bin=$$(tests/go/build.sh oracles) && \
 	PULLPASS_ORACLE="$$bin" PULLPASS_ORACLE_CASES=$(PULLPASS_ORACLE_CASES) \
-		$(CARGO) test --locked --workspace --test reference --test keyring oracle_ -- --nocapture
+		$(CARGO) test --locked --workspace --lib --test reference --test keyring oracle_ -- --nocapture
 
 ## Write expected results anew (read the difference before you commit it)
 
 .PHONY: golden
-golden: ## the golden files of the reference parser and the keyring, by the Go code itself
+golden: ## the golden files of references, keyring and manifests, by the Go code itself
 	PATH="$$(tests/go/toolchain.sh):$$PATH" && bin=$$(tests/go/build.sh oracles) && \
 	"$$bin/oracle-reference" -generate -seed 1 -n 5000 > crates/image-reference/tests/golden/references.jsonl && \
-	"$$bin/oracle-keyring" -generate -seed 1 -n 6000 -repeat 100 > crates/kubelet-keyring/tests/golden/keyring.jsonl
+	"$$bin/oracle-keyring" -generate -seed 1 -n 6000 -repeat 100 > crates/kubelet-keyring/tests/golden/keyring.jsonl && \
+	"$$bin/oracle-manifest" -generate -seed 1 -n 1600 > crates/core/tests/golden/manifests.jsonl
 
 .PHONY: record-reviews
 record-reviews: ## tests/fixtures/reviews, from a real API server

@@ -5,7 +5,9 @@
 //! another certificate that its clients would trust. Writes nothing and decides nothing: the
 //! caller says what is made, for whom and for how long.
 
-use pullpass_core::rotation::{Authority, Leaf, LeafOrder, Maker, PrivateKey, Validity};
+use pullpass_core::rotation::{
+    Authority, Leaf, LeafRequest, MakeCertificates, PrivateKey, Validity,
+};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -93,7 +95,7 @@ pub enum MakeError {
     Unusable,
 }
 
-impl Maker for CertificateMaker {
+impl MakeCertificates for CertificateMaker {
     type Error = MakeError;
 
     fn authority(&mut self, validity: Validity) -> Result<Authority, MakeError> {
@@ -105,7 +107,7 @@ impl Maker for CertificateMaker {
         Authority::from_pem(authority.pem().as_bytes(), key).ok_or(MakeError::Unusable)
     }
 
-    fn leaf(&mut self, issuer: &Authority, order: &LeafOrder) -> Result<Leaf, MakeError> {
+    fn leaf(&mut self, issuer: &Authority, order: &LeafRequest) -> Result<Leaf, MakeError> {
         let issuer_key = KeyPair::from_pem(issuer.key.expose_pem())?;
         let signer = Issuer::from_ca_cert_pem(&issuer.anchor.to_pem(), issuer_key)?;
         let key = KeyPair::generate()?;

@@ -15,7 +15,7 @@ use crate::kube::client::KubeError;
 use crate::observe::metrics::{Metrics, RotatorAction};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
-use pullpass_core::rotation::{Adoption, Memory, Recipe, Settings};
+use pullpass_core::rotation::{Adoption, PlannedChange, ReplicaState, RotationSettings};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -45,13 +45,13 @@ pub struct Rotation {
     /// Where the replicas share their certificates.
     pub store: CertStore,
     /// How long things last.
-    pub settings: Settings,
+    pub settings: RotationSettings,
 }
 
 /// Keeps the self-signed certificate valid, together with the other replicas.
 pub struct CertificateRotator {
     rotation: Rotation,
-    memory: Memory,
+    memory: ReplicaState,
     pace: Pace,
     certificate: Arc<ServedCertificate>,
     metrics: Arc<Metrics>,
@@ -73,7 +73,7 @@ impl CertificateRotator {
     ) -> Self {
         Self {
             rotation,
-            memory: Memory::default(),
+            memory: ReplicaState::default(),
             pace: Pace::new(),
             certificate,
             metrics,
@@ -115,7 +115,7 @@ impl CertificateRotator {
         let plan = self
             .memory
             .plan(&snapshot.observed, now, &self.rotation.settings);
-        self.metrics.authority_in_force(plan.authority_ends);
+        self.metrics.authority_in_force(plan.authority_expires);
         // The server gets its leaf first: the requests below may fail.
         let mut done = plan.adopt.is_some();
         if let Some(adoption) = plan.adopt {
@@ -145,7 +145,7 @@ impl CertificateRotator {
         }
     }
 
-    async fn write(&self, snapshot: &Snapshot, recipe: Recipe) -> Result<(), RotatorError> {
+    async fn write(&self, snapshot: &Snapshot, recipe: PlannedChange) -> Result<(), RotatorError> {
         let reason = recipe.reason;
         let change = recipe.make(&mut CertificateMaker)?;
         self.rotation.store.write(snapshot, &change).await?;

@@ -18,7 +18,7 @@ use kube::api::{DynamicObject, PartialObjectMeta, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use pullpass_core::rotation::{Change, Observed};
+use pullpass_core::rotation::{SecretChange, Observation};
 use pullpass_core::well_known::CA_BUNDLE_ANNOTATION;
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -58,7 +58,7 @@ impl fmt::Debug for CertStore {
 #[derive(Debug)]
 pub struct Snapshot {
     /// What the decision about the next step needs.
-    pub observed: Observed,
+    pub observed: Observation,
     secret: ObjectVersion,
     configurations: Vec<WebhookConfiguration>,
 }
@@ -85,7 +85,7 @@ impl CertStore {
         Ok(Self { client, names })
     }
 
-    /// Reads everything: the `caBundle`s first, see [`Observed`].
+    /// Reads everything: the `caBundle`s first, see [`Observation`].
     pub async fn read(&self) -> Result<Snapshot, KubeError> {
         let mut configurations = Vec::new();
         for (resource, name) in self.configurations() {
@@ -98,7 +98,7 @@ impl CertStore {
             )),
             error => error,
         })?;
-        let mut observed = Observed::default();
+        let mut observed = Observation::default();
         for (key, value) in secret.data.unwrap_or_default() {
             observed.secret.insert(key, value.0);
         }
@@ -112,7 +112,7 @@ impl CertStore {
     }
 
     /// Changes the Secret, unless it has changed since it was read.
-    pub async fn write(&self, snapshot: &Snapshot, change: &Change) -> Result<(), KubeError> {
+    pub async fn write(&self, snapshot: &Snapshot, change: &SecretChange) -> Result<(), KubeError> {
         let data: Map<String, Value> = change
             .entries()
             .map(|(key, value)| (key.to_owned(), value.map(|v| STANDARD.encode(v)).into()))

@@ -10,8 +10,8 @@ mod simulation;
 use jiff::{SignedDuration, Timestamp};
 use pullpass::certs::issuer::CertificateMaker;
 use pullpass_core::rotation::{
-    Anchor, CERTIFICATE, Content, KEY, LeafOrder, Maker, Memory, Observed, Plan, Reason, Settings,
-    TRUSTED, Validity,
+    CERTIFICATE, KEY, LeafRequest, MakeCertificates, Observation, ReplicaState, RotationPlan,
+    RotationReason, RotationSettings, SecretContent, TRUSTED, TrustAnchor, Validity,
 };
 use simulation::{Trouble, World};
 use std::fmt::Write as _;
@@ -19,8 +19,8 @@ use std::time::Duration;
 
 const SERVICE: &str = "pullpass.pullpass.svc";
 
-fn settings() -> Settings {
-    Settings::new(vec![SERVICE.to_owned()])
+fn settings() -> RotationSettings {
+    RotationSettings::new(vec![SERVICE.to_owned()])
 }
 
 fn start() -> Timestamp {
@@ -34,14 +34,15 @@ fn after(time: Timestamp, hours: i64) -> Timestamp {
 #[test]
 fn two_replicas_go_through_two_ca_rotations_without_a_failed_handshake() {
     let mut world = World::new(1, 2, &settings());
-    while world.count(Reason::Promotion) < 2 || world.count(Reason::Retirement) < 2 {
+    while world.count(RotationReason::Promotion) < 2 || world.count(RotationReason::Retirement) < 2
+    {
         world.step();
     }
     world.calm_down();
-    assert_eq!(world.count(Reason::FirstAuthority), 1);
-    assert_eq!(world.count(Reason::NextAuthority), 2);
+    assert_eq!(world.count(RotationReason::FirstAuthority), 1);
+    assert_eq!(world.count(RotationReason::NextAuthority), 2);
     // Thirty days, renewed after twenty: one and a half years are 27 leaves.
-    let leaves = world.count(Reason::Leaf) + world.count(Reason::Promotion);
+    let leaves = world.count(RotationReason::Leaf) + world.count(RotationReason::Promotion);
     assert!((24..=30).contains(&leaves), "{leaves} leaves");
     assert_eq!(world.trusted().len(), 1, "the old CAs are gone");
     // Two rotations at two thirds of a year each, and the leaf's month.
@@ -56,12 +57,14 @@ fn crashes_at_any_step_and_clocks_that_disagree_change_nothing() {
         let mut world = World::new(seed, 3, &settings());
         world.crashes = true;
         world.clocks = true;
-        while world.count(Reason::Promotion) < 2 || world.count(Reason::Retirement) < 2 {
+        while world.count(RotationReason::Promotion) < 2
+            || world.count(RotationReason::Retirement) < 2
+        {
             world.step();
         }
         world.calm_down();
         assert!(world.crashed > 20, "{} crashes", world.crashed);
-        assert_eq!(world.count(Reason::NextAuthority), 2);
+        assert_eq!(world.count(RotationReason::NextAuthority), 2);
     }
 }
 
@@ -91,13 +94,13 @@ fn an_edited_secret_or_bundle_is_put_right_without_a_failed_handshake() {
 fn a_secret_from_before_a_ca_rotation_is_gone_back_to_in_order() {
     for seed in 1..=6 {
         let mut world = World::new(seed, 2, &settings());
-        while world.count(Reason::Retirement) == 0 {
+        while world.count(RotationReason::Retirement) == 0 {
             world.step();
         }
         world.calm_down();
         world.make(Trouble::RolledBackFar);
         world.calm_down();
-        assert!(world.count(Reason::StillServed) > 0);
+        assert!(world.count(RotationReason::StillServed) > 0);
         world.pass(SignedDuration::from_hours(24 * 60));
         assert_eq!(world.trusted().len(), 1);
     }
@@ -108,7 +111,7 @@ fn trouble_in_the_midst_of_a_rotation_is_survived() {
     for (seed, trouble) in (1..).zip(Trouble::ALL.into_iter().cycle().take(12)) {
         let mut world = World::new(seed, 2, &settings());
         world.calm_down();
-        while world.count(Reason::NextAuthority) == 0 {
+        while world.count(RotationReason::NextAuthority) == 0 {
             world.step();
         }
         for _ in 0..seed % 7 {
@@ -131,27 +134,27 @@ fn replicas_that_want_different_names_do_not_take_them_from_each_other() {
     let mut world = World::new(5, 2, &settings());
     world.rename(0, "old.pullpass.svc");
     world.calm_down();
-    let made = world.count(Reason::Leaf) + world.count(Reason::FirstAuthority);
+    let made = world.count(RotationReason::Leaf) + world.count(RotationReason::FirstAuthority);
     assert!(made <= 2, "{made} leaves");
     world.pass(SignedDuration::from_hours(24 * 100));
-    let made = world.count(Reason::Leaf);
+    let made = world.count(RotationReason::Leaf);
     assert!(made <= 12, "{made} leaves in a hundred days");
 }
 
 /// One plan for a Secret and bundles, by a replica that has just started.
-fn plan(secret: &Content, bundles: &[&[u8]], now: Timestamp) -> Plan {
-    let observed = Observed {
+fn plan(secret: &SecretContent, bundles: &[&[u8]], now: Timestamp) -> RotationPlan {
+    let observed = Observation {
         secret: secret.clone(),
         bundles: bundles.iter().map(|pem| pem.to_vec()).collect(),
     };
-    Memory::default().plan(&observed, now, &settings())
+    ReplicaState::default().plan(&observed, now, &settings())
 }
 
 /// The Secret after the first write.
-fn first(now: Timestamp) -> Content {
-    let mut secret = Content::default();
+fn first(now: Timestamp) -> SecretContent {
+    let mut secret = SecretContent::default();
     let recipe = plan(&secret, &[b""], now).write.unwrap();
-    assert_eq!(recipe.reason, Reason::FirstAuthority);
+    assert_eq!(recipe.reason, RotationReason::FirstAuthority);
     secret.apply(&recipe.make(&mut CertificateMaker).unwrap());
     secret
 }
@@ -184,52 +187,58 @@ fn an_empty_secret_is_filled_then_published_then_served() {
 fn the_next_ca_issues_when_all_can_know_it_and_not_before() {
     let begin = start();
     let mut secret = first(begin);
-    let mut memory = Memory::default();
+    let mut memory = ReplicaState::default();
     let old = secret.expose(TRUSTED).to_vec();
     memory.adopted(memory_adoption(&secret, begin));
     let due = after(begin, 24 * 244);
-    let mut look = |secret: &Content, bundle: &[u8], now| plan_of(&mut memory, secret, bundle, now);
-    let write = |secret: &mut Content, plan: Plan, reason| {
+    let mut look =
+        |secret: &SecretContent, bundle: &[u8], now| plan_of(&mut memory, secret, bundle, now);
+    let write = |secret: &mut SecretContent, plan: RotationPlan, reason| {
         let recipe = plan.write.unwrap();
         assert_eq!(recipe.reason, reason);
         secret.apply(&recipe.make(&mut CertificateMaker).unwrap());
     };
     let plan = look(&secret, &old, due);
-    write(&mut secret, plan, Reason::NextAuthority);
+    write(&mut secret, plan, RotationReason::NextAuthority);
     let unpublished = look(&secret, &old, due);
     let both = unpublished.publish.clone().unwrap().into_bytes();
-    write(&mut secret, unpublished, Reason::Leaf);
+    write(&mut secret, unpublished, RotationReason::Leaf);
     let plan = look(&secret, &both, due);
-    write(&mut secret, plan, Reason::Published);
+    write(&mut secret, plan, RotationReason::Published);
     let almost = due + SignedDuration::from_secs(29);
     assert!(look(&secret, &both, almost).write.is_none());
     // Taken out again and put back: the wait begins anew.
     let mut lost = secret.clone();
     let plan = look(&lost, &old, almost);
-    write(&mut lost, plan, Reason::Unpublished);
+    write(&mut lost, plan, RotationReason::Unpublished);
     let plan = look(&lost, &both, almost);
-    write(&mut lost, plan, Reason::Published);
+    write(&mut lost, plan, RotationReason::Published);
     let later = due + SignedDuration::from_secs(31);
     assert!(look(&lost, &both, later).write.is_none());
     let plan = look(&secret, &both, later);
-    write(&mut secret, plan, Reason::Promotion);
+    write(&mut secret, plan, RotationReason::Promotion);
 
     // One that has just begun, and has nothing, serves it; one that has something good
     // and has not seen the CA for long waits.
     assert!(
-        plan_of(&mut Memory::default(), &secret, &both, later)
+        plan_of(&mut ReplicaState::default(), &secret, &both, later)
             .adopt
             .is_some()
     );
-    let mut other = Memory::default();
+    let mut other = ReplicaState::default();
     other.adopted(memory_adoption_at(&lost, &both, almost));
     assert!(plan_of(&mut other, &secret, &both, later).adopt.is_none());
     let settled = later + SignedDuration::from_secs(30);
     assert!(plan_of(&mut other, &secret, &both, settled).adopt.is_some());
 }
 
-fn plan_of(memory: &mut Memory, secret: &Content, bundle: &[u8], now: Timestamp) -> Plan {
-    let observed = Observed {
+fn plan_of(
+    memory: &mut ReplicaState,
+    secret: &SecretContent,
+    bundle: &[u8],
+    now: Timestamp,
+) -> RotationPlan {
+    let observed = Observation {
         secret: secret.clone(),
         bundles: vec![bundle.to_vec()],
     };
@@ -237,7 +246,7 @@ fn plan_of(memory: &mut Memory, secret: &Content, bundle: &[u8], now: Timestamp)
 }
 
 fn memory_adoption_at(
-    secret: &Content,
+    secret: &SecretContent,
     bundle: &[u8],
     now: Timestamp,
 ) -> pullpass_core::rotation::Adoption {
@@ -254,14 +263,14 @@ fn a_ca_that_others_trust_already_is_waited_for() {
     };
     let theirs = CertificateMaker.authority(validity).unwrap();
     let theirs_pem = theirs.anchor.to_pem();
-    let mut secret = Content::default();
+    let mut secret = SecretContent::default();
     let recipe = plan(&secret, &[theirs_pem.as_bytes()], now).write.unwrap();
-    assert_eq!(recipe.reason, Reason::NextAuthority);
+    assert_eq!(recipe.reason, RotationReason::NextAuthority);
     secret.apply(&recipe.make(&mut CertificateMaker).unwrap());
     let bundle = plan(&secret, &[theirs_pem.as_bytes()], now)
         .publish
         .unwrap();
-    assert!(Anchor::all_in_pem(bundle.as_bytes()).contains(&theirs.anchor));
+    assert!(TrustAnchor::all_in_pem(bundle.as_bytes()).contains(&theirs.anchor));
     assert!(plan(&secret, &[bundle.as_bytes()], now).adopt.is_none());
 }
 
@@ -273,14 +282,14 @@ fn a_ca_without_the_right_to_issue_is_no_ca() {
         not_after: after(now, 24),
     };
     let authority = CertificateMaker.authority(validity).unwrap();
-    let order = LeafOrder {
+    let order = LeafRequest {
         validity,
         names: vec![SERVICE.to_owned()],
     };
     let leaf = CertificateMaker.leaf(&authority, &order).unwrap();
-    assert!(Anchor::all_in_pem(leaf.to_pem().as_bytes()).is_empty());
+    assert!(TrustAnchor::all_in_pem(leaf.to_pem().as_bytes()).is_empty());
     assert_eq!(
-        Anchor::all_in_pem(authority.anchor.to_pem().repeat(3).as_bytes()).len(),
+        TrustAnchor::all_in_pem(authority.anchor.to_pem().repeat(3).as_bytes()).len(),
         1
     );
 }
@@ -290,14 +299,14 @@ fn a_short_life_is_gone_through_as_a_long_one() {
     let mut world = World::new(
         3,
         2,
-        &Settings {
+        &RotationSettings {
             authority_lifetime: Duration::from_mins(30),
             leaf_lifetime: Duration::from_mins(6),
             settle: Duration::from_secs(30),
             ..settings()
         },
     );
-    while world.count(Reason::Retirement) < 4 {
+    while world.count(RotationReason::Retirement) < 4 {
         world.step();
     }
     assert!(world.passed().as_hours() < 3, "{:?}", world.passed());
@@ -307,12 +316,12 @@ fn a_short_life_is_gone_through_as_a_long_one() {
 fn keys_are_in_nothing_that_can_be_printed() {
     let now = start();
     let secret = first(now);
-    let recipe = plan(&Content::default(), &[], now).write.unwrap();
-    let observed = Observed {
+    let recipe = plan(&SecretContent::default(), &[], now).write.unwrap();
+    let observed = Observation {
         secret: secret.clone(),
         bundles: Vec::new(),
     };
-    let mut memory = Memory::default();
+    let mut memory = ReplicaState::default();
     let next = memory.plan(&observed, after(now, 24 * 250), &settings());
     memory.adopted(memory_adoption(&secret, now));
     let mut printed = format!("{secret:?} {observed:?} {recipe:?} {next:?} {memory:?}");
@@ -330,7 +339,7 @@ fn keys_are_in_nothing_that_can_be_printed() {
     assert!(printed.contains("redacted") && printed.contains(CERTIFICATE));
 }
 
-fn memory_adoption(secret: &Content, now: Timestamp) -> pullpass_core::rotation::Adoption {
+fn memory_adoption(secret: &SecretContent, now: Timestamp) -> pullpass_core::rotation::Adoption {
     let bundle = secret.expose(TRUSTED).to_vec();
     plan(secret, &[&bundle], now).adopt.unwrap()
 }

@@ -1,74 +1,72 @@
-//! When and how the self-signed certificates change: the brain of
-//! [`certificate_keeper`](crate::certificate_keeper).
+//! Plans when and how the self-signed certificates change.
 //!
-//! From what was observed (the Secret, the `caBundle`s, what this replica serves) and
-//! the time it says what is to be done next. It makes no certificates (it asks a
-//! [`Maker`]), writes nothing and looks at no clock. Any number of replicas may
-//! follow it at the same time: all that they have to agree on is in the Secret, which
-//! they write only in the version that they have read.
+//! The plan depends on the observation (the Secret, the `caBundle`s, what this replica
+//! serves) and on the time, and says what to do next. This module must not make certificates
+//! (it calls [`MakeCertificates`]), write anything or read a clock. Any number of replicas
+//! may follow the plan at the same time. Everything that they must agree on is in the Secret,
+//! and a replica writes the Secret only in the version that it has read.
 //!
 //! # The order
 //!
-//! A handshake succeeds when the client trusts the CA of the leaf that it is shown.
-//! So a new CA is first written beside the old one ([`Reason::NextAuthority`]), then
-//! published, then waited for ([`settle`](Settings#structfield.settle)), and only then issues the next
-//! leaf ([`Reason::Promotion`]). The old CA stays published until the last leaf of its
-//! has ended ([`Reason::Retirement`]), whichever replica still serves it.
+//! A handshake succeeds when the client trusts the CA of the leaf that the server shows.
+//! So a new CA is first written beside the old one ([`RotationReason::NextAuthority`]), then
+//! published, then waited for ([`settle`](RotationSettings#structfield.settle)), and only then issues the next
+//! leaf ([`RotationReason::Promotion`]). The old CA stays published until the last leaf of its
+//! has ended ([`RotationReason::Retirement`]), whichever replica still serves it.
 
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
 mod certificate;
 mod content;
-mod recipe;
+mod planned_change;
 mod settings;
 
-pub use certificate::{Anchor, Authority, Leaf, PrivateKey, names};
-use content::State;
-pub use content::{CERTIFICATE, Change, Content, KEY, TRUSTED};
-pub use recipe::{LeafOrder, Maker, Reason, Recipe, Validity};
-pub use settings::Settings;
+pub use certificate::{Authority, Leaf, PrivateKey, TrustAnchor, names};
+use content::SecretState;
+pub use content::{CERTIFICATE, KEY, SecretChange, SecretContent, TRUSTED};
+pub use planned_change::{LeafRequest, MakeCertificates, PlannedChange, RotationReason, Validity};
+pub use settings::RotationSettings;
 use settings::{later, signed};
 
-/// CAs that are trusted at a time, at the most.
+/// The number of retired CAs that are trusted at the same time.
 const MOST_RETIRED: usize = 8;
-/// Names in a certificate, at the most.
+/// The number of names in a certificate.
 const MOST_NAMES: usize = 32;
-/// How much the clocks of replicas and clients may differ.
+/// The difference that is allowed between the clocks of replicas and clients.
 const SKEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a replica sees. The `caBundle`s must have been read before the Secret, and
-/// may only be written in the version that was read: then nobody takes back what
-/// another replica has published since.
+/// What a replica observes. The caller must read the `caBundle`s before the Secret, and must
+/// write a `caBundle` only in the version that it has read. Then no replica takes back what
+/// another replica publishes in between.
 #[derive(Debug, Default)]
-pub struct Observed {
+pub struct Observation {
     /// The data of the Secret.
-    pub secret: Content,
-    /// The `caBundle` of every webhook, PEM, empty where there is none. A webhook that
-    /// does not exist has none that could be wrong.
+    pub secret: SecretContent,
+    /// The `caBundle` of every webhook that exists, as PEM; empty where the webhook has none.
     pub bundles: Vec<Vec<u8>>,
 }
 
-/// What this replica serves, and since when it has seen each CA published.
+/// What this replica serves, and since when it sees each CA published.
 #[derive(Debug, Default)]
-pub struct Memory {
-    serving: Option<(Leaf, Anchor)>,
-    published: Vec<(Anchor, Timestamp)>,
+pub struct ReplicaState {
+    serving: Option<(Leaf, TrustAnchor)>,
+    published: Vec<(TrustAnchor, Timestamp)>,
 }
 
-/// What is to be done now; each part on its own, whether the others succeed or not.
+/// What to do now. The caller does each part independently of the success of the others.
 #[derive(Debug)]
-pub struct Plan {
-    /// What to write to the Secret, unless it has changed.
-    pub write: Option<Recipe>,
+pub struct RotationPlan {
+    /// What to write to the Secret, in the version that was observed.
+    pub write: Option<PlannedChange>,
     /// What to write to every `caBundle` that holds something else.
     pub publish: Option<String>,
     /// What to serve from now on.
     pub adopt: Option<Adoption>,
-    /// When to look again, if nothing changes before.
+    /// When to plan again, if nothing changes before.
     pub wake: Option<Timestamp>,
-    /// When the CA that issues leaves ends.
-    pub authority_ends: Option<Timestamp>,
+    /// When the CA that issues leaves expires.
+    pub authority_expires: Option<Timestamp>,
 }
 
 /// A leaf to serve.
@@ -76,27 +74,32 @@ pub struct Plan {
 pub struct Adoption {
     /// Certificate and key.
     pub leaf: Leaf,
-    anchor: Anchor,
+    anchor: TrustAnchor,
 }
 
-impl Memory {
-    /// The leaf is served from now on.
+impl ReplicaState {
+    /// Records that this replica now serves the leaf.
     pub fn adopted(&mut self, adoption: Adoption) {
         self.serving = Some((adoption.leaf, adoption.anchor));
     }
 
-    /// What is served.
+    /// The leaf that this replica serves.
     #[must_use]
     pub fn serving(&self) -> Option<&Leaf> {
         self.serving.as_ref().map(|(leaf, _)| leaf)
     }
 
-    /// What is to be done about what was observed.
-    pub fn plan(&mut self, observed: &Observed, now: Timestamp, settings: &Settings) -> Plan {
-        let state = State::read(&observed.secret);
-        let bundles = Bundles::read(&observed.bundles);
+    /// Plans what to do next.
+    pub fn plan(
+        &mut self,
+        observed: &Observation,
+        now: Timestamp,
+        settings: &RotationSettings,
+    ) -> RotationPlan {
+        let state = SecretState::read(&observed.secret);
+        let bundles = CaBundles::read(&observed.bundles);
         self.note(&bundles, &state, now);
-        let view = View {
+        let view = Planner {
             state: &state,
             bundles: &bundles,
             memory: self,
@@ -105,15 +108,16 @@ impl Memory {
         };
         let write = view.write();
         let publish = match &write {
-            // What is about to be added again must not go for a moment.
-            Some(recipe) if recipe.reason == Reason::StillServed => None,
+            // The change adds a CA again, and publishing before it would remove the CA for a
+            // moment.
+            Some(change) if change.reason == RotationReason::StillServed => None,
             _ => view.publish(),
         };
-        Plan {
+        RotationPlan {
             publish,
             adopt: view.adopt(),
             wake: view.wake(),
-            authority_ends: state
+            authority_expires: state
                 .issuer
                 .as_ref()
                 .map(|issuer| issuer.anchor.not_after()),
@@ -121,7 +125,7 @@ impl Memory {
         }
     }
 
-    fn note(&mut self, bundles: &Bundles<'_>, state: &State, now: Timestamp) {
+    fn note(&mut self, bundles: &CaBundles<'_>, state: &SecretState, now: Timestamp) {
         self.published
             .retain(|(anchor, _)| bundles.all_hold(anchor));
         for (_, since) in &mut self.published {
@@ -137,34 +141,37 @@ impl Memory {
 }
 
 /// The `caBundle`s, parsed.
-struct Bundles<'a> {
+struct CaBundles<'a> {
     texts: &'a [Vec<u8>],
-    anchors: Vec<Vec<Anchor>>,
+    anchors: Vec<Vec<TrustAnchor>>,
 }
 
-impl<'a> Bundles<'a> {
+impl<'a> CaBundles<'a> {
     fn read(texts: &'a [Vec<u8>]) -> Self {
-        let anchors = texts.iter().map(|pem| Anchor::all_in_pem(pem)).collect();
+        let anchors = texts
+            .iter()
+            .map(|pem| TrustAnchor::all_in_pem(pem))
+            .collect();
         Self { texts, anchors }
     }
 
-    fn all_hold(&self, anchor: &Anchor) -> bool {
+    fn all_hold(&self, anchor: &TrustAnchor) -> bool {
         self.anchors.iter().all(|held| held.contains(anchor))
     }
 }
 
-/// One look at everything.
-struct View<'a> {
-    state: &'a State,
-    bundles: &'a Bundles<'a>,
-    memory: &'a Memory,
+/// Everything that a plan depends on.
+struct Planner<'a> {
+    state: &'a SecretState,
+    bundles: &'a CaBundles<'a>,
+    memory: &'a ReplicaState,
     now: Timestamp,
-    settings: &'a Settings,
+    settings: &'a RotationSettings,
 }
 
-impl View<'_> {
-    /// The one change of the Secret that comes first.
-    fn write(&self) -> Option<Recipe> {
+impl Planner<'_> {
+    /// The change of the Secret that has to be made first.
+    fn write(&self) -> Option<PlannedChange> {
         self.still_served()
             .or_else(|| match self.usable(self.state.next.as_ref()) {
                 Some(next) => self.advance(&next.anchor),
@@ -185,55 +192,55 @@ impl View<'_> {
         self.usable(self.state.issuer.as_ref())
     }
 
-    /// Somebody has put back an older Secret, or emptied it: what this replica serves
-    /// must be trusted until the change to the new content has been gone through.
-    fn still_served(&self) -> Option<Recipe> {
+    /// The Secret was emptied or replaced by an older one. Clients must trust what this replica
+    /// serves until the change to the new content is complete.
+    fn still_served(&self) -> Option<PlannedChange> {
         let (leaf, anchor) = self.memory.serving.as_ref()?;
         let lost = leaf.not_after() > self.now && !self.state.trusted().any(|a| a == anchor);
-        // With nobody to issue the next leaf, the next recipe keeps it.
+        // Where no CA can issue the next leaf, the next change keeps the anchor.
         (lost && self.issuer().is_some()).then(|| {
-            let mut recipe = Recipe::new(Reason::StillServed, self.state);
-            recipe.retire(anchor.clone(), leaf.not_after());
-            recipe
+            let mut change = PlannedChange::new(RotationReason::StillServed, self.state);
+            change.retire(anchor.clone(), leaf.not_after());
+            change
         })
     }
 
-    /// The next CA on its way to be the one that issues.
-    fn advance(&self, next: &Anchor) -> Option<Recipe> {
+    /// The next step of the next CA, until it issues leaves.
+    fn advance(&self, next: &TrustAnchor) -> Option<PlannedChange> {
         let published = self.state.times.next_published;
-        // A clock was wrong when it was written, or is now.
+        // A time in the future means that a clock is wrong, now or when it was written.
         let published = published.filter(|at| *at <= later(self.now, SKEW));
         if !self.bundles.all_hold(next) {
-            // Somebody took it out again: the wait begins anew.
+            // Somebody removed the CA from a `caBundle`, so the waiting begins again.
             return published.map(|_| {
-                let mut recipe = Recipe::new(Reason::Unpublished, self.state);
-                recipe.state.times.next_published = None;
-                recipe
+                let mut change = PlannedChange::new(RotationReason::Unpublished, self.state);
+                change.state.times.next_published = None;
+                change
             });
         }
         let Some(published) = published else {
-            let mut recipe = Recipe::new(Reason::Published, self.state);
-            recipe.state.times.next_published = Some(self.now);
-            return Some(recipe);
+            let mut change = PlannedChange::new(RotationReason::Published, self.state);
+            change.state.times.next_published = Some(self.now);
+            return Some(change);
         };
         if self.now < later(published, self.settings.settle()) {
             return None;
         }
-        let mut recipe = Recipe::new(Reason::Promotion, self.state);
-        if let Some(old) = recipe.state.issuer.take() {
-            let known = recipe.state.times.leaves_end;
+        let mut change = PlannedChange::new(RotationReason::Promotion, self.state);
+        if let Some(old) = change.state.issuer.take() {
+            let known = change.state.times.leaves_expire;
             let until = known.unwrap_or(old.anchor.not_after());
             let leaf = self.state.leaf.as_ref();
-            let leaf_ends = leaf.map_or(until, |(leaf, _)| leaf.not_after());
-            recipe.retire(old.anchor, until.max(leaf_ends));
+            let leaf_expires = leaf.map_or(until, |(leaf, _)| leaf.not_after());
+            change.retire(old.anchor, until.max(leaf_expires));
         }
-        recipe.state.issuer = recipe.state.next.take();
-        recipe.state.times.next_published = None;
-        recipe.state.times.leaves_end = None;
-        Some(recipe.with_leaf(self.leaf_order(next)))
+        change.state.issuer = change.state.next.take();
+        change.state.times.next_published = None;
+        change.state.times.leaves_expire = None;
+        Some(change.with_leaf(self.leaf_order(next)))
     }
 
-    fn next_authority(&self) -> Option<Recipe> {
+    fn next_authority(&self) -> Option<PlannedChange> {
         let due = match self.issuer() {
             Some(issuer) => self.now >= self.settings.renew_authority(&issuer.anchor),
             None => true,
@@ -242,34 +249,34 @@ impl View<'_> {
             return None;
         }
         let validity = self.validity(self.settings.authority_lifetime);
-        let mut recipe = Recipe::new(Reason::NextAuthority, self.state);
+        let mut change = PlannedChange::new(RotationReason::NextAuthority, self.state);
         if self.issuer().is_none() {
-            self.keep_known(&mut recipe);
+            self.keep_known(&mut change);
         }
-        recipe.state.times.next_published = None;
-        if recipe.state.trusted().next().is_some() {
-            return Some(recipe.with_next_authority(validity));
+        change.state.times.next_published = None;
+        if change.state.trusted().next().is_some() {
+            return Some(change.with_next_authority(validity));
         }
-        // Nobody trusts anything yet, so nobody's trust can be lost.
-        recipe.reason = Reason::FirstAuthority;
+        // No client trusts a CA yet, so the first CA can issue at once.
+        change.reason = RotationReason::FirstAuthority;
         let names = self.leaf_names();
         let leaf = self.validity(self.settings.leaf_lifetime);
-        let leaf = LeafOrder {
+        let leaf = LeafRequest {
             validity: leaf.within(validity.not_after),
             names,
         };
-        Some(recipe.with_first_authority(validity).with_leaf(leaf))
+        Some(change.with_first_authority(validity).with_leaf(leaf))
     }
 
-    /// With nobody to issue leaves any more, all CAs that a replica may still serve
-    /// from stay trusted for as long as such a leaf can last.
-    fn keep_known(&self, recipe: &mut Recipe) {
+    /// Where no CA can issue leaves any more, all CAs whose leaves a replica may still serve
+    /// stay trusted for as long as such a leaf can last.
+    fn keep_known(&self, change: &mut PlannedChange) {
         let until = later(self.now, signed(self.settings.leaf_lifetime));
-        if let Some(lost) = recipe.state.next.take() {
-            recipe.retire(lost.anchor, until);
+        if let Some(lost) = change.state.next.take() {
+            change.retire(lost.anchor, until);
         }
         let served = self.memory.serving.iter().map(|(_, anchor)| anchor);
-        let known: Vec<Anchor> = self
+        let known: Vec<TrustAnchor> = self
             .bundles
             .anchors
             .iter()
@@ -278,26 +285,26 @@ impl View<'_> {
             .cloned()
             .collect();
         for anchor in known {
-            recipe.retire(anchor, until);
+            change.retire(anchor, until);
         }
-        let retired = &mut recipe.state.retired;
+        let retired = &mut change.state.retired;
         retired.retain(|anchor| anchor.not_after() > self.now);
         retired.sort_by_key(|anchor| std::cmp::Reverse(anchor.not_after()));
         retired.truncate(MOST_RETIRED);
-        if recipe
+        if change
             .state
             .issuer
             .as_ref()
             .is_some_and(|issuer| issuer.anchor.not_after() <= self.now)
         {
-            recipe.state.issuer = None;
+            change.state.issuer = None;
         }
     }
 
-    fn next_leaf(&self) -> Option<Recipe> {
+    fn next_leaf(&self) -> Option<PlannedChange> {
         let issuer = self.issuer()?;
         let good = self.state.leaf.as_ref().is_some_and(|(leaf, anchor)| {
-            // One that its CA's end has cut short is not renewed again and again.
+            // A leaf that expires with its CA is not renewed again and again.
             let due = if anchor.not_after() <= leaf.not_after() {
                 leaf.not_after()
             } else {
@@ -308,34 +315,35 @@ impl View<'_> {
                 && self.settings.names.iter().all(|name| has_name(leaf, name))
         });
         (!good).then(|| {
-            Recipe::new(Reason::Leaf, self.state).with_leaf(self.leaf_order(&issuer.anchor))
+            PlannedChange::new(RotationReason::Leaf, self.state)
+                .with_leaf(self.leaf_order(&issuer.anchor))
         })
     }
 
-    /// CAs whose last leaf has ended, or which have ended themselves.
-    fn retirement(&self) -> Option<Recipe> {
-        let State { retired, leaf, .. } = self.state;
+    /// Removes CAs whose last leaf has expired, or which have expired themselves.
+    fn retirement(&self) -> Option<PlannedChange> {
+        let SecretState { retired, leaf, .. } = self.state;
         let leaf = leaf.as_ref();
-        let over = self.state.times.retired_until;
-        let over = over.is_some_and(|until| self.now >= until);
-        let goes = |anchor: &Anchor| {
+        let expired = self.state.times.retired_until;
+        let expired = expired.is_some_and(|until| self.now >= until);
+        let is_unneeded = |anchor: &TrustAnchor| {
             let served = leaf.is_some_and(|(leaf, by)| by == anchor && leaf.not_after() > self.now);
-            (over || self.now >= anchor.not_after()) && !served
+            (expired || self.now >= anchor.not_after()) && !served
         };
-        if retired.iter().any(goes) {
-            let mut recipe = Recipe::new(Reason::Retirement, self.state);
-            recipe.state.retired.retain(|anchor| !goes(anchor));
-            if recipe.state.retired.is_empty() {
-                recipe.state.times.retired_until = None;
+        if retired.iter().any(is_unneeded) {
+            let mut change = PlannedChange::new(RotationReason::Retirement, self.state);
+            change.state.retired.retain(|anchor| !is_unneeded(anchor));
+            if change.state.retired.is_empty() {
+                change.state.times.retired_until = None;
             }
-            return Some(recipe);
+            return Some(change);
         }
         (!retired.is_empty() && self.state.times.retired_until.is_none()).then(|| {
             let until = later(self.now, signed(self.settings.leaf_lifetime));
-            let leaf_ends = leaf.map_or(until, |(leaf, _)| leaf.not_after());
-            let mut recipe = Recipe::new(Reason::Retiring, self.state);
-            recipe.state.times.retired_until = Some(until.max(leaf_ends));
-            recipe
+            let leaf_expires = leaf.map_or(until, |(leaf, _)| leaf.not_after());
+            let mut change = PlannedChange::new(RotationReason::Retiring, self.state);
+            change.state.times.retired_until = Some(until.max(leaf_expires));
+            change
         })
     }
 
@@ -345,8 +353,8 @@ impl View<'_> {
         (!wanted.is_empty() && self.bundles.texts.iter().any(differs)).then_some(wanted)
     }
 
-    /// The Secret's leaf, once every client can have learnt to trust it. A replica that
-    /// serves nothing yet need not wait: it has nothing better.
+    /// The leaf of the Secret, once every client can know its CA. A replica that serves nothing
+    /// yet does not wait, because it has no better leaf.
     fn adopt(&self) -> Option<Adoption> {
         let (leaf, anchor) = self.state.leaf.as_ref()?;
         let serving = self.memory.serving.as_ref();
@@ -364,16 +372,16 @@ impl View<'_> {
         })
     }
 
-    /// From when on clients can be relied on to trust the CA.
-    fn settled(&self, anchor: &Anchor) -> Option<Timestamp> {
+    /// The time from which all clients trust the CA.
+    fn settled(&self, anchor: &TrustAnchor) -> Option<Timestamp> {
         let mut published = self.memory.published.iter();
         let (_, since) = published.find(|(known, _)| known == anchor)?;
         Some(later(*since, self.settings.settle()))
     }
 
-    /// The next time at which the answer changes by itself.
+    /// The next time at which the plan changes although nothing else does.
     fn wake(&self) -> Option<Timestamp> {
-        let State {
+        let SecretState {
             issuer,
             leaf,
             times,
@@ -397,13 +405,13 @@ impl View<'_> {
             times.retired_until,
             leaf_settled,
         ];
-        let ends = retired.iter().map(|anchor| Some(anchor.not_after()));
-        let times = times.into_iter().chain(ends).flatten();
+        let expiries = retired.iter().map(|anchor| Some(anchor.not_after()));
+        let times = times.into_iter().chain(expiries).flatten();
         times.filter(|at| *at > self.now).min()
     }
 
-    fn leaf_order(&self, issuer: &Anchor) -> LeafOrder {
-        LeafOrder {
+    fn leaf_order(&self, issuer: &TrustAnchor) -> LeafRequest {
+        LeafRequest {
             validity: self
                 .validity(self.settings.leaf_lifetime)
                 .within(issuer.not_after()),
@@ -411,8 +419,8 @@ impl View<'_> {
         }
     }
 
-    /// Ours, and those of the leaf before it: during an upgrade old and new replicas
-    /// may want different names, and must not take them from each other in turns.
+    /// The names of the settings, and those of the current leaf. During an upgrade old and new
+    /// replicas may want different names, and must not remove each other's names in turns.
     fn leaf_names(&self) -> Vec<String> {
         let mut names = self.settings.names.clone();
         if let Some((leaf, _)) = &self.state.leaf
@@ -429,7 +437,7 @@ impl View<'_> {
         names
     }
 
-    /// From a little before now, for clients whose clock is behind.
+    /// A validity that begins before now, for clients whose clock is late.
     fn validity(&self, lifetime: Duration) -> Validity {
         Validity {
             not_before: later(self.now, -SKEW),

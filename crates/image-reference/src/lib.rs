@@ -1,3 +1,5 @@
+//! Container image references, parsed as the kubelet and containerd parse them.
+//!
 #![doc = include_str!("../README.md")]
 
 mod error;

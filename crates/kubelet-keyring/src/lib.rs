@@ -1,3 +1,5 @@
+//! The credentials of pull secrets that the kubelet tries for an image, and their order.
+//!
 #![doc = include_str!("../README.md")]
 
 mod credential;

@@ -74,7 +74,7 @@ pub enum Base64Error {
 
 /// The content of a payload.
 #[derive(Default)]
-pub(super) struct Payload {
+pub(super) struct SecretPayload {
     pub(super) entries: Vec<PayloadEntry>,
     /// The keys that are written more than once; the last one counts.
     pub(super) repeated: Vec<String>,
@@ -97,10 +97,10 @@ pub(super) struct PayloadEntry {
 }
 
 /// Reads a whole payload, which must not be empty.
-pub(super) fn parse(kind: SecretKind, payload: &[u8]) -> Result<Payload, PayloadError> {
+pub(super) fn parse(kind: SecretKind, payload: &[u8]) -> Result<SecretPayload, PayloadError> {
     json::check(payload)?;
     let mut reader = Reader::new(payload);
-    let mut found = Payload::default();
+    let mut found = SecretPayload::default();
     let mut auths = Auths::default();
     match (
         kind,
@@ -117,7 +117,7 @@ pub(super) fn parse(kind: SecretKind, payload: &[u8]) -> Result<Payload, Payload
     Ok(found)
 }
 
-impl Payload {
+impl SecretPayload {
     fn field(
         &mut self,
         name: &str,

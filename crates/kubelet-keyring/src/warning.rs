@@ -6,7 +6,7 @@
 
 use super::SecretKind;
 use super::keyring::{SplitUrl, location_of};
-use super::payload::{Payload, PayloadEntry};
+use super::payload::{PayloadEntry, SecretPayload};
 use super::url::UrlError;
 use image_reference::{DOCKER_HUB, DOCKER_HUB_LEGACY};
 use std::collections::HashMap;
@@ -289,7 +289,7 @@ fn path_warning(path: &[u8]) -> Option<KeyWarning> {
 }
 
 /// All warnings about a payload. Warnings about keys are in the order of the file.
-pub(super) fn of_payload(kind: SecretKind, payload: &Payload) -> Vec<SecretWarning> {
+pub(super) fn of_payload(kind: SecretKind, payload: &SecretPayload) -> Vec<SecretWarning> {
     let mut warnings = Vec::new();
     let config = kind == SecretKind::DockerConfigJson;
     if config && payload.stray_entry {

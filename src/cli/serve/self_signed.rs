@@ -4,7 +4,7 @@ use crate::certs::rotator::Rotation;
 use crate::cli::CliError;
 use crate::kube::cert_store::{CertStore, ObjectNames};
 use crate::serve::CertificateSource;
-use pullpass_core::rotation::Settings;
+use pullpass_core::rotation::RotationSettings;
 use std::time::Duration;
 
 /// The flags beside `--self-signed-secret`: names, and how long things last.
@@ -68,7 +68,7 @@ impl SelfSignedArgs {
         Ok(CertificateSource::Rotated(Box::new(rotation)))
     }
 
-    fn settings(&self, namespace: Option<&str>) -> Result<Settings, CliError> {
+    fn settings(&self, namespace: Option<&str>) -> Result<RotationSettings, CliError> {
         let Some(namespace) = namespace else {
             return Err(CliError::input(
                 "--self-signed-secret needs the namespace of the Secret and the Service; name it by --namespace or POD_NAMESPACE",
@@ -82,13 +82,13 @@ impl SelfSignedArgs {
         // What kube-apiserver connects to (apiserver `webhook/client.go`).
         let mut names = vec![format!("{service}.{namespace}.svc")];
         names.extend(self.names.extra_sans.iter().cloned());
-        let settings = Settings {
+        let settings = RotationSettings {
             authority_lifetime: self.self_signed_ca_lifetime,
             leaf_lifetime: self.self_signed_lifetime,
             settle: self.self_signed_settle_time,
-            ..Settings::new(names)
+            ..RotationSettings::new(names)
         };
-        let complaint = settings.complaint();
-        complaint.map_or(Ok(settings), |words| Err(CliError::input(words)))
+        let problem = settings.problem();
+        problem.map_or(Ok(settings), |words| Err(CliError::input(words)))
     }
 }

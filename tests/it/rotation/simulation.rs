@@ -4,8 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 use pullpass::certs::issuer::CertificateMaker;
 use pullpass_core::rotation::{
-    Adoption, Anchor, CERTIFICATE, Change, Content, KEY, Leaf, Maker, Memory, Observed, Reason,
-    Recipe, Settings, TRUSTED, Validity,
+    Adoption, CERTIFICATE, KEY, Leaf, MakeCertificates, Observation, PlannedChange, ReplicaState,
+    RotationReason, RotationSettings, SecretChange, SecretContent, TRUSTED, TrustAnchor, Validity,
 };
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -87,23 +87,23 @@ pub(crate) struct World {
     now: Timestamp,
     began: Timestamp,
     random: u64,
-    secret: Versioned<Content>,
-    secret_before: Content,
-    first_secret: Content,
+    secret: Versioned<SecretContent>,
+    secret_before: SecretContent,
+    first_secret: SecretContent,
     bundles: [Versioned<Vec<u8>>; 2],
     /// Bundles that pullpass has replaced, by webhook.
     known: [VecDeque<Known>; 2],
     /// Whether a `caBundle` is at the moment what somebody else has made of it.
     spoilt: [bool; 2],
     replicas: Vec<Replica>,
-    written: Vec<Reason>,
+    written: Vec<RotationReason>,
     /// The CA by which a leaf is accepted, if it is.
-    verified: HashMap<(Vec<u8>, String), Option<Anchor>>,
+    verified: HashMap<(Vec<u8>, String), Option<TrustAnchor>>,
 }
 
 struct Replica {
-    memory: Memory,
-    settings: Settings,
+    memory: ReplicaState,
+    settings: RotationSettings,
     phase: Phase,
     /// What its clock shows less the true time.
     skew: SignedDuration,
@@ -125,16 +125,16 @@ enum Phase {
 }
 
 enum Action {
-    Make(Box<Recipe>),
-    Write(Reason, Change),
+    Make(Box<PlannedChange>),
+    Write(RotationReason, SecretChange),
     Publish(usize, String),
     Adopt(Adoption),
 }
 
 impl Replica {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: RotationSettings) -> Self {
         Self {
-            memory: Memory::default(),
+            memory: ReplicaState::default(),
             settings,
             phase: Phase::Bundles,
             skew: SignedDuration::ZERO,
@@ -144,7 +144,7 @@ impl Replica {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, replicas: usize, settings: &Settings) -> Self {
+    pub(crate) fn new(seed: u64, replicas: usize, settings: &RotationSettings) -> Self {
         let now = super::start();
         Self {
             crashes: false,
@@ -155,8 +155,8 @@ impl World {
             began: now,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             secret: Versioned::default(),
-            secret_before: Content::default(),
-            first_secret: Content::default(),
+            secret_before: SecretContent::default(),
+            first_secret: SecretContent::default(),
             bundles: Default::default(),
             known: Default::default(),
             spoilt: [true; 2],
@@ -168,7 +168,7 @@ impl World {
         }
     }
 
-    pub(crate) fn count(&self, reason: Reason) -> usize {
+    pub(crate) fn count(&self, reason: RotationReason) -> usize {
         self.written
             .iter()
             .filter(|written| **written == reason)
@@ -179,8 +179,8 @@ impl World {
         self.now.duration_since(self.began)
     }
 
-    pub(crate) fn trusted(&self) -> Vec<Anchor> {
-        let all = Anchor::all_in_pem(&self.bundles[0].value);
+    pub(crate) fn trusted(&self) -> Vec<TrustAnchor> {
+        let all = TrustAnchor::all_in_pem(&self.bundles[0].value);
         assert_eq!(self.bundles[0].value, self.bundles[1].value);
         assert_eq!(self.bundles[0].value, self.secret.value.expose(TRUSTED));
         all
@@ -254,7 +254,7 @@ impl World {
         let nonsense =
             b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\xff".to_vec();
         match trouble {
-            Trouble::Emptied | Trouble::EmptiedBoth => secret = Content::default(),
+            Trouble::Emptied | Trouble::EmptiedBoth => secret = SecretContent::default(),
             Trouble::RolledBack => secret = self.secret_before.clone(),
             Trouble::RolledBackFar => secret = self.first_secret.clone(),
             Trouble::LostKey => secret.insert("issuer.key", Vec::new()),
@@ -376,7 +376,7 @@ impl World {
     }
 
     fn plan(&mut self, at: usize, bundles: [Versioned<Vec<u8>>; 2], now: Timestamp) -> Phase {
-        let observed = Observed {
+        let observed = Observation {
             secret: self.secret.value.clone(),
             bundles: bundles.iter().map(|bundle| bundle.value.clone()).collect(),
         };
@@ -417,12 +417,12 @@ impl World {
             // A conflict: somebody was faster.
             Action::Write(..) if secret_version != self.secret.version => {}
             Action::Write(reason, change) => {
-                if reason == Reason::Leaf {
+                if reason == RotationReason::Leaf {
                     self.secret_before = self.secret.value.clone();
                 }
                 self.secret.value.apply(&change);
                 self.secret.version += 1;
-                if reason == Reason::FirstAuthority {
+                if reason == RotationReason::FirstAuthority {
                     self.first_secret = self.secret.value.clone();
                 }
                 self.written.push(reason);
@@ -481,7 +481,7 @@ impl World {
         );
         let key = (bundle.to_vec(), leaf.to_pem());
         let verify = || {
-            let trusted = Anchor::all_in_pem(bundle);
+            let trusted = TrustAnchor::all_in_pem(bundle);
             let issuer = trusted.into_iter().find(|anchor| anchor.issued(leaf));
             issuer.filter(|_| verifies(leaf, bundle, now))
         };

@@ -1,5 +1,6 @@
-//! Certificates and keys as values: read from PEM, held against each other, written
-//! as PEM. Says what a certificate is, not what is to be done about it.
+//! Certificates and keys as values: they are read from PEM, compared, and written as PEM.
+//!
+//! This module must not decide what to do about a certificate.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,23 +10,23 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
-/// More certificates in one text are not looked at.
+/// The number of certificates that are read from one text.
 const MOST: usize = 32;
 
-/// What a client is to trust: the certificate of a CA, without its key.
+/// What a client trusts: the certificate of a CA, without its key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Anchor {
+pub struct TrustAnchor {
     der: Vec<u8>,
     not_before: Timestamp,
     not_after: Timestamp,
 }
 
-/// A CA that can issue: its certificate and its key.
+/// A CA that can issue certificates: its own certificate and its key.
 #[derive(Debug, Clone)]
 pub struct Authority {
-    /// What clients trust when they trust what it issues.
-    pub anchor: Anchor,
-    /// What it signs with.
+    /// The certificate of the CA, which clients trust.
+    pub anchor: TrustAnchor,
+    /// The key that the CA signs with.
     pub key: PrivateKey,
 }
 
@@ -41,18 +42,19 @@ pub struct Leaf {
 
 /// A private key, PEM.
 ///
-/// It cannot be displayed, serialised or compared; `{:?}` does not show it; its
-/// memory is overwritten when it goes. The one way to it says so in its name.
+/// It does not implement `Display`, `Serialize` or `PartialEq`, and `Debug` does not show it.
+/// Its memory is overwritten when it is dropped. The only access to the key is
+/// [`PrivateKey::expose_pem`].
 ///
 /// ```compile_fail
-/// # fn key() -> pullpass::rotation::PrivateKey { unreachable!() }
+/// # fn key() -> pullpass_core::rotation::PrivateKey { unreachable!() }
 /// println!("{}", key()); // no Display
 /// ```
 #[derive(Clone)]
 pub struct PrivateKey(Zeroizing<String>);
 
 impl PrivateKey {
-    /// Takes PEM; it is looked at where a certificate is held against it.
+    /// Takes a PEM text. It is parsed when a certificate is compared with it.
     #[must_use]
     pub fn new(pem: Zeroizing<String>) -> Self {
         Self(pem)
@@ -63,7 +65,7 @@ impl PrivateKey {
         Some(Self(Zeroizing::new(text.to_owned())))
     }
 
-    /// The key. For signing and for the Secret, never for output.
+    /// The key as PEM. It is for signing and for the Secret, and must never be printed.
     #[must_use]
     pub fn expose_pem(&self) -> &str {
         &self.0
@@ -81,14 +83,14 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-impl fmt::Debug for Anchor {
+impl fmt::Debug for TrustAnchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Anchor({} to {})", self.not_before, self.not_after)
+        write!(f, "TrustAnchor({} to {})", self.not_before, self.not_after)
     }
 }
 
-impl Anchor {
-    /// Reads one certificate; `None` when it is none that may issue others.
+impl TrustAnchor {
+    /// Reads one certificate; `None` where it may not issue other certificates.
     fn from_der(der: &[u8]) -> Option<Self> {
         let certificate = parse(der)?;
         let signs = certificate
@@ -103,7 +105,7 @@ impl Anchor {
         })
     }
 
-    /// The CAs in a text; what is something else is passed over.
+    /// The CAs in a text. Everything else in the text is skipped.
     #[must_use]
     pub fn all_in_pem(pem: &[u8]) -> Vec<Self> {
         let mut anchors: Vec<Self> = Vec::new();
@@ -121,19 +123,19 @@ impl Anchor {
         certificate_pem(&self.der)
     }
 
-    /// Until when it is trusted.
+    /// The last moment at which the CA is valid.
     #[must_use]
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
 
-    /// From when on it is trusted.
+    /// The first moment at which the CA is valid.
     #[must_use]
     pub fn not_before(&self) -> Timestamp {
         self.not_before
     }
 
-    /// Whether the leaf's signature is that of this CA.
+    /// Whether this CA has signed the leaf.
     #[must_use]
     pub fn issued(&self, leaf: &Leaf) -> bool {
         let (Some(authority), Some(leaf)) = (parse(&self.der), parse(&leaf.der)) else {
@@ -144,17 +146,17 @@ impl Anchor {
     }
 }
 
-/// What goes into a `caBundle`: the certificates one after the other.
-pub(super) fn bundle<'a>(anchors: impl Iterator<Item = &'a Anchor>) -> String {
-    anchors.map(Anchor::to_pem).collect()
+/// The content of a `caBundle`: the certificates one after the other.
+pub(super) fn bundle<'a>(anchors: impl Iterator<Item = &'a TrustAnchor>) -> String {
+    anchors.map(TrustAnchor::to_pem).collect()
 }
 
 impl Authority {
-    /// Reads a CA; `None` when the certificate is none, or the key is not its own.
+    /// Reads a CA; `None` where the certificate is not a CA, or the key does not belong to it.
     #[must_use]
     pub fn from_pem(certificate: &[u8], key: PrivateKey) -> Option<Self> {
         let der = certificates(certificate).next()?;
-        let anchor = Anchor::from_der(&der)?;
+        let anchor = TrustAnchor::from_der(&der)?;
         let belongs = key.belongs_to(&parse(&der)?);
         belongs.then_some(Self { anchor, key })
     }
@@ -165,7 +167,8 @@ impl Authority {
 }
 
 impl Leaf {
-    /// Reads a serving certificate; `None` when it is none, or the key is not its own.
+    /// Reads a serving certificate; `None` where it is not one, or the key does not belong to
+    /// it.
     #[must_use]
     pub fn from_pem(certificate: &[u8], key: PrivateKey) -> Option<Self> {
         let der = certificates(certificate).next()?;
@@ -196,38 +199,38 @@ impl Leaf {
         certificate_pem(&self.der)
     }
 
-    /// Its key.
+    /// The key of the certificate.
     #[must_use]
     pub fn key(&self) -> &PrivateKey {
         &self.key
     }
 
-    /// The DNS names and addresses that it is for.
+    /// The DNS names and IP addresses that the certificate is for.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// From when on it can be served.
+    /// The first moment at which the certificate is valid.
     #[must_use]
     pub fn not_before(&self) -> Timestamp {
         self.not_before
     }
 
-    /// Until when it can be served.
+    /// The last moment at which the certificate is valid.
     #[must_use]
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
 
-    /// Whether it is the same certificate.
+    /// Whether the other leaf has the same certificate.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.der == other.der
     }
 }
 
-/// The DNS names and addresses that a certificate is for.
+/// The DNS names and IP addresses that a certificate is for.
 #[must_use]
 pub fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let extension = certificate.subject_alternative_name().ok().flatten();
@@ -254,7 +257,8 @@ fn certificates(pem: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         .map(|block| block.contents)
 }
 
-/// Nothing may follow the certificate: what is not parsed would be trusted too.
+/// Parses a certificate. Nothing may follow it, because clients would trust the bytes that are
+/// not parsed, too.
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Some(certificate),
@@ -268,7 +272,7 @@ fn validity(certificate: &X509Certificate<'_>) -> Option<(Timestamp, Timestamp)>
     Some((time(validity.not_before)?, time(validity.not_after)?))
 }
 
-/// As every tool writes it (RFC 7468): lines of 64 characters.
+/// Writes PEM with lines of 64 characters (RFC 7468).
 fn certificate_pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");

@@ -1,38 +1,39 @@
-//! What the Secret holds: which keys there are, and the state that they spell.
+//! The content of the Secret: its keys, and the state that they describe.
 //!
-//! Reading is tolerant, since anybody with the right may have edited the Secret:
-//! what cannot be used counts as not there. Reading looks at no clock, so that two
-//! replicas whose clocks differ read the same.
+//! Anyone with the permission may edit the Secret, so a value that cannot be used counts as
+//! missing. This module must not read a clock, so that two replicas whose clocks differ read
+//! the same state.
 
-use super::certificate::{Anchor, Authority, Leaf, bundle};
+use super::certificate::{Authority, Leaf, TrustAnchor, bundle};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Every CA to trust, those that no longer issue too; what the `caBundle`s hold.
+/// The key of every CA to trust, including those that no longer issue; the `caBundle`s have
+/// the same content.
 pub const TRUSTED: &str = "ca.crt";
-/// The serving certificate.
+/// The key of the serving certificate.
 pub const CERTIFICATE: &str = "tls.crt";
-/// The serving certificate's key.
+/// The key of the serving certificate's private key.
 pub const KEY: &str = "tls.key";
 const ISSUER: [&str; 2] = ["issuer.crt", "issuer.key"];
 const NEXT: [&str; 2] = ["next.crt", "next.key"];
 const TIMES: &str = "rotation.json";
 
-/// The data of the Secret. `{:?}` shows the names of its keys and nothing else.
+/// The data of the Secret. `Debug` shows the names of its keys and nothing else.
 #[derive(Clone, Default)]
-pub struct Content(BTreeMap<String, Zeroizing<Vec<u8>>>);
+pub struct SecretContent(BTreeMap<String, Zeroizing<Vec<u8>>>);
 
-impl Content {
-    /// Adds one key of the Secret's `data`, decoded.
+impl SecretContent {
+    /// Adds one key of the Secret's `data` with its decoded value.
     pub fn insert(&mut self, key: impl Into<String>, value: Vec<u8>) {
         self.0.insert(key.into(), Zeroizing::new(value));
     }
 
-    /// Applies a change as the API server does with a merge patch.
-    pub fn apply(&mut self, change: &Change) {
+    /// Applies a change as the API server applies a merge patch.
+    pub fn apply(&mut self, change: &SecretChange) {
         for (key, value) in change.entries() {
             match value {
                 Some(value) => self.insert(key, value.to_vec()),
@@ -43,26 +44,27 @@ impl Content {
         }
     }
 
-    /// One value. For the wire and for parsing, never for output.
+    /// One value; empty where the key is missing. It is for the wire and for parsing, and must
+    /// never be printed.
     #[must_use]
     pub fn expose(&self, key: &str) -> &[u8] {
         self.0.get(key).map_or(&[], |value| value.as_slice())
     }
 }
 
-impl fmt::Debug for Content {
+impl fmt::Debug for SecretContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-/// What is to be written to the Secret: each key of ours with its new value, or none
-/// where it is to go. Keys of others are left alone.
+/// What to write to the Secret: each key that pullpass owns with its new value, or `None` where
+/// the key is removed. Other keys are not changed.
 #[derive(Clone)]
-pub struct Change(Vec<(&'static str, Option<Zeroizing<Vec<u8>>>)>);
+pub struct SecretChange(Vec<(&'static str, Option<Zeroizing<Vec<u8>>>)>);
 
-impl Change {
-    /// Key and value. For the wire, never for output.
+impl SecretChange {
+    /// The keys and their values. They are for the wire, and must never be printed.
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, Option<&[u8]>)> {
         self.0
             .iter()
@@ -70,7 +72,7 @@ impl Change {
     }
 }
 
-impl fmt::Debug for Change {
+impl fmt::Debug for SecretChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set()
             .entries(self.0.iter().map(|(key, _)| key))
@@ -78,55 +80,55 @@ impl fmt::Debug for Change {
     }
 }
 
-/// What the Secret says, as far as it can be used.
+/// The state that the Secret describes, as far as it can be used.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub(super) struct SecretState {
     /// The CA that issues leaves.
     pub(super) issuer: Option<Authority>,
     /// The CA that will issue them when all clients trust it.
     pub(super) next: Option<Authority>,
-    /// CAs that issue no more and are still trusted.
-    pub(super) retired: Vec<Anchor>,
-    /// What is to be served, and which of these CAs has issued it.
-    pub(super) leaf: Option<(Leaf, Anchor)>,
-    pub(super) times: Times,
+    /// The CAs that no longer issue and are still trusted.
+    pub(super) retired: Vec<TrustAnchor>,
+    /// The leaf to serve, and the CA of this state that issued it.
+    pub(super) leaf: Option<(Leaf, TrustAnchor)>,
+    pub(super) times: RotationTimes,
 }
 
-/// What the certificates do not say themselves.
+/// The times that the certificates do not contain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Times {
-    /// When the last leaf ends that `issuer` has issued.
-    pub(super) leaves_end: Option<Timestamp>,
-    /// Since when every `caBundle` holds `next`.
+pub(super) struct RotationTimes {
+    /// When the last leaf that `issuer` has issued expires.
+    pub(super) leaves_expire: Option<Timestamp>,
+    /// Since when every `caBundle` contains `next`.
     pub(super) next_published: Option<Timestamp>,
-    /// When the last leaf ends that a retired CA has issued.
+    /// When the last leaf that a retired CA has issued expires.
     pub(super) retired_until: Option<Timestamp>,
 }
 
-impl State {
-    pub(super) fn read(content: &Content) -> Self {
+impl SecretState {
+    pub(super) fn read(content: &SecretContent) -> Self {
         let authority = |[certificate, key]: [&str; 2]| {
             Authority::from_bytes(content.expose(certificate), content.expose(key))
         };
         let (issuer, next) = (authority(ISSUER), authority(NEXT));
-        let mut retired = Anchor::all_in_pem(content.expose(TRUSTED));
-        // A CA whose key was lost is still trusted: leaves of its are served.
+        let mut retired = TrustAnchor::all_in_pem(content.expose(TRUSTED));
+        // A CA whose key is lost stays trusted, because a replica may still serve its leaves.
         for [certificate, _] in [ISSUER, NEXT] {
-            for anchor in Anchor::all_in_pem(content.expose(certificate)) {
+            for anchor in TrustAnchor::all_in_pem(content.expose(certificate)) {
                 if !retired.contains(&anchor) {
                     retired.push(anchor);
                 }
             }
         }
         let issuing = [&issuer, &next].into_iter().flatten();
-        let issuing: Vec<&Anchor> = issuing.map(|authority| &authority.anchor).collect();
+        let issuing: Vec<&TrustAnchor> = issuing.map(|authority| &authority.anchor).collect();
         retired.retain(|anchor| !issuing.contains(&anchor));
         let mut read = Self {
             issuer,
             next,
             retired,
             leaf: None,
-            times: Times::read(content.expose(TIMES)),
+            times: RotationTimes::read(content.expose(TIMES)),
         };
         let leaf = Leaf::from_bytes(content.expose(CERTIFICATE), content.expose(KEY));
         read.leaf = leaf.and_then(|leaf| {
@@ -136,8 +138,8 @@ impl State {
         read
     }
 
-    /// Every CA that clients are to trust, in the order in which it is written.
-    pub(super) fn trusted(&self) -> impl Iterator<Item = &Anchor> {
+    /// Every CA that clients should trust, in the order in which it is written.
+    pub(super) fn trusted(&self) -> impl Iterator<Item = &TrustAnchor> {
         let issuing = [&self.issuer, &self.next].into_iter().flatten();
         issuing
             .map(|authority| &authority.anchor)
@@ -148,7 +150,7 @@ impl State {
         bundle(self.trusted())
     }
 
-    pub(super) fn change(&self) -> Change {
+    pub(super) fn change(&self) -> SecretChange {
         let mut change = Vec::new();
         let mut put = |key, value: Option<&[u8]>| {
             change.push((key, value.map(|value| Zeroizing::new(value.to_vec()))));
@@ -168,21 +170,21 @@ impl State {
         let key = leaf.map(Leaf::key);
         put(KEY, key.map(|key| key.expose_pem().as_bytes()));
         put(TIMES, Some(self.times.write().as_bytes()));
-        Change(change)
+        SecretChange(change)
     }
 }
 
-const LEAVES_END: &str = "leavesEnd";
+const LEAVES_EXPIRE: &str = "leavesEnd";
 const NEXT_PUBLISHED: &str = "nextPublished";
 const RETIRED_UNTIL: &str = "retiredUntil";
 
-impl Times {
-    /// What cannot be read is not there; whoever uses a time has an answer to that.
+impl RotationTimes {
+    /// Reads the times. A time that cannot be read is `None`, which every user handles.
     fn read(text: &[u8]) -> Self {
         let object: Map<String, Value> = serde_json::from_slice(text).unwrap_or_default();
         let time = |key| object.get(key)?.as_str()?.parse().ok();
         Self {
-            leaves_end: time(LEAVES_END),
+            leaves_expire: time(LEAVES_EXPIRE),
             next_published: time(NEXT_PUBLISHED),
             retired_until: time(RETIRED_UNTIL),
         }
@@ -190,7 +192,7 @@ impl Times {
 
     fn write(self) -> String {
         let times = [
-            (LEAVES_END, self.leaves_end),
+            (LEAVES_EXPIRE, self.leaves_expire),
             (NEXT_PUBLISHED, self.next_published),
             (RETIRED_UNTIL, self.retired_until),
         ];

@@ -1,25 +1,27 @@
-//! How long things last, and arithmetic with times that cannot overflow.
+//! The lifetimes of certificates, and arithmetic with times that cannot overflow.
 
-use super::certificate::{Anchor, Leaf};
+use super::certificate::{Leaf, TrustAnchor};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// How long things last.
+/// The names and lifetimes of the certificates.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// The DNS names and addresses that the certificate must be for.
+pub struct RotationSettings {
+    /// The DNS names and IP addresses that the certificate must be for.
     pub names: Vec<String>,
-    /// How long a CA lasts; the last third of it is for changing to the next one.
+    /// How long a CA is valid. The change to the next CA happens in the last third.
     pub authority_lifetime: Duration,
-    /// How long a leaf lasts; it is renewed when a third of it is left. Shorter than
-    /// a third of the CA's, so that no leaf is cut short by its CA's end.
+    /// How long a leaf is valid. It is renewed when a third of the time is left. It must be at
+    /// most a third of the lifetime of a CA, so that no leaf is cut short by the expiry of its
+    /// CA.
     pub leaf_lifetime: Duration,
-    /// How long after a `caBundle` was written the last API server has learnt of it.
+    /// How long it takes until every API server knows a `caBundle` that was written.
     pub settle: Duration,
 }
 
-impl Settings {
-    /// A year for the CA, a month for leaves, half a minute for news to spread.
+impl RotationSettings {
+    /// The usual settings: a CA is valid for 365 days and a leaf for 30 days, and the settle
+    /// time is 30 seconds.
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
         Self {
@@ -30,17 +32,21 @@ impl Settings {
         }
     }
 
-    /// What is wrong with them, if something is; in words about flags.
+    /// What is wrong with the settings, if anything, in a sentence about the flags.
     #[must_use]
-    pub fn complaint(&self) -> Option<&'static str> {
+    pub fn problem(&self) -> Option<&'static str> {
         if self.leaf_lifetime > self.authority_lifetime / 3 {
-            return Some("a certificate must not last longer than a third of the CA's time");
+            return Some(
+                "a certificate must not be valid for longer than a third of the time of the CA",
+            );
         }
         if self.settle > self.leaf_lifetime / 6 {
-            return Some("the settle time must not be longer than a sixth of a certificate's time");
+            return Some(
+                "the settle time must not be longer than a sixth of the time of a certificate",
+            );
         }
         if self.leaf_lifetime < Duration::from_secs(6) {
-            return Some("a certificate must last six seconds or longer");
+            return Some("a certificate must be valid for at least six seconds");
         }
         None
     }
@@ -49,7 +55,7 @@ impl Settings {
         signed(self.settle)
     }
 
-    pub(super) fn renew_authority(&self, anchor: &Anchor) -> Timestamp {
+    pub(super) fn renew_authority(&self, anchor: &TrustAnchor) -> Timestamp {
         before(anchor.not_after(), self.authority_lifetime / 3)
     }
 
@@ -63,12 +69,12 @@ pub(super) fn signed(duration: Duration) -> SignedDuration {
 }
 
 pub(super) fn later(time: Timestamp, by: SignedDuration) -> Timestamp {
-    let end = if by.is_negative() {
+    let limit = if by.is_negative() {
         Timestamp::MIN
     } else {
         Timestamp::MAX
     };
-    time.checked_add(by).unwrap_or(end)
+    time.checked_add(by).unwrap_or(limit)
 }
 
 fn before(time: Timestamp, by: Duration) -> Timestamp {
