@@ -1,10 +1,9 @@
 # The task runner. `make` alone lists the targets; continuous integration runs `make test`.
 
 CARGO ?= cargo
-# Examples bring the dev-dependencies with them, and with those some crates have more
-# features. So every debug build here and in tests/run has examples in it: what
-# `make run` has compiled is not compiled again for the tests.
-BUILD := $(CARGO) build --locked --bins --examples
+# Everything that the tests compile, so that nothing is compiled twice: with the
+# dev-dependencies some crates have more features.
+BUILD := $(CARGO) build --locked --workspace --all-targets
 
 # How many fresh cases of each kind `make test-oracle` compares. It prints its seed,
 # which PULLPASS_ORACLE_SEED takes to repeat a run.
@@ -18,8 +17,8 @@ PROPTEST_CASES ?= 20000
 # A debug build: two reviews do not need an optimised one, and the tests use what it compiles.
 .PHONY: run
 run: ## build, start on loopback, send two recorded reviews, keep serving until Ctrl-C
-	$(CARGO) build --locked --bin pullpass --example demo
-	@$(CARGO) run --locked --quiet --example demo
+	$(CARGO) build --locked --package pullpass --package pullpass-examples --bin pullpass --bin demo
+	@$${CARGO_TARGET_DIR:-target}/debug/demo
 
 .PHONY: build
 build: ## the release binary, target/release/pullpass

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, rustls};
 
 const MAP: &str = "examples/registry-map.yaml";
 
@@ -54,10 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn show(once: bool) -> Result<()> {
-    // cargo puts examples into a folder beside the program.
-    let mut program = std::env::current_exe()?;
-    program.pop();
-    program.set_file_name("pullpass");
+    let program = std::env::current_exe()?.with_file_name("pullpass");
     ensure!(
         program.exists(),
         "{} is not built: use `make run`",
@@ -219,7 +216,7 @@ fn print_answer(answer: &Value) -> Result<()> {
     let response = &answer["response"];
     if response["allowed"] == false {
         say(format_args!(
-            "   => refused, {} {}:",
+            "   => denied, {} {}:",
             response["status"]["code"],
             response["status"]["reason"].as_str().unwrap_or_default()
         ));

@@ -18,7 +18,7 @@ use kube::api::{DynamicObject, PartialObjectMeta, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use pullpass_core::rotation::{SecretChange, Observation};
+use pullpass_core::rotation::{Observation, SecretChange};
 use pullpass_core::well_known::CA_BUNDLE_ANNOTATION;
 use serde_json::{Map, Value, json};
 use std::fmt;

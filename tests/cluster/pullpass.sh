@@ -32,7 +32,7 @@ until_true() { # seconds, command
 find_pullpass() { # [program]
     pullpass=${1:-}
     if [ -z "$pullpass" ]; then
-        (cd "$here/../.." && cargo build --locked --quiet --bins --examples)
+        (cd "$here/../.." && cargo build --locked --quiet --workspace --all-targets)
         pullpass=$here/../../${CARGO_TARGET_DIR:-target}/debug/pullpass
     fi
     [ -x "$pullpass" ] || die "$pullpass is no program"
