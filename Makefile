@@ -14,7 +14,7 @@ PROPTEST_CASES ?= 20000
 
 ## Use it
 
-# A debug build: two reviews do not need an optimised one, and the tests use what it compiles.
+# A debug build without what only tests need: two reviews do not need more.
 .PHONY: run
 run: ## build, start on loopback, send two recorded reviews, keep serving until Ctrl-C
 	$(CARGO) build --locked --package pullpass --package pullpass-examples --bin pullpass --bin demo
