@@ -80,9 +80,9 @@ impl CliError {
 
 /// Pods get the pass to pull, or a clear word why not.
 ///
-/// An admission webhook for Kubernetes: from one file, the registry map, it adds the
-/// missing imagePullSecrets to pods and refuses, warns about or records pods whose
-/// images come from registries that nobody has named.
+/// An admission webhook for Kubernetes. By one file, the registry map, it adds missing
+/// imagePullSecrets to pods, and denies, warns about or records pods whose images come from
+/// unknown registries.
 #[derive(Debug, Parser)]
 #[command(
     name = "pullpass",

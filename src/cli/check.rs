@@ -27,14 +27,14 @@ mod text;
 
 /// Check manifests against the registry map, offline
 ///
-/// Reads YAML and JSON: several documents in a file, Lists, every kind that makes pods. Says of
-/// each image that is denied, warned about or recorded where it stands and why, in the webhook's
-/// words, and which documents were not looked at. Exits with 1 where something was found, with 2
-/// where something could not be read, or could not be judged because labels are not known.
+/// Reads YAML and JSON: several documents in a file, Lists, and every kind that makes pods. For each
+/// image that is denied, warned about or recorded it prints the position and the reason, in the
+/// webhook's words, and it names the documents that it skips. The exit code is 1 if there are
+/// findings, and 2 if something cannot be read, or cannot be decided because labels are not known.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Manifests: a file, a directory (its .yaml, .yml and .json files), or - for standard input;
-    /// may be given several times
+    /// Manifests: a file, a directory (its .yaml, .yml and .json files), or - for stdin; may be
+    /// given several times
     #[arg(
         long = "filename",
         short,
@@ -43,22 +43,22 @@ pub struct Args {
         num_args = 1..
     )]
     filenames: Vec<PathBuf>,
-    /// Also the directories inside the directories
+    /// Also read the directories inside the directories
     #[arg(long, short = 'R')]
     recursive: bool,
     #[command(flatten)]
     map: MapArgs,
-    /// The namespace of documents that name none
+    /// The namespace of documents that do not name one
     #[arg(long, short, default_value = "default")]
     namespace: String,
     /// The labels of that namespace, as kubectl get namespace --show-labels prints them; those of
     /// other namespaces are taken from Namespace documents among the manifests
     #[arg(long, value_name = "KEY=VALUE,...")]
     namespace_labels: Option<LabelArg>,
-    /// What exits with 1
+    /// The weakest action that fails the check with exit code 1
     #[arg(long, value_enum, value_name = "ACTION", default_value_t)]
     fail_on: FailOn,
-    /// How to print
+    /// The output format
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
 }
@@ -66,9 +66,9 @@ pub struct Args {
 /// The weakest action that is a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 enum FailOn {
-    /// Images that pods are refused or warned for
+    /// Images that the map denies or warns about
     Warn,
-    /// Images that pods are refused for
+    /// Images that the map denies
     #[default]
     Deny,
 }
@@ -88,7 +88,7 @@ enum Format {
     /// For people
     #[default]
     Text,
-    /// For programs: one JSON object a line
+    /// For programs: one JSON object per line
     Json,
     /// For code scanning: SARIF 2.1.0
     Sarif,

@@ -1,7 +1,7 @@
 //! `pullpass explain`: what the map says about an image, and why.
 //!
-//! Prints what [`Policy::judge`] holds; it has no opinion of its own, so it cannot
-//! drift from what the server does.
+//! It prints what [`Context::judge`] returns and decides nothing itself, so it cannot
+//! differ from the server.
 
 use super::map_args::MapArgs;
 use super::output::{Format, Printer};
@@ -25,29 +25,30 @@ use std::str::FromStr;
 /// done with the image and which pull secrets it gets.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Images as a pod would name them; - reads one a line from standard input and prints one
-    /// JSON object a line
+    /// Images as a pod names them; - reads one image per line from stdin and prints one JSON
+    /// object per line
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
     #[command(flatten)]
     map: MapArgs,
-    /// The namespace of the pod; without it entries that hold in some namespaces only are left out
+    /// The namespace of the pod; without it, entries that exist in some namespaces only are left
+    /// out
     #[arg(long, short)]
     namespace: Option<String>,
     /// The labels of that namespace, as kubectl get namespace --show-labels prints them; without
-    /// them entries and overrides for namespaces by label are left out
+    /// them, entries and overrides with a namespaceSelector are left out
     #[arg(long, value_name = "KEY=VALUE,...", requires = "namespace")]
     namespace_labels: Option<LabelArg>,
-    /// Also list the credentials that the kubelet would try, in its order: a Secret manifest or a
-    /// docker config.json. Exits with 1 where the kubelet cannot read it
+    /// A Secret manifest or a docker config.json: also list its credentials that the kubelet would
+    /// try, in its order. The exit code is 1 if the kubelet cannot read the file
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
-    /// How to print
+    /// The output format
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
 }
 
-/// Labels as `kubectl` prints them: `key=value`, with commas between.
+/// Labels as `kubectl` prints them: `key=value`, separated by commas.
 #[derive(Debug, Clone)]
 pub(super) struct LabelArg(pub(super) LabelMap);
 
@@ -59,7 +60,7 @@ impl FromStr for LabelArg {
         let pairs = items.map(|item| {
             let (key, value) = item
                 .split_once('=')
-                .ok_or_else(|| format!("{} is no label: write key=value", quoted(item, SHOWN)))?;
+                .ok_or_else(|| format!("{} is not a label; write key=value", quoted(item, SHOWN)))?;
             Ok((key.to_owned(), value.to_owned()))
         });
         pairs.collect::<Result<_, String>>().map(Self)
@@ -118,12 +119,12 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
 #[derive(Default)]
 struct Secrets {
     read: Vec<PullSecret>,
-    /// One of them is such that the kubelet pulls nothing for a pod that names it.
+    /// Whether the kubelet pulls nothing for a pod that names one of them.
     broken: bool,
 }
 
 impl Secrets {
-    /// Reads a file, and says on standard error what the kubelet would stumble over.
+    /// Reads a file, and prints to stderr what the kubelet ignores or cannot read.
     fn of_file(path: &Path) -> Result<Self, CliError> {
         let at = path.display();
         let bytes = std::fs::read(path)
@@ -159,7 +160,7 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// What the kubelet looks in: nothing, where it gives up.
+    /// The credentials that the kubelet looks through; none if it gives up.
     fn keyring(&self) -> Keyring<'_> {
         Keyring::from_secrets(if self.broken {
             &[]
@@ -196,7 +197,7 @@ struct Explained<'e> {
     credentials: Option<Vec<Tried>>,
 }
 
-/// A credential that the kubelet would try. Never its password.
+/// A credential that the kubelet would try, without its password.
 #[derive(Serialize)]
 struct Tried {
     key: String,

@@ -1,6 +1,6 @@
-//! `pullpass generate`: the map in the words of others.
+//! `pullpass generate`: the registry map as objects for other programs.
 //!
-//! Reads the map, prints what [`pullpass_core::vap`] makes of it.
+//! It reads the map and prints what [`pullpass_core::vap`] makes of it. It decides nothing.
 
 use super::map_args::MapArgs;
 use super::output;
@@ -9,22 +9,23 @@ use pullpass_core::vap::{self, Target, yaml};
 use serde_json::json;
 use std::fmt::Write as _;
 
-/// Print the registry map as objects that do without the webhook
+/// Print the registry map as objects that work without the webhook
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Print the registry map as admission policies that the API server evaluates itself
     ///
-    /// What they cannot express stands above them as comments; see docs/in-tree.md.
+    /// Comments above them say what they cannot express; see docs/in-tree.md.
     Policy(Args),
 }
 
 /// The flags of `generate policy`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which map, and which time
+    /// The map and the time
     #[command(flatten)]
     map: MapArgs,
-    /// The oldest Kubernetes it is for: verdicts from 1.30 on, pull secrets from 1.36 on
+    /// The oldest Kubernetes that the policies must work on: 1.30 has verdicts only, 1.36 also adds
+    /// pull secrets
     #[arg(
         long = "for",
         value_name = "VERSION",
@@ -32,10 +33,10 @@ pub struct Args {
         value_enum
     )]
     target: Version,
-    /// What the names of the objects begin with
+    /// The prefix of the names of the objects
     #[arg(long, value_name = "PREFIX", default_value = "pullpass", value_parser = prefix)]
     name: String,
-    /// How to print; with JSON, what cannot be expressed goes to standard error
+    /// The output format; with json, what cannot be expressed goes to stderr
     #[arg(long, short, value_enum, default_value_t)]
     output: Notation,
     /// Print only what the policies cannot express

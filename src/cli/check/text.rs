@@ -2,11 +2,10 @@
 
 use super::finding::{DocumentOutcome, Finding, Totals};
 use crate::cli::CliError;
-use crate::cli::output::{self, Printer};
+use crate::cli::output::{self, Printer, counted};
 use pullpass_core::text::visible;
 
-/// What was not looked at, and what could not be read, goes to standard error; then
-/// findings and the sum to standard output.
+/// Prints skipped and unreadable documents to stderr, then findings and the totals to stdout.
 pub(super) fn print(
     findings: &[Finding],
     totals: &Totals,
@@ -83,8 +82,4 @@ fn summary(totals: &Totals) -> String {
         words.push_str(" could not be read");
     }
     words
-}
-
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
