@@ -58,9 +58,9 @@ impl FromStr for LabelArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let items = text.split(',').filter(|item| !item.is_empty());
         let pairs = items.map(|item| {
-            let (key, value) = item
-                .split_once('=')
-                .ok_or_else(|| format!("{} is not a label; write key=value", quoted(item, SHOWN)))?;
+            let (key, value) = item.split_once('=').ok_or_else(|| {
+                format!("{} is not a label; write key=value", quoted(item, SHOWN))
+            })?;
             Ok((key.to_owned(), value.to_owned()))
         });
         pairs.collect::<Result<_, String>>().map(Self)

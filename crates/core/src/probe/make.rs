@@ -9,6 +9,9 @@ use crate::policy::{Action, Context, Field, LabelsUnknown, Namespace, Pattern, P
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+/// The name of the volume in the probe of image volumes.
+pub(super) const IMAGE_VOLUME: &str = "image";
+
 /// The names of the containers, and the beginning of the names of the pods.
 const NAME: &str = "pullpass-verify";
 /// How many patterns of the map [`ProbeMaker::image_that`] tries, in the order of the map.
@@ -75,7 +78,7 @@ impl ProbeMaker<'_> {
     fn volume(&self) -> Result<Probe, LabelsUnknown> {
         let allowed = self.image_that(|action, _| action == Action::Allow)?;
         let container_image = allowed.as_deref().unwrap_or(UNKNOWN_IMAGE);
-        let volume = json!([{"name": "image", "image": {"reference": UNKNOWN_IMAGE}}]);
+        let volume = json!([{"name": IMAGE_VOLUME, "image": {"reference": UNKNOWN_IMAGE}}]);
         Ok(Probe {
             kind: ProbeKind::ImageVolume,
             image: UNKNOWN_IMAGE.to_owned(),

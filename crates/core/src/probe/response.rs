@@ -4,7 +4,8 @@
 //! in its words, and the pull secrets that it adds. Texts of the response are untrusted and
 //! pass through [`crate::text`]. This module must not send anything or decide by the map.
 
-use super::{ApiResponse, Expected, Probe, ProbeOutcome, ProbeResult};
+use super::make::IMAGE_VOLUME;
+use super::{ApiResponse, Expected, Probe, ProbeKind, ProbeOutcome, ProbeResult};
 use crate::policy::message::WOULD_DENY;
 use crate::text::{cut, visible};
 use serde_json::Value;
@@ -63,6 +64,18 @@ impl ApiResponse {
             .any(|text| text.starts_with(WOULD_DENY))
     }
 
+    /// Whether the API server kept the volume of a probe without its image: a version that
+    /// does not know the field drops it before any webhook is called, and makes an
+    /// `emptyDir` of the volume.
+    fn drops_image_volume(&self) -> bool {
+        let volumes = self.body.pointer("/spec/volumes").and_then(Value::as_array);
+        let mut volumes = volumes.into_iter().flatten();
+        volumes.any(|volume| {
+            volume.get("name").is_some_and(|name| name == IMAGE_VOLUME)
+                && volume.get("image").is_none()
+        })
+    }
+
     fn pull_secrets(&self) -> Vec<&str> {
         let list = self.body.pointer("/spec/imagePullSecrets");
         let list = list.and_then(Value::as_array).into_iter().flatten();
@@ -82,6 +95,10 @@ fn text_after_webhook<'t>(text: &'t str, before: &str, behind: &str) -> Option<&
 /// Why the response can be one without pullpass.
 const NOT_CALLED: &str = "pullpass was not called (the webhook's selectors exclude the namespace, \
      or pullpass does not answer and failurePolicy is Ignore), or a different map is in force";
+
+/// Why an image volume cannot be tried.
+const NO_IMAGE_VOLUMES: &str =
+    "this API server drops spec.volumes[].image, so no pod of this cluster has an image volume";
 
 /// Why pullpass can decide otherwise than the map of the probe.
 const OTHER_MAP: &str = "a different map is in force";
@@ -104,6 +121,15 @@ pub fn read(probe: &Probe, response: &ApiResponse) -> ProbeResult {
         (Reaction::Denied(words), _) => {
             let words = cut(visible(&words), SHOWN);
             finding("denied", format!("{OTHER_MAP}: {words}"))
+        }
+        (Reaction::Admitted, _)
+            if probe.kind == ProbeKind::ImageVolume && response.drops_image_volume() =>
+        {
+            result(
+                "admitted",
+                ProbeOutcome::NotTried,
+                NO_IMAGE_VOLUMES.to_owned(),
+            )
         }
         (Reaction::Admitted, expected) => read_admitted(expected, response),
     }
@@ -157,7 +183,7 @@ fn finding(got: &'static str, detail: impl Into<String>) -> ProbeResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::{ProbeKind, Sent, UNKNOWN_IMAGE};
+    use crate::probe::{Sent, UNKNOWN_IMAGE};
     use serde_json::json;
 
     fn outcome(expected: &Expected, status: u16, body: Value, warnings: &[&str]) -> ProbeOutcome {
@@ -217,6 +243,33 @@ mod tests {
         let down = "Internal error occurred: failed calling webhook \"mutate.pullpass.dev\": no";
         let down = outcome(&expected, 500, json!({"message": down}), &[]);
         assert_eq!(down, ProbeOutcome::Finding);
+    }
+
+    #[test]
+    fn an_image_volume_that_the_api_server_drops_is_not_tried() {
+        let field = "spec.volumes[0].image.reference";
+        let probe = |kind| Probe {
+            kind,
+            image: UNKNOWN_IMAGE.to_owned(),
+            sent: Sent::Nothing(""),
+            expected: Expected::Denied(vec![field.to_owned()]),
+        };
+        let outcome = |kind, volume: Value| {
+            let response = ApiResponse {
+                status: 201,
+                body: json!({"spec": {"volumes": [{"name": "other", "emptyDir": {}}, volume]}}),
+                warnings: Vec::new(),
+            };
+            read(&probe(kind), &response).outcome
+        };
+        let dropped = || json!({"name": "image", "emptyDir": {}});
+        assert_eq!(
+            outcome(ProbeKind::ImageVolume, dropped()),
+            ProbeOutcome::NotTried
+        );
+        let kept = json!({"name": "image", "image": {"reference": UNKNOWN_IMAGE}});
+        assert_eq!(outcome(ProbeKind::ImageVolume, kept), ProbeOutcome::Finding);
+        assert_eq!(outcome(ProbeKind::Image, dropped()), ProbeOutcome::Finding);
     }
 
     #[test]
