@@ -255,7 +255,7 @@ impl Explainer<'_> {
             found
                 .into_iter()
                 .map(|found| Tried {
-                    key: found.key.to_owned(),
+                    key: kubelet_keyring::shown_key(found.key).into_owned(),
                     username: found.credential.username().into_owned(),
                 })
                 .collect(),

@@ -37,13 +37,22 @@ impl std::str::FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let words = |error| {
+        let words = |error: String| {
             format!(
                 "{error}; write a level (error, warn, info, debug, trace) or `info,pullpass=debug`"
             )
         };
-        EnvFilter::try_new(text).map_err(words)?;
-        Ok(Self(text.to_owned()))
+        EnvFilter::try_new(text).map_err(|error| words(error.to_string()))?;
+        // A word alone is a level here. The library takes any other word for the name of a
+        // module, and then logs nothing of all the rest.
+        let is_level = |word: &&str| {
+            word.contains(['=', '[']) || word.parse::<tracing::level_filters::LevelFilter>().is_ok()
+        };
+        let mut words_of = text.split(',').map(str::trim);
+        match words_of.find(|word| !is_level(word)) {
+            Some(word) => Err(words(format!("{word:?} is not a level"))),
+            None => Ok(Self(text.to_owned())),
+        }
     }
 }
 
@@ -243,6 +252,23 @@ impl Write for &Lines {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+
+    #[test]
+    fn a_word_that_is_no_level_is_an_error() {
+        for fine in [
+            "info",
+            "WARN",
+            "off",
+            "info,pullpass=debug",
+            "pullpass::http=trace, warn",
+        ] {
+            assert!(fine.parse::<LogFilter>().is_ok(), "{fine}");
+        }
+        for wrong in ["loud", "info,loud", "pullpass", "info,pullpass=lots"] {
+            let error = wrong.parse::<LogFilter>().unwrap_err();
+            assert!(error.contains("write a level"), "{error}");
+        }
+    }
 
     #[test]
     fn a_log_that_is_not_written_out_holds_nobody_up_and_is_counted() {

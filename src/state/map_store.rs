@@ -10,9 +10,10 @@ use arc_swap::{ArcSwapOption, Guard};
 use jiff::Timestamp;
 use pullpass_core::map::{self, LoadedMap, Options, SourceFile};
 use pullpass_core::policy::Policy;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 use tokio::sync::watch;
 
 /// Where the map is: a file, or a directory of files.
@@ -90,11 +91,28 @@ pub fn read(path: &Path) -> Result<Vec<SourceFile>, MapError> {
         vec![path.to_owned()]
     };
     let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).map_err(unreadable(&path))?;
+        let text = read_text(&path).map_err(unreadable(&path))?;
         let name = path.display().to_string();
         Ok(SourceFile { name, text })
     };
     paths.into_iter().map(read).collect()
+}
+
+/// The most bytes of one file of a map: far above what a ConfigMap holds, and a bound for
+/// devices and pipes that never end.
+const MOST_FILE_BYTES: u64 = 64 << 20;
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let mut file = File::open(path)?.take(MOST_FILE_BYTES + 1);
+    file.read_to_string(&mut text)?;
+    if text.len() as u64 > MOST_FILE_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it has more than 64 MiB; a registry map is never so large",
+        ));
+    }
+    Ok(text)
 }
 
 fn map_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -227,5 +245,16 @@ impl MapStore {
                     .store(Some(Arc::new(RefusedMap { error, at: now })));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_an_error() {
+        let error = read(Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(error.contains("more than 64 MiB"), "{error}");
     }
 }

@@ -480,7 +480,7 @@ mod events {
     #[test]
     fn there_is_none_where_somebody_was_told_or_nothing_came_of_it() {
         type Change = fn(&mut Value);
-        let changes: [(&str, Change); 7] = [
+        let changes: [(&str, Change); 9] = [
             ("a person", |r| r["userInfo"]["username"] = json!("jane")),
             ("nobody", |r| r["userInfo"] = json!(null)),
             ("a dry run", |r| r["dryRun"] = json!(true)),
@@ -493,6 +493,12 @@ mod events {
             ("an update", |r| {
                 r["operation"] = json!("UPDATE");
                 r["oldObject"] = json!({"metadata": {}, "spec": {}});
+            }),
+            ("no namespace's name", |r| {
+                r["namespace"] = json!("../../../../api/v1/namespaces/kube-system");
+            }),
+            ("a namespace in capitals", |r| {
+                r["namespace"] = json!("Shop")
             }),
             ("nothing to say", |r| {
                 r["object"]["spec"]["containers"] = json!([{"image": "nginx"}]);

@@ -701,3 +701,23 @@ fn without_a_map_there_is_no_verdict() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no registry map is named"));
 }
+
+/// Opening a pipe that nobody writes to would wait for ever.
+#[test]
+fn a_pipe_in_a_directory_is_named_and_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.yaml");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
+        .args(["check", "--config", "examples/registry-map.yaml", "-f"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("pipe.yaml") && said.contains("not a regular file"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(2));
+}

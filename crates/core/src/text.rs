@@ -101,24 +101,36 @@ fn width(c: char) -> usize {
     }
 }
 
-/// Whether a character is invisible, or changes how other characters are shown.
+/// Whether a character is invisible, or changes how other characters are shown: control
+/// characters, and all that Unicode 16 calls `Cf` or `Default_Ignorable_Code_Point`
+/// (`UnicodeData.txt`, `DerivedCoreProperties.txt`), with the separators of lines and
+/// paragraphs and the blank Braille pattern.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}'                    // soft hyphen
-            | '\u{34f}'                 // combining grapheme joiner
-            | '\u{61c}'                 // Arabic letter mark
-            | '\u{115f}' | '\u{1160}'   // Hangul fillers
-            | '\u{180e}'                // Mongolian vowel separator
-            | '\u{200b}'..='\u{200f}'   // zero width, direction marks
-            | '\u{2028}'..='\u{202e}'   // separators, embeddings, overrides
-            | '\u{2060}'..='\u{206f}'   // joiners, isolates
-            | '\u{3164}' | '\u{ffa0}'   // Hangul fillers
-            | '\u{fe00}'..='\u{fe0f}'   // variation selectors
-            | '\u{feff}'                // byte order mark
-            | '\u{fff9}'..='\u{fffb}'   // interlinear annotation
-            | '\u{e0000}'..='\u{e0fff}' // tags, more variation selectors
+            '\u{ad}'                      // soft hyphen
+            | '\u{34f}'                   // combining grapheme joiner
+            | '\u{600}'..='\u{605}' | '\u{6dd}' | '\u{70f}' // Arabic and Syriac signs
+            | '\u{61c}'                   // Arabic letter mark
+            | '\u{890}' | '\u{891}' | '\u{8e2}' // Arabic signs
+            | '\u{115f}' | '\u{1160}'     // Hangul fillers
+            | '\u{17b4}' | '\u{17b5}'     // Khmer inherent vowels
+            | '\u{180b}'..='\u{180f}'     // Mongolian selectors and separator
+            | '\u{200b}'..='\u{200f}'     // zero width, direction marks
+            | '\u{2028}'..='\u{202e}'     // separators, embeddings, overrides
+            | '\u{2060}'..='\u{206f}'     // joiners, isolates
+            | '\u{2800}'                  // blank Braille pattern
+            | '\u{3164}' | '\u{ffa0}'     // Hangul fillers
+            | '\u{fe00}'..='\u{fe0f}'     // variation selectors
+            | '\u{feff}'                  // byte order mark
+            | '\u{fff0}'..='\u{fffb}'     // ignorable, interlinear annotation
+            | '\u{110bd}' | '\u{110cd}'   // Kaithi number signs
+            | '\u{13430}'..='\u{1343f}'   // Egyptian hieroglyph controls
+            | '\u{1bca0}'..='\u{1bca3}'   // shorthand controls
+            | '\u{1d159}'                 // musical null notehead
+            | '\u{1d173}'..='\u{1d17a}'   // musical controls
+            | '\u{e0000}'..='\u{e0fff}'   // tags, more variation selectors
         )
 }
 
@@ -135,6 +147,35 @@ mod tests {
             r#""a\nb\r\u{1b}[2J\u{202e}gpj\u{2066}\u{7f}\u{9b}\"\\""#
         );
         assert!(shown.chars().all(|c| !c.is_control()));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_escaped() {
+        for c in [
+            '\u{ad}',
+            '\u{600}',
+            '\u{17b4}',
+            '\u{17b5}',
+            '\u{180b}',
+            '\u{180d}',
+            '\u{180f}',
+            '\u{200b}',
+            '\u{2800}',
+            '\u{fff0}',
+            '\u{110bd}',
+            '\u{13430}',
+            '\u{1343f}',
+            '\u{1bca0}',
+            '\u{1bca3}',
+            '\u{1d159}',
+            '\u{1d173}',
+            '\u{1d17a}',
+            '\u{e0041}',
+        ] {
+            let escaped = format!("\\u{{{:x}}}", u32::from(c));
+            assert_eq!(visible(&c.to_string()), escaped);
+        }
+        assert_eq!(visible("äпあ😀é\u{301}"), "äпあ😀é\u{301}");
     }
 
     #[test]

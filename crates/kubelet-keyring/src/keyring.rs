@@ -6,9 +6,11 @@
 //! module tries them in the order of the file. This module must not correct the kubelet:
 //! a rule that looks wrong here is the kubelet's rule.
 
+use super::url::shown_key;
 use super::url::{ParsedUrl, UrlError};
 use super::{Credential, PullSecret, glob};
 use image_reference::{DOCKER_HUB, DOCKER_HUB_LEGACY};
+use std::fmt;
 
 /// The credentials of all pull secrets of a pod (`BasicDockerKeyring`).
 #[derive(Debug)]
@@ -19,9 +21,9 @@ pub struct Keyring<'s> {
 }
 
 /// A credential that the kubelet tries, and the key it stands under.
-#[derive(Debug)]
 pub struct Match<'s> {
-    /// The key of the registry, as the secret has it.
+    /// The key of the registry, as the secret has it. People write passwords into keys: show
+    /// [`shown_key`](crate::shown_key) of it.
     pub key: &'s str,
     /// The location that the kubelet derives from the key: host, port and path, with
     /// escapes decoded.
@@ -30,6 +32,15 @@ pub struct Match<'s> {
     pub secret: usize,
     /// The credential that the kubelet sends.
     pub credential: &'s Credential,
+}
+
+impl fmt::Debug for Match<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Match")
+            .field("key", &shown_key(self.key))
+            .field("secret", &self.secret)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'s> Keyring<'s> {

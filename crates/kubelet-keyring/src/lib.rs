@@ -14,7 +14,9 @@ pub use credential::Credential;
 pub use json::{JsonError, JsonKind};
 pub use keyring::{Keyring, Match, key_matches};
 pub use payload::{Base64Error, PayloadError, decode_base64};
-pub use url::UrlError;
+pub use url::{UrlError, shown_key};
+
+use std::fmt;
 pub use warning::{KeyWarning, SecretWarning};
 
 /// The types of Secret that the kubelet reads credentials from. It ignores every other type
@@ -63,10 +65,17 @@ pub struct PullSecret {
 }
 
 /// One registry of a pull secret, with its credential.
-#[derive(Debug)]
 pub struct SecretEntry {
     key: String,
     credential: Credential,
+}
+
+impl fmt::Debug for SecretEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretEntry")
+            .field("key", &shown_key(&self.key))
+            .finish_non_exhaustive()
+    }
 }
 
 impl PullSecret {
@@ -111,7 +120,8 @@ impl PullSecret {
 }
 
 impl SecretEntry {
-    /// The key under `auths` as written.
+    /// The key under `auths` as written. People write passwords into keys: show [`shown_key`]
+    /// of it.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key

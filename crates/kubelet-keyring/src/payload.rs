@@ -9,6 +9,7 @@
 use super::SecretKind;
 use super::credential::Credential;
 use super::json::{self, JsonError, JsonKind, Reader, is_field};
+use super::url::shown_key;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -271,13 +272,13 @@ fn decode_auth(key: &str, auth: &str) -> Result<Credential, PayloadError> {
     // line breaks.
     let padded = auth.trim().ends_with('=');
     let plain = decode_base64(auth, padded).map_err(|problem| PayloadError::Base64 {
-        key: key.to_owned(),
+        key: shown_key(key).into_owned(),
         problem,
     })?;
     let mut parts = plain.splitn(2, |&byte| byte == b':');
     let (Some(username), Some(password)) = (parts.next(), parts.next()) else {
         return Err(PayloadError::NoColon {
-            key: key.to_owned(),
+            key: shown_key(key).into_owned(),
         });
     };
     Ok(Credential::new(

@@ -6,6 +6,7 @@
 //! kubelets of Kubernetes 1.36 and 1.37 are built. Hosts and paths are bytes, because a
 //! decoded escape need not be UTF-8. This module must not know globs or image names.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 /// A key or an image name, parsed as a URL.
@@ -185,5 +186,41 @@ fn cut(text: &[u8], at: u8) -> (&[u8], &[u8]) {
             (before, rest.get(1..).unwrap_or_default())
         }
         None => (text, &[]),
+    }
+}
+
+/// A key in a form that may be shown: without the user and password that a URL can have
+/// before its host. The kubelet drops that part of a key, but people write credentials there.
+#[must_use]
+pub fn shown_key(key: &str) -> Cow<'_, str> {
+    let start = key.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = key.split_at(start);
+    match rest.rsplit_once('@') {
+        // This is a digest and not a host.
+        Some((_, end)) if end.starts_with("sha256:") || end.starts_with("sha512:") => key.into(),
+        Some((_, host)) => format!("{scheme}***@{host}").into(),
+        None => key.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_key_is_not_shown() {
+        for (key, shown) in [
+            (
+                "https://u:hunter2@reg.example/v1/",
+                "https://***@reg.example/v1/",
+            ),
+            ("u:hunter2@reg.example", "***@reg.example"),
+            ("https:/u:hunter2@reg.example", "***@reg.example"),
+            ("https://u:hunt@er2@reg.example", "https://***@reg.example"),
+            ("reg.example:5000/team", "reg.example:5000/team"),
+            ("reg.example/app@sha256:ab", "reg.example/app@sha256:ab"),
+        ] {
+            assert_eq!(shown_key(key), shown);
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::SecretKind;
 use super::keyring::{SplitUrl, location_of};
 use super::payload::{PayloadEntry, SecretPayload};
 use super::url::UrlError;
+use super::url::shown_key;
 use image_reference::{DOCKER_HUB, DOCKER_HUB_LEGACY};
 use std::collections::HashMap;
 
@@ -301,7 +302,9 @@ pub(super) fn of_payload(kind: SecretKind, payload: &SecretPayload) -> Vec<Secre
         warnings.push(SecretWarning::CredentialHelper);
     }
     let repeated = payload.repeated.iter();
-    warnings.extend(repeated.map(|key| SecretWarning::Repeated { key: key.clone() }));
+    warnings.extend(repeated.map(|key| SecretWarning::Repeated {
+        key: shown_key(key).into_owned(),
+    }));
     let mut first_keys = FirstKeys::default();
     for entry in &payload.entries {
         if !config && entry.key == "auths" {
@@ -309,10 +312,12 @@ pub(super) fn of_payload(kind: SecretKind, payload: &SecretPayload) -> Vec<Secre
             continue;
         }
         warnings.extend(of_credential(entry));
-        let key = entry.key.clone();
-        match KeyWarning::of(&key) {
-            Some(warning) => warnings.push(SecretWarning::Key { key, warning }),
-            None => warnings.extend(first_keys.add(key)),
+        match KeyWarning::of(&entry.key) {
+            Some(warning) => warnings.push(SecretWarning::Key {
+                key: shown_key(&entry.key).into_owned(),
+                warning,
+            }),
+            None => warnings.extend(first_keys.add(&entry.key)),
         }
     }
     warnings.extend(first_keys.shadowed());
@@ -321,7 +326,7 @@ pub(super) fn of_payload(kind: SecretKind, payload: &SecretPayload) -> Vec<Secre
 
 fn of_credential(entry: &PayloadEntry) -> Option<SecretWarning> {
     let credential = &entry.credential;
-    let key = entry.key.clone();
+    let key = shown_key(&entry.key).into_owned();
     let (username, password) = (credential.username_bytes(), credential.expose_password());
     let utf8 = |bytes| std::str::from_utf8(bytes).is_ok();
     if credential.is_empty() && entry.token {
@@ -346,8 +351,9 @@ struct FirstKeys {
 }
 
 impl FirstKeys {
-    fn add(&mut self, key: String) -> Option<SecretWarning> {
-        let location = location_of(&key).ok()?;
+    fn add(&mut self, key: &str) -> Option<SecretWarning> {
+        let location = location_of(key).ok()?;
+        let key = shown_key(key).into_owned();
         if let Some(other) = self.by_location.get(&location) {
             let other = other.clone();
             return Some(SecretWarning::SameRegistry { key, other });

@@ -15,13 +15,22 @@ const DEEPEST: usize = 64;
 /// A file that is to be read.
 #[derive(Debug)]
 pub(super) struct Manifest {
-    /// None is standard input.
-    path: Option<PathBuf>,
-    /// As it was given, or as it lies in a directory that was given.
+    source: Source,
+    /// The name as it was given, or the path in a directory that was given.
     pub(super) name: String,
 }
 
-/// The files in the order they were named; those of a directory by name. As `kubectl
+/// Where a manifest comes from.
+#[derive(Debug)]
+enum Source {
+    Stdin,
+    /// The user named it, so it may be a pipe: a shell's `<(…)` is one.
+    Named(PathBuf),
+    /// It was found in a directory, so it must be a regular file: a pipe there may never end.
+    Found(PathBuf),
+}
+
+/// The files in the order in which they were named, and those of a directory by name. As `kubectl
 /// apply -f` does, a directory gives its `.yaml`, `.yml` and `.json` files, and those
 /// inside its directories only when that is asked for.
 pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, CliError> {
@@ -29,7 +38,7 @@ pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
     for path in named {
         if path == Path::new("-") {
             found.push(Manifest {
-                path: None,
+                source: Source::Stdin,
                 name: "-".to_owned(),
             });
             continue;
@@ -39,7 +48,10 @@ pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
             CliError::input(format_args!("cannot read {path}: {error}"))
         };
         if !fs::metadata(path).map_err(unreadable)?.is_dir() {
-            found.push(Manifest::at(path.clone()));
+            found.push(Manifest {
+                name: path.display().to_string(),
+                source: Source::Named(path.clone()),
+            });
             continue;
         }
         let before = found.len();
@@ -75,26 +87,21 @@ fn directory(at: &Path, depth: usize, found: &mut Vec<Manifest>) -> io::Result<(
             Some("yaml" | "yml" | "json")
         ) && !path.is_dir()
         {
-            found.push(Manifest::at(path));
+            found.push(Manifest {
+                name: path.display().to_string(),
+                source: Source::Found(path),
+            });
         }
     }
     Ok(())
 }
 
-impl Manifest {
-    fn at(path: PathBuf) -> Self {
-        Self {
-            name: path.display().to_string(),
-            path: Some(path),
-        }
-    }
-}
-
 /// The text of a file, or why there is none.
 pub(super) fn read(manifest: &Manifest) -> Result<String, String> {
-    let bytes = match &manifest.path {
-        Some(path) => File::open(path).and_then(whole),
-        None => whole(io::stdin().lock()),
+    let bytes = match &manifest.source {
+        Source::Stdin => whole(io::stdin().lock()),
+        Source::Named(path) => File::open(path).and_then(whole),
+        Source::Found(path) => regular(path).and_then(whole),
     };
     let bytes = bytes.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > MOST_BYTES {
@@ -106,6 +113,13 @@ pub(super) fn read(manifest: &Manifest) -> Result<String, String> {
             error.utf8_error().valid_up_to()
         )
     })
+}
+
+fn regular(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    File::open(path)
 }
 
 fn whole(source: impl Read) -> io::Result<Vec<u8>> {

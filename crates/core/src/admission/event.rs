@@ -54,6 +54,10 @@ impl Event {
         if !is_new || record.is_dry_run() || !is_program(record.username()) {
             return None;
         }
+        // It becomes a part of an API path, and whoever reaches the port can post a review.
+        if !is_namespace(record.namespace()) {
+            return None;
+        }
         let (first, more) = record.messages().split_first()?;
         let more = match more.len() {
             0 => String::new(),
@@ -88,6 +92,16 @@ impl Event {
         }
         text
     }
+}
+
+/// Whether a text can be the name of a namespace: a DNS label (RFC 1123; `ValidateNamespaceName`
+/// in `pkg/apis/core/validation`).
+fn is_namespace(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(is_inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Whether a user is a program, whose warnings nobody sees: a ServiceAccount, or the

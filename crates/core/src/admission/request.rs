@@ -235,12 +235,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
     }
 }
 
+/// The fields of `request` that are read. The last is `oldObject`.
+const FIELDS: [&str; 10] = [
+    "uid",
+    "resource",
+    "subResource",
+    "name",
+    "namespace",
+    "operation",
+    "userInfo",
+    "dryRun",
+    "object",
+    "oldObject",
+];
+
 /// Reads the fields of `request` in one pass.
 ///
 /// How `object` is read depends on `resource` and `subResource`, which the API server writes
 /// first. If another sender writes them later, the object stays raw text until they are known.
 #[derive(Default)]
 struct RequestVisitor<'de> {
+    seen: Vec<&'static str>,
     request: Request<'de>,
     resource: Option<Resource<'de>>,
     sub_resource: Text<'de>,
@@ -270,7 +285,16 @@ impl<'de> Visitor<'de> for RequestVisitor<'de> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            match &*key.0 {
+            // Another reader may take the other of two values, so neither is taken here.
+            let Some(field) = FIELDS.into_iter().find(|field| *field == key.0) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if self.seen.contains(&field) {
+                return Err(A::Error::duplicate_field(field));
+            }
+            self.seen.push(field);
+            match field {
                 "uid" => self.request.uid = map.next_value::<Text<'de>>()?.0,
                 "resource" => self.resource = map.next_value::<JsonObject<_>>()?.0,
                 "subResource" => self.sub_resource = map.next_value()?,
@@ -287,10 +311,7 @@ impl<'de> Visitor<'de> for RequestVisitor<'de> {
                 }
                 "dryRun" => self.request.dry_run = map.next_value::<Option<bool>>()? == Some(true),
                 "object" => self.object = self.next_object(&mut map)?,
-                "oldObject" => self.old_object = self.next_object(&mut map)?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+                _ => self.old_object = self.next_object(&mut map)?,
             }
         }
         self.finish()
@@ -368,6 +389,16 @@ mod tests {
 
     fn review(request: &str) -> String {
         format!("{BEFORE}{request}}}")
+    }
+
+    #[test]
+    fn a_field_that_is_repeated_is_an_error() {
+        for field in FIELDS {
+            let twice = review(&format!(r#"{{"{field}":null,"uid2":1,"{field}":null}}"#));
+            let error = parse(twice.as_bytes()).unwrap_err().to_string();
+            let expected = format!("duplicate field `{field}`");
+            assert!(error.contains(&expected), "{field}: {error}");
+        }
     }
 
     #[test]
