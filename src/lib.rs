@@ -7,8 +7,9 @@
 //! cli ─▶ serve ─▶ http ─▶ { state, audit, certs } ─▶ { kube, observe }
 //! ```
 //!
-//! A room may use every room to the right of it and none to the left. [`serve`] is the
-//! composition root, the one place that starts things; [`clock`] is used by all.
+//! No room uses one to the left of it; `tests/it/architecture.rs` lists what each may use.
+//! [`serve`] is the composition root, the one place that starts things. [`certs`] and
+//! [`state`] use [`clock`].
 
 pub mod audit;
 pub mod certs;

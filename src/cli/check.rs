@@ -1,6 +1,6 @@
 //! `pullpass check`: manifests against the registry map, before they reach a cluster.
 //!
-//! Asks [`Policy::decide`] about the pod of every document and prints what it and
+//! Asks [`Context::decide`] about the pod of every document and prints what it and
 //! [`pullpass_core::policy::message`] say; it has no opinion of its own, so a pipeline and the
 //! webhook cannot differ.
 
@@ -276,8 +276,8 @@ fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> ImageFinding {
         Action::Deny => Some(context.denial(&[verdict])),
         Action::Warn | Action::Audit => Some(context.warning(verdict)),
         Action::Allow => judgement
-            .expires_soon(context.now)
-            .map(|_| context.warning(verdict)),
+            .is_warned(context.now)
+            .then(|| context.warning(verdict)),
     };
     let spelling = verdict::mismatched_key(judgement).map(|key| message::spelling(judgement, &key));
     ImageFinding {

@@ -215,7 +215,7 @@ impl Explainer<'_> {
             line.clear();
             let read = input
                 .read_until(b'\n', &mut line)
-                .map_err(|error| CliError::input(format_args!("standard input: {error}")))?;
+                .map_err(|error| CliError::input(format_args!("cannot read stdin: {error}")))?;
             if read == 0 {
                 return Ok(());
             }

@@ -354,7 +354,7 @@ impl fmt::Display for RequestError {
             Self::Encoding => "a compressed body is not accepted; send it without content-encoding",
             Self::TooLarge => "the body is above the limit; no review of an API server is so large",
             Self::TooSlow => "the body did not arrive in time",
-            Self::Broken => "the body broke off; send it whole",
+            Self::Broken => "the body is incomplete; send the whole body",
             Self::BadReview(reason) => return f.write_str(reason),
             Self::NotReady => "no registry map is loaded yet; try again in a second",
             Self::LabelsUnknown => {

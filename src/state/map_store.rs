@@ -37,7 +37,7 @@ pub enum MapError {
         error: String,
     },
     /// The directory holds no map.
-    #[error("{0} holds no file that ends in .yaml, .yml or .json")]
+    #[error("{0} contains no file that ends in .yaml, .yml or .json")]
     Empty(String),
     /// The map is wrong: every error of it.
     #[error("{0}")]

@@ -127,6 +127,21 @@ fn each_kind_is_told_what_its_pods_will_meet() {
 }
 
 #[test]
+fn the_audit_annotation_names_the_worst_image_first() {
+    let mut images = vec!["frowned.example/x"; 12];
+    images.push("evil/x");
+    let object = object("/spec/template", &images);
+    let review = review("apps", "deployments", &object, &Value::Null);
+    for severity in [WorkloadMode::Warn, WorkloadMode::Deny] {
+        let (response, _) = answer(severity, &review);
+        let annotations = &response["auditAnnotations"];
+        assert_eq!(annotations["decision"], "deny");
+        let images = annotations["images"].as_str().unwrap();
+        assert!(images.starts_with("image \"evil/x\""), "{images}");
+    }
+}
+
+#[test]
 fn who_observes_refuses_no_workload_and_foretells_no_refusal() {
     let review = review("apps", "deployments", &deployment(&[UNKNOWN]), &Value::Null);
     for (severity, expected) in [

@@ -1,6 +1,7 @@
 //! Labels and annotations of Kubernetes objects that more than one module uses.
 //!
-//! No other module may repeat these names as literals.
+//! No other module may define these names again. Expressions in CEL and JSON patches contain
+//! them as text.
 
 /// The label of the `ConfigMap` that holds the registry map. The map webhook selects
 /// `ConfigMap`s by it, and commands find the map in a cluster by it.

@@ -64,7 +64,7 @@ pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
                 "; -R also looks into its directories"
             };
             return Err(CliError::input(format_args!(
-                "{} holds no file that ends in .yaml, .yml or .json{hint}",
+                "{} contains no file that ends in .yaml, .yml or .json{hint}",
                 path.display()
             )));
         }
@@ -105,11 +105,11 @@ pub(super) fn read(manifest: &Manifest) -> Result<String, String> {
     };
     let bytes = bytes.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > MOST_BYTES {
-        return Err("is above 32 MiB; split it".to_owned());
+        return Err("has more than 32 MiB; split it".to_owned());
     }
     String::from_utf8(bytes).map_err(|error| {
         format!(
-            "is no UTF-8 from byte {} on",
+            "is not UTF-8 from byte {} on",
             error.utf8_error().valid_up_to()
         )
     })

@@ -28,10 +28,10 @@ const RULES: [(&str, &str); 6] = [
         "unknown",
         "No entry of the registry map covers the image's registry",
     ),
-    ("invalid", "The text is no valid image reference"),
+    ("invalid", "The text is not a valid image reference"),
     (
         "expires-soon",
-        "The entry that allows the image ends within 14 days",
+        "The entry that allows the image expires within 14 days",
     ),
     (
         "spelling",
@@ -39,7 +39,7 @@ const RULES: [(&str, &str); 6] = [
     ),
     (
         UNDECIDED,
-        "What the registry map says of the image depends on labels of its namespace",
+        "The action for the image depends on labels of its namespace",
     ),
 ];
 
@@ -82,7 +82,7 @@ pub(super) fn print(
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             }},
-            // Columns are counted as `manifest::Place` does.
+            // Columns are counted as `manifest::SourceSpan` does.
             "columnKind": "unicodeCodePoints",
             "invocations": [{
                 "executionSuccessful": totals.status() != Status::Input,

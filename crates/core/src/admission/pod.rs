@@ -4,7 +4,7 @@
 //! Other fields are skipped and never written back, so fields that are newer than this build
 //! stay as they are. As in the API server's own decoding, `null` is the same as absent. A new
 //! field of Kubernetes that names an image belongs into [`PodField`], `Spec` and
-//! [`Pod::images`], and nowhere else. This module must not judge.
+//! [`Pod::images`], and into the CEL of [`crate::vap`]. This module must not judge.
 
 use super::json::{JsonObject, List, Text};
 use serde::Deserialize;

@@ -29,11 +29,7 @@ pub fn statement(
     workloads: WorkloadMode,
     decision: &Decision<'_, '_>,
 ) -> Statement {
-    let found: Vec<_> = decision
-        .verdicts
-        .iter()
-        .filter(|verdict| verdict.judgement.action != Action::Allow)
-        .collect();
+    let found = decision.findings();
     let mut statement = Statement {
         audit: (!found.is_empty()).then(|| (decision.action(), context.audit(&found))),
         ..Statement::default()
@@ -48,10 +44,7 @@ pub fn statement(
         return statement;
     }
     statement.would_deny = is_denied;
-    let warned = decision.verdicts.iter().filter(|verdict| {
-        verdict.judgement.action == Action::Warn
-            || verdict.judgement.expires_soon(context.now).is_some()
-    });
+    let warned = decision.warned(context.now).into_iter();
     let spelt = decision.verdicts.iter().filter_map(|verdict| {
         let key = mismatched_key(&verdict.judgement)?;
         Some(WorkloadWarning::Spelling(key, verdict))

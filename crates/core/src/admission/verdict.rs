@@ -11,7 +11,6 @@ use crate::policy::message::{self, Remedy};
 use crate::policy::{Action, Context, Decision, Judgement, Rule, Verdict};
 use image_reference::DOCKER_HUB;
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::collections::HashSet;
 
 /// What a response says about a decision.
@@ -36,13 +35,7 @@ pub fn statement(
     pod: &Pod<'_>,
     decision: &Decision<'_, '_>,
 ) -> Statement {
-    let mut found: Vec<&Verdict<'_, '_>> = decision
-        .verdicts
-        .iter()
-        .filter(|verdict| verdict.judgement.action != Action::Allow)
-        .collect();
-    // The annotation names a limited number of images, so the worst come first.
-    found.sort_by_key(|verdict| Reverse(verdict.judgement.action));
+    let found = decision.findings();
     let audit = (!found.is_empty()).then(|| (decision.action(), context.audit(&found)));
     let is_denied = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
     let denied: Vec<_> = found.into_iter().filter(is_denied).collect();
@@ -104,15 +97,8 @@ fn sorted_warnings<'d, 'p, 'i>(
         .iter()
         .filter(|verdict| verdict.judgement.action == Action::Deny)
         .map(PodWarning::Denied);
-    let mut registries: Vec<_> = verdicts
-        .iter()
-        .filter(|verdict| {
-            verdict.judgement.action == Action::Warn
-                || verdict.judgement.expires_soon(context.now).is_some()
-        })
-        .collect();
-    registries.sort_by_key(|verdict| Reverse(verdict.judgement.action));
-    let registries = registries.into_iter().map(PodWarning::Registry);
+    let warned = decision.warned(context.now).into_iter();
+    let registries = warned.map(PodWarning::Registry);
     let mut missing: HashSet<&str> = super::patch::missing(pod, &decision.pull_secrets)
         .into_iter()
         .collect();

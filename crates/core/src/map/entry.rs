@@ -53,7 +53,13 @@ pub(super) fn read<'s>(
         .and_then(|field| replace_with(field, diagnostics));
     // The images of a deny are pulled until it begins, and need secrets until then.
     let secrets = secrets.filter(|_| from.is_none());
-    warn_of_useless(secrets.as_ref(), replacement.as_ref(), action, diagnostics);
+    warn_of_useless(
+        secrets.as_ref(),
+        replacement.as_ref(),
+        action,
+        until,
+        diagnostics,
+    );
 
     // Missing patterns are already reported.
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
@@ -191,13 +197,15 @@ fn warn_of_useless(
     secrets: Option<&MapField<'_, '_>>,
     replacement: Option<&MapField<'_, '_>>,
     action: Option<Action>,
+    until: Option<Timestamp>,
     diagnostics: &mut Diagnostics,
 ) {
-    if let (Some(field), Some(Action::Allow)) = (replacement, action) {
+    // The warning about an entry that expires soon shows it.
+    if let (Some(field), Some(Action::Allow), None) = (replacement, action, until) {
         diagnostics.warning(
             &field.place,
-            "`replaceWith` has no effect, because only a warning or a denial shows it and this entry \
-             allows",
+            "`replaceWith` has no effect, because only a warning or a denial shows it, and this entry \
+             allows and has no `until`",
         );
     }
     if let (Some(field), Some(Action::Deny)) = (secrets, action) {

@@ -2,6 +2,8 @@
 //! a pod that names an image. This module must not decide anything; it holds values only.
 
 use super::{Action, Judgement};
+use jiff::Timestamp;
+use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
 /// Which field of an object names an image.
@@ -58,7 +60,32 @@ pub struct Decision<'p, 'i> {
     pub pull_secrets: Vec<&'p str>,
 }
 
-impl Decision<'_, '_> {
+impl<'p, 'i> Decision<'p, 'i> {
+    /// The verdicts on images that are not simply allowed, strictest first: a message names
+    /// only so many, and lesser ones must not hide the worst.
+    #[must_use]
+    pub fn findings(&self) -> Vec<&Verdict<'p, 'i>> {
+        self.strictest_first(|judgement| judgement.action != Action::Allow)
+    }
+
+    /// The verdicts on images that are admitted with a warning, strictest first.
+    #[must_use]
+    pub fn warned(&self, now: Timestamp) -> Vec<&Verdict<'p, 'i>> {
+        self.strictest_first(|judgement| judgement.is_warned(now))
+    }
+
+    fn strictest_first(
+        &self,
+        wanted: impl Fn(&Judgement<'p, 'i>) -> bool,
+    ) -> Vec<&Verdict<'p, 'i>> {
+        let verdicts = self.verdicts.iter();
+        let mut found: Vec<_> = verdicts
+            .filter(|verdict| wanted(&verdict.judgement))
+            .collect();
+        found.sort_by_key(|verdict| Reverse(verdict.judgement.action));
+        found
+    }
+
     /// The strictest action of all images; `Allow` for a pod without images.
     #[must_use]
     pub fn action(&self) -> Action {

@@ -202,6 +202,13 @@ impl<'p> Judgement<'p, '_> {
             .filter(|from| now < *from)
     }
 
+    /// Whether the image is admitted with a warning: the map warns about it, or the entry
+    /// that allows it expires soon.
+    #[must_use]
+    pub fn is_warned(&self, now: Timestamp) -> bool {
+        self.action == Action::Warn || self.expires_soon(now).is_some()
+    }
+
     /// When the entry expires, if that is at most 14 days away.
     #[must_use]
     pub fn expires_soon(&self, now: Timestamp) -> Option<Timestamp> {

@@ -31,6 +31,38 @@ impl ScopeKind {
         [Self::Name, Self::Glob, Self::Selector, Self::Everywhere];
 }
 
+impl Scope {
+    /// How closely the scope names a namespace that it contains.
+    pub(crate) fn kind_in(&self, namespace: Option<Namespace<'_>>) -> ScopeKind {
+        match self {
+            Self::Everywhere => ScopeKind::Everywhere,
+            Self::Selector(_) => ScopeKind::Selector,
+            Self::Namespaces(globs) => {
+                let name = namespace.map(|namespace| namespace.name);
+                if globs.iter().any(|text| Some(text.as_str()) == name) {
+                    ScopeKind::Name
+                } else {
+                    ScopeKind::Glob
+                }
+            }
+        }
+    }
+
+    /// Whether this scope precedes the other in some namespace because it names that
+    /// namespace more closely. Between two selectors the position in the map decides.
+    pub(crate) fn precedes_somewhere(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Namespaces(first), Self::Namespaces(second)) => first
+                .iter()
+                .filter(|name| !glob::is_glob(name))
+                .any(|name| {
+                    !second.contains(name) && second.iter().any(|glob| glob::matches(glob, name))
+                }),
+            (first, second) => first.kind_in(None) > second.kind_in(None),
+        }
+    }
+}
+
 /// How close a rule is to the images that it covers; the rule with the greatest rank
 /// decides. The order of the fields is the order of the criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

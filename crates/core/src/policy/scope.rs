@@ -6,7 +6,6 @@
 
 use super::glob;
 use super::namespace::{Namespace, NamespaceSelector};
-use super::precedence::ScopeKind;
 
 /// In which namespaces an entry or an override exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,22 +45,6 @@ impl Scope {
         }
     }
 
-    /// How closely the scope names a namespace that it contains.
-    pub(crate) fn kind_in(&self, namespace: Option<Namespace<'_>>) -> ScopeKind {
-        match self {
-            Self::Everywhere => ScopeKind::Everywhere,
-            Self::Selector(_) => ScopeKind::Selector,
-            Self::Namespaces(globs) => {
-                let name = namespace.map(|namespace| namespace.name);
-                if globs.iter().any(|text| Some(text.as_str()) == name) {
-                    ScopeKind::Name
-                } else {
-                    ScopeKind::Glob
-                }
-            }
-        }
-    }
-
     /// Whether some namespace is in both scopes.
     pub(crate) fn overlap(&self, other: &Self) -> Overlap {
         let is_certain = match (self, other) {
@@ -77,20 +60,6 @@ impl Scope {
             Overlap::Certain
         } else {
             Overlap::Never
-        }
-    }
-
-    /// Whether this scope precedes the other in some namespace because it names that
-    /// namespace more closely. Between two selectors the position in the map decides.
-    pub(crate) fn precedes_somewhere(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Namespaces(first), Self::Namespaces(second)) => first
-                .iter()
-                .filter(|name| !glob::is_glob(name))
-                .any(|name| {
-                    !second.contains(name) && second.iter().any(|glob| glob::matches(glob, name))
-                }),
-            (first, second) => first.kind_in(None) > second.kind_in(None),
         }
     }
 }

@@ -5,7 +5,9 @@
 //! limits. This module must not send anything.
 
 use super::{Expected, Probe, ProbeKind, Sent, UNKNOWN_IMAGE};
-use crate::policy::{Action, Context, Field, LabelsUnknown, Namespace, Pattern, PodField, Policy};
+use crate::policy::{
+    Action, Context, Field, Judgement, LabelsUnknown, Namespace, Pattern, PodField, Policy,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -128,18 +130,17 @@ impl ProbeMaker<'_> {
         }
         let images = images.iter().copied();
         let decision = self.0.decide(images)?;
-        let fields = |wanted: Action| {
+        let fields = |wanted: &dyn Fn(&Judgement<'_, '_>) -> bool| {
             let verdicts = decision.verdicts.iter();
-            let matching = verdicts.filter(|verdict| {
-                let judgement = &verdict.judgement;
-                judgement.action == wanted
-                    || wanted == Action::Warn && judgement.expires_soon(self.0.now).is_some()
-            });
+            let matching = verdicts.filter(|verdict| wanted(&verdict.judgement));
             matching
                 .map(|verdict| verdict.field.to_string())
                 .collect::<Vec<_>>()
         };
-        let (denied, warned) = (fields(Action::Deny), fields(Action::Warn));
+        let (denied, warned) = (
+            fields(&|judgement| judgement.action == Action::Deny),
+            fields(&|judgement| judgement.is_warned(self.0.now)),
+        );
         Ok(if !denied.is_empty() {
             Expected::Denied(denied)
         } else if !warned.is_empty() {
