@@ -21,15 +21,15 @@ use std::collections::BTreeMap;
 
 /// Namespaces that are tried at the same time, few enough for a busy API server.
 const AT_ONCE: usize = 8;
-/// Pods that are looked at for one that can take an ephemeral container.
+/// How many pods are searched for one that can take an ephemeral container.
 const PODS: usize = 50;
 
 /// Try whether pullpass decides in a cluster
 ///
 /// Sends pods to the API server that must be denied or patched, as a dry run: nothing is
 /// created. Prints the expected and the actual answers, namespace by namespace, with the date,
-/// the cluster and the map. Exits with 1 where an answer is not as expected, or where nothing
-/// shows that the API server calls pullpass. You need the rights to create pods and patch
+/// the cluster and the map. The exit code is 1 if an answer is not as expected, or if nothing
+/// shows that the API server calls pullpass. You need permission to create pods, to patch
 /// pods/ephemeralcontainers, and to list namespaces and pods.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,13 +37,13 @@ pub struct Args {
     map: MapArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// A namespace to try; may be repeated; all namespaces where none is named
+    /// A namespace to test; may be repeated; the default is all namespaces
     #[arg(long = "namespace", short, value_name = "NAME", value_parser = cluster_args::namespace)]
     namespaces: Vec<String>,
     /// Also try a pod with this image, such as docker.io/nginx; may be repeated
     #[arg(long = "image", value_name = "IMAGE")]
     images: Vec<String>,
-    /// How to print
+    /// The output format
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
 }
