@@ -1,8 +1,8 @@
-//! `pullpass check`: manifests against the registry map, before they reach a cluster.
+//! `pullpass check`: compares manifests with the registry map before they reach a cluster.
 //!
-//! Asks [`Context::decide`] about the pod of every document and prints what it and
-//! [`pullpass_core::policy::message`] say; it has no opinion of its own, so a pipeline and the
-//! webhook cannot differ.
+//! It asks [`Context::decide`] about the pod of every document and prints what that and
+//! [`pullpass_core::policy::message`] say. It must not decide anything itself, so that a
+//! pipeline and the webhook cannot differ.
 
 use super::explain::LabelArg;
 use super::map_args::MapArgs;

@@ -22,7 +22,7 @@ pub enum Command {
         /// Which map
         #[command(flatten)]
         source: Source,
-        /// How to print
+        /// The output format
         #[arg(long, short, value_enum, default_value_t)]
         output: Format,
     },
@@ -38,7 +38,7 @@ pub enum Command {
         /// Files or directories with RegistryMapTest documents, besides those of the map
         #[arg(value_name = "FILE|DIR")]
         tests: Vec<PathBuf>,
-        /// How to print
+        /// The output format
         #[arg(long, short, value_enum, default_value_t)]
         output: Format,
     },

@@ -1,9 +1,8 @@
-//! An API server as the person at the terminal may use it: reads, and requests as a dry
-//! run. Changes nothing: every request that is not a `GET` has `dryRun=All`, written here
-//! and nowhere else.
+//! The API server for a person at a terminal: reads, and dry runs of writes.
 //!
-//! Bodies go through as JSON, because a typed client drops the `Warning` headers.
-//! Decides nothing.
+//! It changes nothing: every request that is not a `GET` has `dryRun=All`, and no other
+//! module sets it. Bodies are plain JSON, because a typed client drops the `Warning`
+//! headers. It must not decide anything.
 
 use super::client::{self, KubeError, with_causes};
 use http_body_util::BodyExt as _;

@@ -1,9 +1,9 @@
-//! Kubernetes manifests: the text of a file → its documents, and of each the pod that
-//! it leads to, with the place of every image.
+//! Kubernetes manifests: the documents of a file, the pod of each document, and the
+//! position of every image.
 //!
-//! YAML or JSON, several documents, Lists. A document that cannot be read is told as
-//! such and the others are read all the same. Whatever is not looked at says why, so
-//! that nobody takes "not looked at" for "allowed". Pure; reads no file, knows no map.
+//! It reads YAML and JSON, several documents, and Lists. It reports a document that cannot
+//! be read and reads the others. Whatever it skips has a reason, so that nobody takes
+//! "skipped" for "allowed". This module must not open files or know the registry map.
 
 use crate::admission::pod::Pod;
 use crate::admission::workload::Kind;

@@ -1,9 +1,9 @@
-//! YAML and JSON as a tree that knows where everything stands.
+//! YAML and JSON as a tree in which every value has its position.
 //!
-//! This is the one module that knows which YAML library is used: serde-saphyr for the
-//! registry map, which is read strictly by YAML 1.2, and the parser below it for
-//! manifests, which are read as kubectl reads them. It must not know the map or what a
-//! manifest is: it hands over what is written and refuses only what is no YAML. Pure.
+//! This is the one module that knows the YAML library: serde-saphyr for the registry map,
+//! which it reads strictly by YAML 1.2, and the parser below it for manifests, which it
+//! reads as kubectl does. It must not know the registry map or manifests: it returns what
+//! is written and refuses only what is not YAML.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Which files are read, and their text.
+//! The files that `check` reads, and their text. It must not know what a manifest is.
 
 use crate::cli::CliError;
 use std::ffi::OsStr;

@@ -1,4 +1,4 @@
-//! The findings of a check: values that every form of the output is made from.
+//! The findings of a check: values from which every output format is made. It must not print.
 
 use crate::cli::Status;
 use pullpass_core::manifest::{Skip, SourceSpan};

@@ -1,4 +1,5 @@
-//! The result for programs: one JSON object a line. The keys are a promise to scripts.
+//! The result for programs: one JSON object per line. Scripts depend on the keys, so a key
+//! must not change its meaning.
 
 use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals};
 use crate::cli::CliError;

@@ -1,6 +1,7 @@
-//! The result as `JUnit` XML, as CI systems show test reports: a suite for each file, a
-//! case for each image, each document that was skipped and each that could not be read.
-//! What could not be read and what is undecided are errors, as of a test that could not run.
+//! The result as `JUnit` XML, which CI systems show as test reports: a suite for each file,
+//! and a case for each image, each skipped document and each document that cannot be read.
+//!
+//! Unreadable documents and undecided images are errors, as of a test that could not run.
 
 use super::finding::{DocumentOutcome, Finding, Totals};
 use crate::cli::CliError;

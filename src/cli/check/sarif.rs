@@ -1,7 +1,7 @@
 //! The result as SARIF 2.1.0 (OASIS), for code scanning.
 //!
-//! Findings are results; what was not looked at, and what could not be read, are
-//! notifications of the run, so that it is not taken for clean.
+//! Findings are results. Skipped and unreadable documents are notifications of the run, so
+//! that nobody takes such a run for a clean one.
 
 use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals, UndecidedImage};
 use crate::cli::{CliError, Status, output::Printer};

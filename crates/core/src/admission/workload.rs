@@ -1,10 +1,9 @@
-//! Where the pod stands in an object that has one: a Pod, or the template of a
-//! workload.
+//! The pod in an object that has one: a Pod itself, or the template of a workload.
 //!
-//! The only place that knows the shapes. What comes out is a [`Pod`] with the
-//! object's own metadata and the template's spec, whose fields are named from the
-//! object's root (`spec.template.spec.containers[0].image`). Any deserializer will do: a review's
-//! JSON and a manifest's tree are read by the same code. Pure; judges nothing.
+//! Only this module knows where each kind has its pod. It returns a [`Pod`] with the
+//! object's own metadata and the template's spec, and names its fields from the root of
+//! the object (`spec.template.spec.containers[0].image`). The same code reads the JSON of
+//! a review and the tree of a manifest. This module must not judge.
 
 use super::json::JsonObject;
 use super::pod::{Metadata, Pod};
@@ -16,7 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 pub enum Kind {
     /// `v1`
     Pod,
-    /// `v1`; a template that stands alone.
+    /// `v1`; a template without a workload.
     PodTemplate,
     /// `v1`
     ReplicationController,
@@ -35,7 +34,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 9] = [
         Self::Pod,
         Self::PodTemplate,
@@ -48,7 +47,7 @@ impl Kind {
         Self::CronJob,
     ];
 
-    /// As in an object's `kind`.
+    /// The name in the `kind` of an object.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,10 +73,10 @@ impl Kind {
         }
     }
 
-    /// The kind of an object with this `apiVersion` and `kind`. The version does not
-    /// matter: all that ever were have the pod in the same place. Nor does it matter
-    /// for the kinds that began in `extensions`, which files still name, though no API
-    /// server since Kubernetes 1.16 serves them there.
+    /// The kind of an object with this `apiVersion` and `kind`. The version does not matter,
+    /// because every version of a kind has the pod in the same place. The group
+    /// `extensions` counts too: files still name it, though no API server since Kubernetes
+    /// 1.16 serves workloads there.
     #[must_use]
     pub fn of_object(api_version: &str, kind: &str) -> Option<Self> {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -94,8 +93,8 @@ impl Kind {
         )
     }
 
-    /// The workload of which this is the resource (`deployments` of `apps`). Pods and
-    /// templates that make none are left out.
+    /// The workload with this resource (`deployments` of `apps`). Pods, and templates that
+    /// make no pods, are not workloads.
     #[must_use]
     pub fn of_resource(group: &str, resource: &str) -> Option<Self> {
         let makes_pods = |kind: &Self| !matches!(kind, Self::Pod | Self::PodTemplate);
@@ -105,7 +104,7 @@ impl Kind {
         kinds.find(|kind| kind.group() == group && kind.as_str().to_ascii_lowercase() == singular)
     }
 
-    /// What stands before a pod's field paths.
+    /// The prefix of the field paths of the pod.
     #[must_use]
     pub fn path_to_pod(self) -> &'static str {
         match self {
@@ -117,7 +116,7 @@ impl Kind {
     }
 }
 
-/// Reads an object of the kind; none where it is `null`.
+/// Reads an object of the kind; `None` if it is `null`.
 impl<'de> DeserializeSeed<'de> for Kind {
     type Value = Option<Pod<'de>>;
 
@@ -205,7 +204,7 @@ mod tests {
         for kind in Kind::ALL {
             let pod =
                 r#"{"metadata":{"name":"inner"},"spec":{"initContainers":[{},{"image":"i"}]}}"#;
-            // Built from the path, so that path and shape must agree.
+            // The object is built from the path, so that the path and the code must agree.
             let mut object = pod.to_owned();
             for key in kind
                 .path_to_pod()

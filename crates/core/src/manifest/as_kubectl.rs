@@ -1,9 +1,9 @@
-//! Manifests against kubectl's own reading of them.
+//! Tests of manifests against kubectl's own reading of them.
 //!
-//! The golden file holds answers of `tests/go/oracle/manifest`. What is compared is the
-//! tree of each document, with all numbers alike, and which objects come out. Where
-//! kubectl refuses a document it may be read here, but none may be read as something
-//! else, and what kubectl reads and this does not is on a list.
+//! The golden file has answers of `tests/go/oracle/manifest`. The tests compare the tree of
+//! each document, with all numbers alike, and the objects that come out. kubectl may refuse
+//! a document that is read here, but no document may be read as something else, and what
+//! only this code refuses is on a list.
 
 use super::{Content, Document, Skip, read, split};
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
-//! Where one document of a manifest ends and the next begins, so that one that cannot
-//! be read does not take the others with it.
+//! The borders between the documents of a manifest, found as kubectl finds them, so that a
+//! document that cannot be read does not affect the others.
+//!
+//! This module must not parse a document.
 
 use super::SourceSpan;
 use crate::yaml::Span;

@@ -1,5 +1,7 @@
-//! A tree as the source of serde types, so that manifests are read by the same
-//! structs as reviews, and what does not fit them is named with its place.
+//! A tree as the source of serde types, so that the structs of reviews read manifests too.
+//!
+//! An error names the value that does not fit, with its position. This module must not know
+//! what the structs mean.
 
 use super::{Node, Span, Value};
 use serde::de::value::{MapDeserializer, SeqDeserializer};

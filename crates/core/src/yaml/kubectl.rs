@@ -1,10 +1,10 @@
 //! YAML as kubectl reads it.
 //!
-//! kubectl reads manifests with sigs.k8s.io/yaml, which is go-yaml v2 with a conversion
-//! to JSON. What it does and YAML 1.2 does not is done here: YAML 1.1 words and
-//! numbers, keys that become text, merges that are written over what stands before
-//! them. The comparison with kubectl itself is `manifest/as_kubectl.rs`.
-//! A document may be read that kubectl refuses; no document is read as something else.
+//! kubectl reads manifests with sigs.k8s.io/yaml, which is go-yaml v2 with a conversion to
+//! JSON. This module does what go-yaml does and YAML 1.2 does not: words and numbers of YAML
+//! 1.1, keys that become text, and merges that override the keys before them.
+//! `manifest/as_kubectl.rs` compares it with kubectl's own code. It may read a document that
+//! kubectl refuses, but it must not read a document as something else.
 
 use super::scalar::Scalar;
 use super::{Node, Span, SyntaxError, Value, byte};

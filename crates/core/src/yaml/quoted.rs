@@ -1,9 +1,9 @@
 //! Quoted scalars that continue on lines which are not indented deeper than their key.
 //!
-//! YAML 1.2 forbids them, and so does the YAML library; libyaml, and with it kubectl,
-//! never looks. Manifests hold them (`config: '{`, some lines of JSON, `}'`). White
-//! space at the beginning of such a line means nothing, so the lines are moved to the
-//! right before the library reads them. Nothing but such white space is changed.
+//! YAML 1.2 and the YAML library forbid them; libyaml, and so kubectl, accepts them.
+//! Manifests contain them (`config: '{`, some lines of JSON, `}'`). White space at the
+//! beginning of such a line has no meaning, so this module indents the lines before the
+//! library reads them. It must not change anything else.
 
 use granit_parser::{ErrorKind, ScanError, Scanner, StrInput};
 use std::borrow::Cow;

@@ -1,8 +1,9 @@
-//! Which type a scalar has for kubectl, and what it is as a key.
+//! The type that a scalar has for kubectl, and its text as a key.
 //!
-//! The rules are those of go-yaml v2 (`resolve.go`), which sigs.k8s.io/yaml reads with:
-//! YAML 1.1 words and numbers, a leading zero for octal, no base 60. Keys become text
-//! by the rules of `sigs.k8s.io/yaml` (`convertToJSONableObject`).
+//! The rules are those of go-yaml v2 (`resolve.go`), which sigs.k8s.io/yaml uses: words and
+//! numbers of YAML 1.1, a leading zero for octal, and no base 60. Keys become text by the
+//! rules of `sigs.k8s.io/yaml` (`convertToJSONableObject`). This module must not know where
+//! a scalar stands.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
