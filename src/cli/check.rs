@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
     if let Some(LabelArg(labels)) = &args.namespace_labels {
         manifests
             .labels
-            .insert(args.namespace.clone(), labels.clone());
+            .insert(args.namespace.clone(), Some(labels.clone()));
     }
     let fail_on = args.fail_on.action();
     let findings = manifests.judged(&map.policy, args.map.now());
@@ -139,8 +139,8 @@ struct Manifests<'m> {
     /// That of documents which name none.
     namespace: &'m str,
     found: Vec<Finding<Reading>>,
-    /// The labels of the namespaces that are known.
-    labels: HashMap<String, LabelMap>,
+    /// The labels of the namespaces; `None` where two documents contradict each other.
+    labels: HashMap<String, Option<LabelMap>>,
 }
 
 /// What was read at a place.
@@ -168,7 +168,7 @@ impl Manifests<'_> {
         let workload = match &document.content {
             Content::Workload(workload) => workload,
             Content::Namespace(labels) => {
-                self.labels.insert(document.name.to_owned(), labels.clone());
+                self.add_labels(document.name, labels);
                 self.found
                     .push(settled(DocumentOutcome::Skipped(Skip::NoPods)));
                 return;
@@ -205,6 +205,27 @@ impl Manifests<'_> {
         }
     }
 
+    /// Adds the labels of a Namespace document to those of others, because `kubectl apply`
+    /// keeps the labels that a document does not name.
+    fn add_labels(&mut self, namespace: &str, labels: &LabelMap) {
+        let known = self.labels.entry(namespace.to_owned());
+        let known = known.or_insert_with(|| Some(LabelMap::new()));
+        let contradicts = |all: &LabelMap| {
+            let mut labels = labels.iter();
+            labels.any(|(key, value)| all.get(key).is_some_and(|other| other != value))
+        };
+        match known {
+            Some(all) if !contradicts(all) => {
+                all.extend(
+                    labels
+                        .iter()
+                        .map(|(key, value)| (key.clone(), value.clone())),
+                );
+            }
+            known => *known = None,
+        }
+    }
+
     /// Asks the map about every image.
     fn judged(self, policy: &Policy, now: Timestamp) -> Vec<Finding> {
         let Self {
@@ -214,7 +235,8 @@ impl Manifests<'_> {
         } = self;
         let judge = |object: Option<&ObjectName>, field, text: &str| {
             let name = object.map_or(namespace, |object| &object.namespace);
-            let known = labels.get(name).map_or(Labels::Unknown, Labels::Known);
+            let known = labels.get(name).and_then(Option::as_ref);
+            let known = known.map_or(Labels::Unknown, Labels::Known);
             let judged_in = Namespace {
                 name,
                 labels: known,

@@ -498,7 +498,7 @@ mod events {
                 r["namespace"] = json!("../../../../api/v1/namespaces/kube-system");
             }),
             ("a namespace in capitals", |r| {
-                r["namespace"] = json!("Shop")
+                r["namespace"] = json!("Shop");
             }),
             ("nothing to say", |r| {
                 r["object"]["spec"]["containers"] = json!([{"image": "nginx"}]);

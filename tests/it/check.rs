@@ -721,3 +721,112 @@ fn a_pipe_in_a_directory_is_named_and_not_opened() {
     );
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// Exit code and stderr of a check of files, which are written into a directory first.
+fn check_files(map: &str, files: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), map).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
+        .args(["check", "--config"])
+        .arg(config.path())
+        .args(arguments)
+        .arg("-f")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+const DENY_EVIL: &str = "apiVersion: pullpass.dev/v1
+kind: RegistryMap
+registries:
+  - {name: evil, match: docker.io/evil, action: deny}
+  - {name: prod, match: r.example/beta, action: deny, namespaceSelector: {matchLabels: {env: prod}}}
+";
+
+const POD: &str =
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{image: evil/x}]}\n";
+
+/// A placeholder in a text must not make a document a template that is skipped.
+#[test]
+fn a_placeholder_in_a_text_excuses_no_error() {
+    for text in [
+        "summary: \"value is {{ $value }}\"",
+        "summary: value is {{ $value }}",
+        "summary: |\n      {{ $value }}",
+        "summary: \"value\n      {{ $value }}\"",
+    ] {
+        let broken = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  annotations:\n    {text}\nspec:\n  nodeSelector: {{a: b:}}\n  containers: [{{image: evil/x}}]\n"
+        );
+        let (code, said) = check_files(DENY_EVIL, &[("a.yaml", &broken)], &[]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(!said.contains("template"), "{said}");
+    }
+}
+
+#[test]
+fn all_white_space_before_json_is_passed_over() {
+    let json = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"n"},"spec":{"containers":[{"image":"evil/x"}]}}"#;
+    for space in ["\u{a0}", "\u{85}", "\u{3000}\n ", "\u{b}"] {
+        let text = format!("{space}{json}\n");
+        let (code, said) = check_files(DENY_EVIL, &[("a.yaml", &text)], &[]);
+        assert_eq!(code, Some(1), "{space:?}: {said}");
+    }
+}
+
+#[test]
+fn a_file_whose_name_is_an_ending_is_read() {
+    let (code, said) = check_files(DENY_EVIL, &[(".yaml", POD), ("ok.yaml", "")], &[]);
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn directories_that_lie_too_deep_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join(["a"; 66].join("/"));
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(deep.join("pod.yaml"), POD).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
+        .args([
+            "check",
+            "--config",
+            "examples/registry-map.yaml",
+            "-R",
+            "-f",
+        ])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// `kubectl apply` keeps the labels that a document does not name.
+#[test]
+fn labels_of_several_documents_are_joined_and_contradictions_are_undecided() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec: {containers: [{image: r.example/beta/x}]}\n";
+    let namespace = |labels: &str| {
+        format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop{labels}}}\n")
+    };
+    let prod = namespace(", labels: {env: prod}");
+    for (other, expected) in [
+        (namespace(""), 1),
+        (namespace(", labels: {team: a}"), 1),
+        (namespace(", labels: {env: test}"), 2),
+    ] {
+        for (first, second) in [(&prod, &other), (&other, &prod)] {
+            let files = [
+                ("1.yaml", first.as_str()),
+                ("2.yaml", second),
+                ("3.yaml", pod),
+            ];
+            let (code, said) = check_files(DENY_EVIL, &files, &[]);
+            assert_eq!(code, Some(expected), "{said}");
+        }
+    }
+}

@@ -81,6 +81,9 @@ pub struct Workload<'d> {
     /// The pod, with fields named from the document's root.
     pub pod: Pod<'d>,
     root: &'d Node<'d>,
+    /// The lists of the pod that name images, with the prefix of their fields' paths. They
+    /// are looked up once, so that a document costs as much as it is long.
+    lists: Vec<(String, &'d [Node<'d>])>,
     piece: &'d Piece<'d>,
 }
 
@@ -135,7 +138,11 @@ impl Workload<'_> {
     /// Where an image of the pod stands.
     #[must_use]
     pub fn place(&self, field: Field) -> SourceSpan {
-        let node = self.root.at_path(&field.to_string());
+        let path = field.to_string();
+        let node = self.lists.iter().find_map(|(list, elements)| {
+            let (number, rest) = path.strip_prefix(list.as_str())?.split_once("].")?;
+            elements.get(number.parse::<usize>().ok()?)?.at_path(rest)
+        });
         self.piece.place(node.unwrap_or(self.root).at)
     }
 }
@@ -231,7 +238,7 @@ impl Piece<'_> {
         match error {
             None if is_empty => each(self.bare(Content::Skipped(Skip::Empty))),
             None => {}
-            Some(error) if self.is_template(error.at.line) => {
+            Some(error) if self.is_template(error) => {
                 each(self.bare(Content::Skipped(Skip::Template)));
             }
             Some(error) => each(Document {
@@ -252,11 +259,35 @@ impl Piece<'_> {
         }
     }
 
-    /// Whether a placeholder stands on a line up to this one, so that it is likely why
-    /// the document cannot be read. One in a comment explains nothing.
-    fn is_template(&self, line: usize) -> bool {
-        let mut lines = self.text.lines().take(line);
-        lines.any(|line| line.split('#').next().unwrap_or_default().contains("{{"))
+    /// Whether a placeholder of a template is the reason for which the document cannot be
+    /// read: its line begins with `{{`, perhaps after a key or dashes, and the document is
+    /// readable up to the line before and not with that line.
+    ///
+    /// A placeholder inside a text is not enough. Such a document may be one that kubectl
+    /// reads, and a document that is skipped must not be one that kubectl applies. `{{` at
+    /// the place of a value or a key is a map as the key of a map, which kubectl refuses.
+    fn is_template(&self, error: &SyntaxError) -> bool {
+        let reads = |end| {
+            let text = self.text.get(..end).unwrap_or_default();
+            yaml::manifest(text, DEPTH).1.is_none()
+        };
+        let mut start = 0;
+        let lines = self.text.split_inclusive('\n').take(error.at.line.max(1));
+        let candidates = lines.filter_map(|line| {
+            let from = start;
+            start += line.len();
+            begins_with_placeholder(line).then_some((from, start))
+        });
+        candidates
+            .take(MOST_PLACEHOLDERS)
+            .any(|(from, to)| reads(from) && !reads(to))
+    }
+
+    /// Whether any line begins with a placeholder of a template.
+    fn has_placeholders(&self) -> bool {
+        *self
+            .has_placeholders
+            .get_or_init(|| self.text.lines().any(begins_with_placeholder))
     }
 
     /// Whether a placeholder stands in the place of a value.
@@ -313,6 +344,7 @@ impl Piece<'_> {
                 Ok(pod) => Content::Workload(Box::new(Workload {
                     pod: pod.unwrap_or_default(),
                     root,
+                    lists: lists(known, root),
                     piece: self,
                 })),
                 Err(error) if self.is_placeholder(error.at) => Content::Skipped(Skip::Template),
@@ -332,7 +364,7 @@ impl Piece<'_> {
     }
 
     fn no_object(&self, root: &Node<'_>) -> Skip {
-        if self.is_template(usize::MAX) {
+        if self.has_placeholders() {
             Skip::Template
         } else if root.value == Value::Null {
             Skip::Empty
@@ -340,6 +372,42 @@ impl Piece<'_> {
             Skip::NoObject
         }
     }
+}
+
+/// The lists of a pod that name images, as [`Workload`] holds them.
+fn lists<'d>(kind: Kind, root: &'d Node<'d>) -> Vec<(String, &'d [Node<'d>])> {
+    let spec = format!("{}spec", kind.path_to_pod());
+    let Some(pod) = root.at_path(&spec) else {
+        return Vec::new();
+    };
+    let names = [
+        "containers",
+        "initContainers",
+        "ephemeralContainers",
+        "volumes",
+    ];
+    let found = names.into_iter().filter_map(|name| {
+        let elements = pod.get(name)?.elements()?;
+        Some((format!("{spec}.{name}["), elements))
+    });
+    found.collect()
+}
+
+/// How many lines with placeholders are tried as the reason of an error; each try reads the
+/// text before it again.
+const MOST_PLACEHOLDERS: usize = 4;
+
+/// Whether a line begins with `{{`, after dashes and a key.
+fn begins_with_placeholder(line: &str) -> bool {
+    let mut rest = line.trim_start();
+    while let Some(after) = rest.strip_prefix("- ") {
+        rest = after.trim_start();
+    }
+    if rest.starts_with("{{") {
+        return true;
+    }
+    let value = rest.split_once(": ").map(|(_, value)| value.trim_start());
+    value.is_some_and(|value| value.starts_with("{{"))
 }
 
 /// What an element of a typed list does not say itself.

@@ -56,7 +56,7 @@ pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
         }
         let before = found.len();
         let depth = if recursive { DEEPEST } else { 0 };
-        directory(path, depth, &mut found).map_err(unreadable)?;
+        directory(path, depth, recursive, &mut found).map_err(unreadable)?;
         if found.len() == before {
             let hint = if recursive {
                 ""
@@ -72,21 +72,36 @@ pub(super) fn list(named: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, 
     Ok(found)
 }
 
-fn directory(at: &Path, depth: usize, found: &mut Vec<Manifest>) -> io::Result<()> {
+/// Whether kubectl takes a file of this name for a manifest (Go's `filepath.Ext`, which also
+/// finds the ending of `.yaml`).
+fn has_manifest_ending(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
+    matches!(ending, Some("yaml" | "yml" | "json"))
+}
+
+fn directory(
+    at: &Path,
+    depth: usize,
+    recursive: bool,
+    found: &mut Vec<Manifest>,
+) -> io::Result<()> {
     let mut entries = fs::read_dir(at)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
         // Of the entry itself: a link to a directory is not entered, so there is no circle.
         if entry.file_type()?.is_dir() {
-            if let Some(depth) = depth.checked_sub(1) {
-                directory(&path, depth, found)?;
+            match depth.checked_sub(1) {
+                Some(depth) => directory(&path, depth, recursive, found)?,
+                None if recursive => {
+                    return Err(io::Error::other(format!(
+                        "its directories lie deeper than {DEEPEST} in each other"
+                    )));
+                }
+                None => {}
             }
-        } else if matches!(
-            path.extension().and_then(OsStr::to_str),
-            Some("yaml" | "yml" | "json")
-        ) && !path.is_dir()
-        {
+        } else if has_manifest_ending(&entry.file_name()) && !path.is_dir() {
             found.push(Manifest {
                 name: path.display().to_string(),
                 source: Source::Found(path),

@@ -6,6 +6,7 @@
 use super::SourceSpan;
 use crate::yaml::Span;
 use serde_json::value::RawValue;
+use std::cell::OnceCell;
 
 /// A part of a file that is read by itself: a document, in nearly all cases.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Piece<'t> {
     pub(super) form: Form,
     /// Whether kubectl has read nothing yet as YAML where it begins.
     is_first: bool,
+    /// Whether a line begins with a placeholder, once somebody asked.
+    pub(super) has_placeholders: OnceCell<bool>,
 }
 
 /// What a piece is written in.
@@ -32,7 +35,14 @@ pub(super) enum Form {
 impl Piece<'_> {
     /// The same piece with another text, of which the lines are the same.
     pub(super) fn with_text<'t>(&self, text: &'t str) -> Piece<'t> {
-        Piece { text, ..*self }
+        Piece {
+            text,
+            lines: self.lines,
+            columns: self.columns,
+            form: self.form,
+            is_first: self.is_first,
+            has_placeholders: OnceCell::new(),
+        }
     }
 
     /// What the piece holds where kubectl does not read its separator as YAML does.
@@ -44,10 +54,9 @@ impl Piece<'_> {
         let rest = separator.strip_prefix("---")?;
         let mark = text.strip_prefix('\u{feff}').filter(|_| !self.is_first);
         (is_tight(rest) || mark.is_some()).then(|| Piece {
-            text: mark.unwrap_or(text),
             lines: self.lines + 1,
             columns: 0,
-            ..*self
+            ..self.with_text(mark.unwrap_or(text))
         })
     }
 
@@ -109,9 +118,13 @@ struct Cut {
 
 impl File<'_> {
     fn json(&mut self) {
-        let mut values = serde_json::Deserializer::from_str(self.text).into_iter::<&RawValue>();
+        // kubectl passes over all white space of Unicode here (`hasJSONPrefix`), and JSON knows
+        // four characters of it.
+        let text = self.text.trim_start();
+        let before = self.text.len() - text.len();
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
         while let Some(Ok(value)) = values.next() {
-            let end = values.byte_offset();
+            let end = before + values.byte_offset();
             let Some(start) = end.checked_sub(value.get().len()) else {
                 return;
             };
@@ -201,6 +214,7 @@ impl File<'_> {
                 columns,
                 form,
                 is_first: at == self.first_yaml,
+                has_placeholders: OnceCell::new(),
             });
         }
         self.advance(to);

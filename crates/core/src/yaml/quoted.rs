@@ -14,6 +14,8 @@ use std::ops::Range;
 pub(crate) fn indented(text: &str) -> Cow<'_, str> {
     let mut fixed = String::new();
     let mut copied = 0;
+    // A short line far to the right, or very many lines, could make gigabytes of spaces.
+    let most = text.len().saturating_mul(MOST_GROWTH).saturating_add(4096);
     // Each scan goes on behind the scalar that the one before stumbled over, so the
     // text is scanned once.
     let mut from = 0;
@@ -24,7 +26,12 @@ pub(crate) fn indented(text: &str) -> Cow<'_, str> {
             .get(line.map_or(0, |at| at + 1)..start)
             .map_or(0, |before| before.chars().count());
         fixed.push_str(text.get(copied..start).unwrap_or_default());
-        indent(text.get(start..end).unwrap_or_default(), column, &mut fixed);
+        let scalar = text.get(start..end).unwrap_or_default();
+        let added = scalar.matches('\n').count().saturating_mul(column);
+        if fixed.len().saturating_add(added) > most {
+            return Cow::Borrowed(text);
+        }
+        indent(scalar, column, &mut fixed);
         copied = end;
         let Some(rest) = text.get(end..).and_then(|rest| rest.find('\n')) else {
             break;
@@ -37,6 +44,10 @@ pub(crate) fn indented(text: &str) -> Cow<'_, str> {
     fixed.push_str(text.get(copied..).unwrap_or_default());
     Cow::Owned(fixed)
 }
+
+/// How many times as long as the text the indented text may become. What would become
+/// longer is left to the library, which refuses it.
+const MOST_GROWTH: usize = 4;
 
 /// Writes a quoted scalar with all its lines but the first indented by so many spaces.
 fn indent(scalar: &str, column: usize, to: &mut String) {
@@ -114,6 +125,13 @@ fn closing_quote(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
     use std::time::Instant;
+
+    #[test]
+    fn a_short_line_far_to_the_right_makes_no_gigabytes() {
+        let column = 20_000;
+        let text = format!("a:{}'q{}'\n", " ".repeat(column), "\nx".repeat(column));
+        assert!(indented(&text).len() <= text.len() * MOST_GROWTH + 4096);
+    }
 
     #[test]
     fn only_white_space_before_continuation_lines_is_changed() {
