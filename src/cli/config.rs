@@ -48,13 +48,9 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Source {
     /// The registry map: a file, or a directory of them
-    #[arg(
-        value_name = "FILE|DIR",
-        required_unless_present = "config",
-        conflicts_with = "config"
-    )]
+    #[arg(value_name = "FILE|DIR", required_unless_present = "config")]
     path: Option<PathBuf>,
-    /// The same
+    /// The registry map, where no FILE|DIR is named
     #[arg(long, value_name = "FILE|DIR", env = "PULLPASS_CONFIG")]
     config: Option<PathBuf>,
 }

@@ -85,11 +85,12 @@ pub fn run(command: &Command) -> Result<Status, CliError> {
         Version::V1_30 => Target::V1_30,
         Version::V1_36 => Target::V1_36,
     };
+    // A map that the policies cannot hold has no list of gaps either.
+    let objects = vap::objects(&policy, now, target, &args.name).map_err(CliError::input)?;
     let gaps = vap::gaps(&policy, now, target);
     if args.list_gaps {
         return output::write(format!("{}\n", gaps.join("\n")).as_bytes());
     }
-    let objects = vap::objects(&policy, now, target, &args.name).map_err(CliError::input)?;
     let mut text = String::new();
     if args.output == Notation::Json {
         for gap in &gaps {

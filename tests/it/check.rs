@@ -813,13 +813,13 @@ fn labels_of_several_documents_are_joined_and_contradictions_are_undecided() {
     let namespace = |labels: &str| {
         format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop{labels}}}\n")
     };
-    let prod = namespace(", labels: {env: prod}");
+    let in_prod = namespace(", labels: {env: prod}");
     for (other, expected) in [
         (namespace(""), 1),
         (namespace(", labels: {team: a}"), 1),
         (namespace(", labels: {env: test}"), 2),
     ] {
-        for (first, second) in [(&prod, &other), (&other, &prod)] {
+        for (first, second) in [(&in_prod, &other), (&other, &in_prod)] {
             let files = [
                 ("1.yaml", first.as_str()),
                 ("2.yaml", second),
