@@ -187,7 +187,8 @@ impl<'a> Reader<'a> {
     /// Refuses what libyaml reads as something else within brackets and braces.
     fn refuse_other_in_flow(&self, text: &str, has_tag: bool, at: Span) -> Result<(), Stopped> {
         let behind = self.text.get(at.start.saturating_add(at.len)..);
-        let mut behind = behind.unwrap_or_default().chars();
+        // White space before the colon is a part of the text for libyaml, as the colon is.
+        let mut behind = behind.unwrap_or_default().trim_start().chars();
         let ends_in_colon =
             behind.next() == Some(':') && behind.next().is_some_and(|next| ",[]{}".contains(next));
         let why = if text.starts_with('?') {
