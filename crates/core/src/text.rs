@@ -107,6 +107,10 @@ fn width(c: char) -> usize {
 /// paragraphs and the blank Braille pattern.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
+    // Nearly all characters are ASCII, and a message is made for each review that has one.
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     c.is_control()
         || matches!(c,
             '\u{ad}'                      // soft hyphen

@@ -235,7 +235,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Request<'a> {
     }
 }
 
-/// The fields of `request` that are read. The last is `oldObject`.
+/// The fields of `request` that are read, by the numbers that [`RequestVisitor::once`] takes.
 const FIELDS: [&str; 10] = [
     "uid",
     "resource",
@@ -255,7 +255,8 @@ const FIELDS: [&str; 10] = [
 /// first. If another sender writes them later, the object stays raw text until they are known.
 #[derive(Default)]
 struct RequestVisitor<'de> {
-    seen: Vec<&'static str>,
+    // A bit for each of `FIELDS` that was read: a list would be allocated for every review.
+    seen: u16,
     request: Request<'de>,
     resource: Option<Resource<'de>>,
     sub_resource: Text<'de>,
@@ -285,23 +286,33 @@ impl<'de> Visitor<'de> for RequestVisitor<'de> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
         while let Some(key) = map.next_key::<Text<'de>>()? {
-            // Another reader may take the other of two values, so neither is taken here.
-            let Some(field) = FIELDS.into_iter().find(|field| *field == key.0) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if self.seen.contains(&field) {
-                return Err(A::Error::duplicate_field(field));
-            }
-            self.seen.push(field);
-            match field {
-                "uid" => self.request.uid = map.next_value::<Text<'de>>()?.0,
-                "resource" => self.resource = map.next_value::<JsonObject<_>>()?.0,
-                "subResource" => self.sub_resource = map.next_value()?,
-                "name" => self.request.name = map.next_value::<Text<'de>>()?.0,
-                "namespace" => self.request.namespace = map.next_value::<Text<'de>>()?.0,
-                "operation" => self.request.operation = operation(&map.next_value()?),
+            match &*key.0 {
+                "uid" => {
+                    self.once(0)?;
+                    self.request.uid = map.next_value::<Text<'de>>()?.0;
+                }
+                "resource" => {
+                    self.once(1)?;
+                    self.resource = map.next_value::<JsonObject<_>>()?.0;
+                }
+                "subResource" => {
+                    self.once(2)?;
+                    self.sub_resource = map.next_value()?;
+                }
+                "name" => {
+                    self.once(3)?;
+                    self.request.name = map.next_value::<Text<'de>>()?.0;
+                }
+                "namespace" => {
+                    self.once(4)?;
+                    self.request.namespace = map.next_value::<Text<'de>>()?.0;
+                }
+                "operation" => {
+                    self.once(5)?;
+                    self.request.operation = operation(&map.next_value()?);
+                }
                 "userInfo" => {
+                    self.once(6)?;
                     let user: UserInfo<'_> =
                         map.next_value::<JsonObject<_>>()?.0.unwrap_or_default();
                     self.request.username = user.username.0;
@@ -309,9 +320,21 @@ impl<'de> Visitor<'de> for RequestVisitor<'de> {
                     self.request.more_groups = user.groups.more;
                     self.request.groups = user.groups.first;
                 }
-                "dryRun" => self.request.dry_run = map.next_value::<Option<bool>>()? == Some(true),
-                "object" => self.object = self.next_object(&mut map)?,
-                _ => self.old_object = self.next_object(&mut map)?,
+                "dryRun" => {
+                    self.once(7)?;
+                    self.request.dry_run = map.next_value::<Option<bool>>()? == Some(true);
+                }
+                "object" => {
+                    self.once(8)?;
+                    self.object = self.next_object(&mut map)?;
+                }
+                "oldObject" => {
+                    self.once(9)?;
+                    self.old_object = self.next_object(&mut map)?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         self.finish()
@@ -319,6 +342,18 @@ impl<'de> Visitor<'de> for RequestVisitor<'de> {
 }
 
 impl<'de> RequestVisitor<'de> {
+    /// Notes that a field of [`FIELDS`] was written. A second time is an error: another
+    /// reader may take the other of two values.
+    fn once<E: Error>(&mut self, field: usize) -> Result<(), E> {
+        let bit = 1 << field;
+        if self.seen & bit != 0 {
+            let name = FIELDS.get(field).copied().unwrap_or_default();
+            return Err(E::duplicate_field(name));
+        }
+        self.seen |= bit;
+        Ok(())
+    }
+
     fn subject(&self) -> Subject {
         match &self.resource {
             Some(at) if at.group.0.is_empty() && at.resource.0 == "pods" => {
