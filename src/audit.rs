@@ -1,7 +1,7 @@
 //! Where decisions are recorded apart from the answer: the decision log and Events.
 //!
-//! Both have bounded queues, so that no review waits for them. Decides nothing: what a record
-//! or an Event says, and of which reviews there is one, is [`pullpass_core::admission`]'s.
+//! Both have bounded queues, so that no review waits for them. This module must not decide what a
+//! record or an Event says, or which reviews get one; [`pullpass_core::admission`] does.
 
 use decision_log::DecisionLog;
 use events::EventQueue;
@@ -21,13 +21,12 @@ pub struct AuditSinks {
 }
 
 impl AuditSinks {
-    /// Of which reviews a record is needed.
+    /// Of which reviews a record is needed; `None` if of no review.
     #[must_use]
-    pub fn recording(&self) -> Recording {
+    pub fn recording(&self) -> Option<Recording> {
         match &self.decision_log {
-            Some((_, recording)) => *recording,
-            None if self.events.is_some() => Recording::Notable,
-            None => Recording::Nothing,
+            Some((_, recording)) => Some(*recording),
+            None => self.events.as_ref().map(|_| Recording::Notable),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The command line: which commands there are, what they exit with, and how they print.
 //!
-//! A command gathers input, calls pure code and prints; it decides nothing about images.
+//! A command gathers input, calls pure code and prints; it must not decide about images.
 //! Results go to stdout, diagnostics to stderr.
 
 use clap::{CommandFactory, Parser, Subcommand};
 use pullpass_core::policy::LabelsUnknown;
+use pullpass_core::text::{SHOWN, quoted};
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -24,7 +25,7 @@ pub mod verify;
 #[repr(u8)]
 pub enum Status {
     /// 0: done, nothing found.
-    Fine = 0,
+    Ok = 0,
     /// 1: done, and something was found that should not be.
     Findings = 1,
     /// 2: the command line, a file or the map is wrong.
@@ -73,7 +74,7 @@ impl CliError {
             Self::Input(_) => Status::Input,
             Self::Unreachable(_) => Status::Unreachable,
             // As every filter does.
-            Self::ReaderGone => Status::Fine,
+            Self::ReaderGone => Status::Ok,
         }
     }
 }
@@ -109,13 +110,19 @@ enum Command {
     Certs(certs::Command),
     /// Print the completion script of a shell
     ///
-    /// For instance: `pullpass completion bash > /etc/bash_completion.d/pullpass`
+    /// For instance: pullpass completion bash > pullpass.bash
     Completion {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print a manual page
+    ///
+    /// Without a command, the page of pullpass itself, which names the pages of the commands. For
+    /// instance: pullpass man config validate > pullpass-config-validate.1
+    Man {
+        /// The command whose page is printed
+        command: Vec<String>,
+    },
 }
 
 /// Runs the command line of this process.
@@ -148,14 +155,30 @@ fn dispatch(command: Command) -> Result<Status, CliError> {
             clap_complete::generate(shell, &mut Cli::command(), "pullpass", &mut script);
             output::write(&script)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut page)
-                .map_err(CliError::unreachable)?;
-            output::write(&page)
-        }
+        Command::Man { command } => output::write(&man(&command)?),
     }
+}
+
+/// The manual page of a command, which is named by words as on the command line.
+fn man(words: &[String]) -> Result<Vec<u8>, CliError> {
+    let mut command = Cli::command();
+    // It gives each command the name that other pages use, such as `pullpass-serve`.
+    command.build();
+    for word in words {
+        let Some(inner) = command.find_subcommand(word) else {
+            let name = words.join(" ");
+            return Err(CliError::input(format_args!(
+                "pullpass has no command {}; pullpass --help lists the commands",
+                quoted(&name, SHOWN)
+            )));
+        };
+        command = inner.clone();
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(CliError::unreachable)?;
+    Ok(page)
 }
 
 #[cfg(test)]
@@ -165,5 +188,69 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Calls `visit` with each command and the words that name it.
+    fn each_command(
+        words: &mut Vec<String>,
+        command: &clap::Command,
+        visit: &mut impl FnMut(&[String], &clap::Command),
+    ) {
+        visit(words, command);
+        for inner in command.get_subcommands() {
+            words.push(inner.get_name().to_owned());
+            each_command(words, inner, visit);
+            words.pop();
+        }
+    }
+
+    #[test]
+    fn each_page_that_a_manual_page_names_can_be_printed() {
+        let mut count = 0;
+        each_command(&mut Vec::new(), &Cli::command(), &mut |words, command| {
+            let page = String::from_utf8(man(words).unwrap()).unwrap();
+            let page = page.replace("\\-", "-");
+            let name = [&["pullpass".to_owned()], words].concat().join("-");
+            assert!(page.contains(&format!(".TH {name} 1")), "{name}:\n{page}");
+            for inner in command.get_subcommands() {
+                count += 1;
+                let inner = format!("{name}-{}(1)", inner.get_name());
+                assert!(
+                    page.contains(&inner),
+                    "{name} does not name {inner}:\n{page}"
+                );
+            }
+        });
+        assert!(count > 8, "{count}");
+        assert_eq!(
+            man(&["serve".to_owned(), "x".to_owned()]),
+            Err(CliError::input(
+                "pullpass has no command \"serve x\"; pullpass --help lists the commands"
+            ))
+        );
+    }
+
+    #[test]
+    fn help_is_plain_text_in_the_words_of_the_style_guide() {
+        // Words that docs/style.md replaces, as far as they have no other meaning here.
+        let replaced = [
+            "refused",
+            "outranked",
+            "ended",
+            "traces",
+            "forecast",
+            "trouble",
+            "standard output",
+            "standard error",
+            "asks again",
+        ];
+        each_command(&mut Vec::new(), &Cli::command(), &mut |words, command| {
+            let help = command.clone().render_long_help().to_string();
+            let name = words.join(" ");
+            assert!(!help.contains('`'), "{name}: a backtick in\n{help}");
+            for word in replaced {
+                assert!(!help.contains(word), "{name}: `{word}` in\n{help}");
+            }
+        });
     }
 }

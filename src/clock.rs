@@ -1,4 +1,4 @@
-//! Waiting for a date. Reads no clock.
+//! Waiting for a date. This module must not read a clock; its callers pass the time.
 
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;

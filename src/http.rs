@@ -2,7 +2,8 @@
 //!
 //! The states are types: a [`Server`] is bound to its ports, a [`Bound`] serves until it is
 //! told to end. Everything that changes while it serves comes in as a handle ([`Handles`],
-//! [`ServedCertificate`]); nothing is loaded or started here. Decides nothing about images.
+//! [`ServedCertificate`]); nothing is loaded or started here. This room must
+//! not decide about images.
 
 use crate::audit::AuditSinks;
 use crate::certs::served::ServedCertificate;

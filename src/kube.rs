@@ -1,6 +1,7 @@
 //! What pullpass says to an API server.
 //!
-//! Each module sends the requests of one purpose; how they are sent is [`client`]'s.
+//! Each module sends the requests of one purpose, and [`client`] knows how they are sent. This room
+//! must not keep state.
 
 pub mod cert_store;
 pub mod client;

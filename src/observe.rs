@@ -1,4 +1,5 @@
-//! What is counted, what is logged, and what these two need.
+//! What is counted, what is logged, and what these two need. This room must not take metric labels
+//! from requests.
 
 pub mod background_writer;
 pub mod health;

@@ -2,7 +2,8 @@
 //! hands the HTTP part what it serves.
 //!
 //! This is the one place that knows all of them. The states are types: a [`Config`] becomes
-//! [`Bound`] to its ports, and serves until it is told to end. Decides nothing.
+//! [`Bound`] to its ports, and serves until it is told to end. It must not decide
+//! anything.
 
 use crate::audit::AuditSinks;
 use crate::audit::decision_log::{DecisionLog, Destination};

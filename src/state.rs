@@ -1,5 +1,6 @@
 //! What a replica decides by, kept up to date in the background: the registry map and the
-//! labels of namespaces. No review waits for anything here.
+//! labels of namespaces. A review must not
+//! wait for anything in this room.
 
 pub mod expiry_log;
 pub mod file_watch;

@@ -2,8 +2,9 @@
 //!
 //! There is a bounded queue and a task that empties it: a review never waits for the API
 //! server, and an Event that does not fit is dropped and counted. Which Events there are, and
-//! how many, is decided in [`pullpass_core::admission::event`]. This module only creates
-//! objects; a name that is taken means that another replica has created the same Event.
+//! how many, is decided in [`pullpass_core::admission::event`]; this module must not decide it. It
+//! only creates objects. A name that is taken means that another replica has created the same
+//! Event.
 
 use crate::kube::client::{KubeError, request};
 use crate::observe::metrics::{EventFate, Metrics};
@@ -14,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
-use pullpass_core::admission::event::{Event, EventBudget, Share};
+use pullpass_core::admission::event::{Event, EventBudget, EventOutcome};
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -69,9 +70,9 @@ pub async fn create(source: EventSource, mut waiting: Receiver<Event>, metrics: 
     while let Some(event) = waiting.recv().await {
         let now = Timestamp::now();
         metrics.event(match budget.ask(&event, now) {
-            Share::Repeated => EventFate::Repeated,
-            Share::TooMany => EventFate::Limited,
-            Share::Make(name) => source.create(name, event, now).await,
+            EventOutcome::Repeated => EventFate::Repeated,
+            EventOutcome::TooMany => EventFate::Limited,
+            EventOutcome::Make(name) => source.create(name, event, now).await,
         });
     }
 }

@@ -2,8 +2,8 @@
 //! [`rotation`](pullpass_core::rotation) orders.
 //!
 //! For development the key of the CA is used once and dropped, so that nobody can issue
-//! another certificate that its clients would trust. Writes nothing and decides nothing: the
-//! caller says what is made, for whom and for how long.
+//! another certificate that its clients would trust. This module must not write
+//! files or decide: the caller says what is made, for whom and for how long.
 
 use pullpass_core::rotation::{
     Authority, Leaf, LeafRequest, MakeCertificates, PrivateKey, Validity,

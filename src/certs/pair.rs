@@ -2,7 +2,7 @@
 //!
 //! Tools replace the two files one after the other, and the kubelet by swapping a symbolic
 //! link (`..data`), so what is read may be half old and half new: [`Pair`] is what passed
-//! the check. Serves nothing.
+//! the check. This module must not serve it.
 
 use jiff::Timestamp;
 use pullpass_core::rotation::names;

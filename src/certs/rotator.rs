@@ -2,9 +2,9 @@
 //! [`rotation`](pullpass_core::rotation) for the next step, takes it, and hands the leaf to
 //! the server.
 //!
-//! Runs in the background and never holds up a review: whatever happens here, the server goes
-//! on with the leaf that it has. Decides nothing about certificates; only the pace, the
-//! pauses after errors and the log messages are its own.
+//! It runs in the background and must not hold up a review: whatever happens here, the server goes
+//! on with the leaf that it has. It must not decide about certificates; only the pace, the pauses
+//! after errors and the log messages are its own.
 
 use super::issuer::{CertificateMaker, MakeError};
 use super::pair::Pair;

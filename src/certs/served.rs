@@ -1,8 +1,8 @@
 //! The certificate that the server shows, replaced while connections go on.
 //!
 //! The swap is one atomic store: a handshake sees the old pair or the new one, never a mix.
-//! A pair that cannot be used never replaces one that can. Who brings the next pair is not
-//! decided here: it comes from files, or from the [rotator](super::rotator).
+//! A pair that cannot be used never replaces one that can. This module must not
+//! decide who brings the next pair: it comes from files, or from the [rotator](super::rotator).
 
 use super::pair::{Pair, PairError};
 use crate::observe::health::Health;

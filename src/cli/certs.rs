@@ -1,4 +1,6 @@
 //! `pullpass certs dev`: writes certificates for development.
+//!
+//! This module must not make keys; [`crate::certs::issuer`] does.
 
 use super::{CliError, Status, output};
 use crate::certs::issuer::{self, DEVELOPMENT_NAMES, DevelopmentCertificates};

@@ -11,7 +11,7 @@ use super::{CliError, Status};
 use finding::{DocumentOutcome, Finding, ImageFinding, ObjectName, Totals, UndecidedImage};
 use jiff::Timestamp;
 use pullpass_core::admission::verdict;
-use pullpass_core::manifest::{self, Content, Document, Skip, SourceSpan};
+use pullpass_core::manifest::{self, Content, Document, ManifestSpan, Skip};
 use pullpass_core::policy::message;
 use pullpass_core::policy::{Action, Context, Field, LabelMap, Labels, Namespace, Policy, Verdict};
 use pullpass_core::text::{SHOWN, quoted};
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(
         long = "filename",
         short,
-        value_name = "FILE|DIR|-",
+        value_name = "PATH",
         required = true,
         num_args = 1..
     )]
@@ -60,7 +60,7 @@ pub struct Args {
     fail_on: FailOn,
     /// The output format
     #[arg(long, short, value_enum, default_value_t)]
-    output: Format,
+    output: CheckFormat,
 }
 
 /// The weakest action that is a failure.
@@ -84,7 +84,7 @@ impl FailOn {
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-enum Format {
+enum CheckFormat {
     /// For people
     #[default]
     Text,
@@ -92,7 +92,7 @@ enum Format {
     Json,
     /// For code scanning: SARIF 2.1.0
     Sarif,
-    /// For test reports: `JUnit` XML
+    /// For test reports: JUnit XML
     Junit,
 }
 
@@ -109,7 +109,7 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
             Ok(text) => manifest::read(&text, |document| manifests.add(&file.name, &document)),
             Err(why) => manifests.found.push(Finding {
                 file: file.name.clone(),
-                at: SourceSpan::beginning(),
+                at: ManifestSpan::beginning(),
                 object: None,
                 outcome: Reading::Settled(DocumentOutcome::Unreadable(why)),
             }),
@@ -125,10 +125,10 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
     let totals = Totals::of(&findings, fail_on);
     let mut printer = Printer::default();
     match args.output {
-        Format::Json => json::print(&findings, &totals, &mut printer)?,
-        Format::Sarif => sarif::print(&findings, &totals, &mut printer)?,
-        Format::Junit => junit::print(&findings, &totals, fail_on, &mut printer)?,
-        Format::Text => text::print(&findings, &totals, &mut printer)?,
+        CheckFormat::Json => json::print(&findings, &totals, &mut printer)?,
+        CheckFormat::Sarif => sarif::print(&findings, &totals, &mut printer)?,
+        CheckFormat::Junit => junit::print(&findings, &totals, fail_on, &mut printer)?,
+        CheckFormat::Text => text::print(&findings, &totals, &mut printer)?,
     }
     printer.finish(totals.status())
 }
@@ -297,9 +297,7 @@ fn image(context: &Context<'_, '_>, verdict: &Verdict<'_, '_>) -> ImageFinding {
     let message = match judgement.action {
         Action::Deny => Some(context.denial(&[verdict])),
         Action::Warn | Action::Audit => Some(context.warning(verdict)),
-        Action::Allow => judgement
-            .is_warned(context.now)
-            .then(|| context.warning(verdict)),
+        Action::Allow => judgement.is_warned().then(|| context.warning(verdict)),
     };
     let spelling = verdict::mismatched_key(judgement).map(|key| message::spelling(judgement, &key));
     ImageFinding {

@@ -1,4 +1,5 @@
-//! The flags of a command that reaches a cluster, and the registry map in that cluster.
+//! The flags of a command that reaches a cluster, and the registry map in that cluster. This
+//! module must not write to the cluster.
 
 use super::map_args::{self, MapArgs};
 use super::{CliError, output};
@@ -23,7 +24,7 @@ pub struct ClusterArgs {
     /// The context of the kubeconfig, instead of its current one
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// The namespace that pullpass is installed in; found by the map's `ConfigMap` where it is
+    /// The namespace that pullpass is installed in; found by the map's ConfigMap where it is
     /// left out
     #[arg(long, value_name = "NAME", value_parser = namespace)]
     pullpass_namespace: Option<String>,

@@ -1,6 +1,7 @@
 //! `pullpass config`: checks and tests a registry map, and prints its schema.
 //!
-//! Reads files and prints what [`pullpass_core::map`] says about them.
+//! It reads files and prints what [`pullpass_core::map`] says about them. It must not judge a map
+//! itself.
 
 use super::map_args::MapArgs;
 use super::output::{self, Format, Printer};
@@ -93,7 +94,7 @@ fn validate(source: &Source, format: Format) -> Result<Status, CliError> {
         }
     }
     printer.finish(if entries.is_some() {
-        Status::Fine
+        Status::Ok
     } else {
         Status::Findings
     })
@@ -160,7 +161,7 @@ fn test(map: &MapArgs, more: &[PathBuf], format: Format) -> Result<Status, CliEr
         ))?;
     }
     printer.finish(if failed == 0 {
-        Status::Fine
+        Status::Ok
     } else {
         Status::Findings
     })

@@ -1,7 +1,7 @@
 //! `pullpass explain`: what the map says about an image, and why.
 //!
-//! It prints what [`Context::judge`] returns and decides nothing itself, so it cannot
-//! differ from the server.
+//! It prints what [`Context::judge`] returns. It must not decide itself, so that it cannot differ
+//! from the server.
 
 use super::map_args::MapArgs;
 use super::output::{Format, Printer};
@@ -10,8 +10,10 @@ use image_reference::Reference;
 use kubelet_keyring::{Keyring, PullSecret};
 use pullpass_core::admission::verdict;
 use pullpass_core::policy::message;
-use pullpass_core::policy::{Context, Judgement, LabelMap, LabelsUnknown, Namespace, Rule};
-use pullpass_core::secret_manifest::{self, Finding, ManifestSecret};
+use pullpass_core::policy::{
+    Context, Judgement, LabelMap, LabelsUnknown, MissingContext, Namespace, Rule,
+};
+use pullpass_core::secret_manifest::{self, ManifestSecret, SecretFinding};
 use pullpass_core::text::{SHOWN, quoted, visible};
 use serde::Serialize;
 use std::fmt::Display;
@@ -32,11 +34,12 @@ pub struct Args {
     #[command(flatten)]
     map: MapArgs,
     /// The namespace of the pod; without it, entries that exist in some namespaces only are left
-    /// out
+    /// out, and the output says where the answer depends on it
     #[arg(long, short)]
     namespace: Option<String>,
     /// The labels of that namespace, as kubectl get namespace --show-labels prints them; without
-    /// them, entries and overrides with a namespaceSelector are left out
+    /// them, entries and overrides with a namespaceSelector are left out, and the output says where
+    /// the answer depends on them
     #[arg(long, value_name = "KEY=VALUE,...", requires = "namespace")]
     namespace_labels: Option<LabelArg>,
     /// A Secret manifest or a docker config.json: also list its credentials that the kubelet would
@@ -56,14 +59,17 @@ impl FromStr for LabelArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let items = text.split(',').filter(|item| !item.is_empty());
-        let pairs = items.map(|item| {
-            let (key, value) = item.split_once('=').ok_or_else(|| {
-                format!("{} is not a label; write key=value", quoted(item, SHOWN))
-            })?;
-            Ok((key.to_owned(), value.to_owned()))
-        });
-        pairs.collect::<Result<_, String>>().map(Self)
+        let mut labels = LabelMap::new();
+        for item in text.split(',').filter(|item| !item.is_empty()) {
+            let shown = quoted(item, SHOWN);
+            let Some((key, value)) = item.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+                return Err(format!("{shown} is not a label; write key=value"));
+            };
+            if labels.insert(key.to_owned(), value.to_owned()).is_some() {
+                return Err(format!("{shown} is the second value of its key; write one"));
+            }
+        }
+        Ok(Self(labels))
     }
 }
 
@@ -91,11 +97,6 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
         context: loaded.policy.context(args.namespace(), args.map.now()),
         keyring: secrets.as_ref().map(Secrets::keyring),
     };
-    if args.namespace_labels.is_none() && loaded.policy.uses_selectors() {
-        output::say(
-            &"note: what has a `namespaceSelector` is left out: name labels with --namespace-labels",
-        );
-    }
     let mut printer = Printer::default();
     if args.images == ["-"] {
         explainer.answer_lines(&mut io::stdin().lock(), &mut printer)?;
@@ -112,7 +113,7 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
             }
         }
     }
-    printer.finish(secrets.as_ref().map_or(Status::Fine, Secrets::status))
+    printer.finish(secrets.as_ref().map_or(Status::Ok, Secrets::status))
 }
 
 /// The secrets of a file as the kubelet would take them.
@@ -144,17 +145,17 @@ impl Secrets {
                 ));
             };
             match finding {
-                Finding::Read(secret) => {
+                SecretFinding::Read(secret) => {
                     secret.warnings().iter().for_each(|warning| note(warning));
                     secrets.read.push(secret);
                 }
-                Finding::Broken(error) => {
+                SecretFinding::Broken(error) => {
                     note(&format_args!(
                         "{error}; the kubelet starts no pull for a pod that names this secret"
                     ));
                     secrets.broken = true;
                 }
-                Finding::Ignored(why) => note(&why),
+                SecretFinding::Ignored(why) => note(&why),
             }
         }
         Ok(secrets)
@@ -173,7 +174,7 @@ impl Secrets {
         if self.broken {
             Status::Findings
         } else {
-            Status::Fine
+            Status::Ok
         }
     }
 }
@@ -193,6 +194,9 @@ struct Explained<'e> {
     entry: Option<&'e str>,
     action: &'static str,
     pull_secrets: &'e [String],
+    /// What must be named before the answer is certain.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     credentials: Option<Vec<Tried>>,
 }
@@ -241,6 +245,12 @@ impl Explainer<'_> {
             entry: judgement.rule.name(),
             action: judgement.action.as_str(),
             pull_secrets: judgement.pull_secrets,
+            depends_on: self
+                .context
+                .missing_for(image)
+                .map(MissingContext::as_str)
+                .into_iter()
+                .collect(),
             credentials: self.credentials(reference),
         })
     }
@@ -299,6 +309,16 @@ impl Explainer<'_> {
         if let Some(key) = verdict::mismatched_key(&judgement) {
             say("but", &message::spelling(&judgement, &key))?;
         }
+        match self.context.missing_for(image) {
+            Some(MissingContext::Namespace) => {
+                say("depends on", "the namespace; name it with --namespace")?;
+            }
+            Some(MissingContext::NamespaceLabels) => say(
+                "depends on",
+                "the labels of the namespace; name them with --namespace-labels",
+            )?,
+            None => {}
+        }
         self.tell_others(image, printer)?;
         self.tell_credentials(&judgement, printer)
     }
@@ -346,6 +366,6 @@ fn rule(judgement: &Judgement<'_, '_>) -> String {
             visible(&entry.location)
         ),
         Rule::Public(pattern) => format!("{} of publicRegistries", visible(&pattern.text)),
-        Rule::Unknown(_) | Rule::Exempt => "none".to_owned(),
+        Rule::Unknown | Rule::Invalid | Rule::Exempt => "none".to_owned(),
     }
 }

@@ -1,11 +1,11 @@
 //! `pullpass generate`: the registry map as objects for other programs.
 //!
-//! It reads the map and prints what [`pullpass_core::vap`] makes of it. It decides nothing.
+//! It reads the map and prints what [`pullpass_core::vap`] makes of it. It must not decide anything.
 
 use super::map_args::MapArgs;
 use super::output;
 use super::{CliError, Status};
-use pullpass_core::vap::{self, Target, yaml};
+use pullpass_core::vap::{self, TargetVersion, yaml};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -82,8 +82,8 @@ pub fn run(command: &Command) -> Result<Status, CliError> {
     let policy = args.map.load_or_defaults()?.policy;
     let now = args.map.now();
     let target = match args.target {
-        Version::V1_30 => Target::V1_30,
-        Version::V1_36 => Target::V1_36,
+        Version::V1_30 => TargetVersion::V1_30,
+        Version::V1_36 => TargetVersion::V1_36,
     };
     // A map that the policies cannot hold has no list of gaps either.
     let objects = vap::objects(&policy, now, target, &args.name).map_err(CliError::input)?;

@@ -1,7 +1,7 @@
 //! The flags that name the registry map and the time to decide for.
 //!
 //! The map is that of `--config`, else of `$PULLPASS_CONFIG`. A command that can do without a
-//! map uses the built-in defaults and says so.
+//! map uses the built-in defaults and says so. This module must not decide by the map.
 
 use super::{CliError, output};
 use crate::state::map_store;

@@ -1,4 +1,5 @@
-//! How commands print: everything for stdout and stderr goes through this module.
+//! How commands print: everything for stdout and stderr goes through this module. It must not
+//! know what the commands print.
 //!
 //! A reader that goes away (`pullpass explain - | head`) ends the command, but is not an error:
 //! see [`CliError::ReaderGone`]. Texts from outside must have gone through
@@ -87,7 +88,7 @@ pub fn write(bytes: &[u8]) -> Result<Status, CliError> {
     out.write_all(bytes)
         .and_then(|()| out.flush())
         .or_else(write_error)?;
-    Ok(Status::Fine)
+    Ok(Status::Ok)
 }
 
 /// Whether stdout shows colours, by the same rule as [`coloured`].

@@ -1,7 +1,7 @@
 //! `pullpass serve`: the webhook.
 //!
-//! Turns flags into the configuration of [`serve`](crate::serve) and signals into its shutdown.
-//! Starts and decides nothing else.
+//! It turns flags into the configuration of [`serve`](crate::serve) and signals into its shutdown.
+//! It must not start or decide anything else.
 
 use super::{CliError, Status};
 use crate::certs::issuer::{self, DEVELOPMENT_NAMES};
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> Result<Status, CliError> {
     // Threads that still read files are not waited for.
     runtime.shutdown_background();
     drop(log);
-    result.map(|()| Status::Fine)
+    result.map(|()| Status::Ok)
 }
 
 impl Args {

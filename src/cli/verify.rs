@@ -1,14 +1,14 @@
 //! `pullpass verify`: tries whether pullpass decides in a cluster.
 //!
-//! Sends the [probes](probe) of the map to the API server, as a dry run, and prints each answer
-//! beside the expected one. Decides nothing.
+//! It sends the [probes](probe) of the map to the API server, as a dry run, and prints each answer
+//! beside the expected one. It must not decide what an answer means.
 
 use super::cluster_args::{self, ClusterArgs, MapSource};
 use super::map_args::MapArgs;
 use super::output::{Format, Printer};
 use super::{CliError, Status};
 use crate::kube::client::KubeError;
-use crate::kube::dry_run::{DryRunClient, DryRunResponse};
+use crate::kube::dry_run::DryRunClient;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use pullpass_core::policy::{LabelMap, Namespace, Policy};
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
     printer.finish(if *findings > 0 || !unproven.is_empty() {
         Status::Findings
     } else {
-        Status::Fine
+        Status::Ok
     })
 }
 
@@ -258,7 +258,7 @@ async fn send(
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     match sent {
         Sent::Nothing(why) => Ok(Err((*why).to_owned())),
-        Sent::Pod(pod) => api.create(&pods, pod).await.map(answer).map(Ok),
+        Sent::Pod(pod) => api.create(&pods, pod).await.map(Ok),
         Sent::Ephemeral(change) => {
             let list = match api.get(&format!("{pods}?limit={PODS}")).await {
                 Err(error @ KubeError::Refused { .. }) => {
@@ -271,17 +271,8 @@ async fn send(
                 return Ok(Err("no running pod".to_owned()));
             };
             let path = format!("{pods}/{name}/ephemeralcontainers");
-            api.patch(&path, change).await.map(answer).map(Ok)
+            api.patch(&path, change).await.map(Ok)
         }
-    }
-}
-
-/// What the pure code reads.
-fn answer(response: DryRunResponse) -> ApiResponse {
-    ApiResponse {
-        status: response.status,
-        body: response.body,
-        warnings: response.warnings,
     }
 }
 

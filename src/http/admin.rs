@@ -1,12 +1,12 @@
 //! The admin port's three paths: `/livez`, `/readyz` and `/metrics`.
 //!
-//! They are plain HTTP, for the kubelet and Prometheus: they show nothing secret and change
-//! nothing.
+//! They are plain HTTP, for the kubelet and Prometheus: they must not show
+//! a secret or change anything.
 
 use super::Handles;
 use super::body::Budget;
 use crate::certs::served::ServedCertificate;
-use crate::observe::metrics::Format;
+use crate::observe::metrics::ExpositionFormat;
 use crate::state::map_store::MapError;
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -194,7 +194,7 @@ async fn render(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     metrics.set_body_memory(budget.used(), budget.total());
     let accept = headers.get_all(ACCEPT).iter();
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
-    let format = Format::accepted(&accept.join(","));
+    let format = ExpositionFormat::accepted(&accept.join(","));
     let headers = [(CONTENT_TYPE, format.media_type()), (VARY, "accept")];
     (headers, metrics.render(format)).into_response()
 }

@@ -2,7 +2,8 @@
 //!
 //! Bytes are counted while they are read, whatever a header declares, and every byte that is
 //! held is first taken from a budget that all requests share. So neither one huge review nor
-//! many at once can exhaust memory. Knows nothing of what the bytes mean.
+//! many at once can exhaust memory. This module must not
+//! know what the bytes mean.
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;

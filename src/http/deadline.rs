@@ -1,7 +1,8 @@
 //! How long a review may take: the API server's `?timeout=`, less a margin.
 //!
 //! Durations are written as in Go (`1m30s`), as the API server writes them. kube's reader of
-//! such durations panics on overflow, and anybody may send this query. Reads no clock.
+//! such durations panics on overflow, and anybody may send this query. This
+//! module must not read a clock.
 
 use std::time::Duration;
 

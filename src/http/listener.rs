@@ -1,7 +1,7 @@
 //! Accepts connections on one port, no more at a time than are allowed.
 //!
 //! A place is taken before a connection is accepted: connections above the cap wait in the
-//! kernel's queue and cost nothing.
+//! kernel's queue and cost nothing. This module must not know what a connection is for.
 
 use super::Limits;
 use super::connection::{self, Ending};

@@ -1,5 +1,5 @@
-//! TLS as the webhook speaks it. Whose certificate it shows is
-//! [`crate::certs::served`]'s business.
+//! TLS as the webhook speaks it. This module must not choose the certificate;
+//! [`crate::certs::served`] holds it.
 
 use crate::certs::served::ServedCertificate;
 use rustls::ServerConfig;

@@ -2,8 +2,8 @@
 //! body to [`review`](pullpass_core::admission::review), `POST /validate-map` to
 //! [`map_review`].
 //!
-//! Maps errors to an HTTP status, counts and logs; decides nothing about images. An error is
-//! never a verdict: it is answered with a 4xx or 5xx, which the API server leaves to the
+//! This module maps errors to an HTTP status, counts and logs. It must not decide about images,
+//! and an error must not become a verdict: it is answered with a 4xx or 5xx, which the API server leaves to the
 //! webhook's `failurePolicy`. A 503 carries `Retry-After`, because only then does the API
 //! server retry (client-go `rest/with_retry.go`).
 //!
@@ -196,7 +196,7 @@ impl Webhook {
             recording: self.handles.audit.recording(),
         };
         let reviewed = (self.review)(&context, endpoint, body)?;
-        for tally in &reviewed.report.tallies {
+        for tally in reviewed.report.tallies() {
             map.entries.count(tally);
         }
         Ok(self.publish(endpoint.into(), reviewed, started.elapsed()))
@@ -209,7 +209,7 @@ impl Webhook {
             report,
             record,
         } = reviewed;
-        self.handles.metrics.reviewed(route, report.outcome, took);
+        self.handles.metrics.reviewed(route, report.outcome(), took);
         log::review(route, &report, took);
         if let Some(record) = record {
             self.handles.audit.put(record);
@@ -345,7 +345,8 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFound => {
-                "no such path; reviews go to /mutate, /validate, /validate-workloads/warn or /deny, and /validate-map"
+                "no such path; reviews go to /mutate, /validate, /validate-workloads/warn, \
+                 /validate-workloads/deny and /validate-map"
             }
             Self::Method => "only POST is answered here, with an AdmissionReview as the body",
             Self::MediaType => {

@@ -1,9 +1,9 @@
 //! Where self-signed certificates are stored: one Secret and some webhook configurations,
 //! read, watched and written by name.
 //!
-//! Writes an object only in the version that was read: a change in between is a
-//! [`KubeError::Conflict`], and the caller reads again. Never creates or deletes an
-//! object, because the chart does. Decides nothing.
+//! An object is written only in the version that was read: a change in between is a
+//! [`KubeError::Conflict`], and the caller reads again. This module must not create or delete an
+//! object, because the chart does, and it must not decide anything.
 
 use super::client::{self, KubeError, request, with_causes};
 use base64::Engine as _;

@@ -1,7 +1,7 @@
 //! How pullpass reaches an API server: the connection, one request with its time limit, and
 //! the one error of all requests, with its causes in words.
 //!
-//! Knows no object. Who sends what is the business of the modules beside it.
+//! This module must not know an object; the modules beside it know what is sent.
 
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -10,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request};
 use kube::Client;
 use kube::client::Body;
+use pullpass_core::probe::ApiResponse;
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
@@ -36,17 +37,6 @@ impl fmt::Debug for DryRunClient {
     }
 }
 
-/// What the API server answers, whatever its status.
-#[derive(Debug)]
-pub struct DryRunResponse {
-    /// The HTTP status.
-    pub status: u16,
-    /// The object, or the `Status` that says why there is none.
-    pub body: Value,
-    /// The texts of the `Warning` headers.
-    pub warnings: Vec<String>,
-}
-
 impl DryRunClient {
     /// Takes the kubeconfig and context that are named, else `$KUBECONFIG`, the usual
     /// file, or a pod's ServiceAccount; does not connect yet.
@@ -60,14 +50,14 @@ impl DryRunClient {
     }
 
     /// Creates an object as a dry run.
-    pub async fn create(&self, path: &str, object: &Value) -> Result<DryRunResponse, KubeError> {
+    pub async fn create(&self, path: &str, object: &Value) -> Result<ApiResponse, KubeError> {
         let path = format!("{path}?dryRun=All");
         self.send(Method::POST, &path, "application/json", object)
             .await
     }
 
     /// Patches an object by a strategic merge as a dry run.
-    pub async fn patch(&self, path: &str, change: &Value) -> Result<DryRunResponse, KubeError> {
+    pub async fn patch(&self, path: &str, change: &Value) -> Result<ApiResponse, KubeError> {
         let path = format!("{path}?dryRun=All");
         let media_type = "application/strategic-merge-patch+json";
         self.send(Method::PATCH, &path, media_type, change).await
@@ -112,7 +102,7 @@ impl DryRunClient {
         path: &str,
         media_type: &'static str,
         body: &Value,
-    ) -> Result<DryRunResponse, KubeError> {
+    ) -> Result<ApiResponse, KubeError> {
         let url = self.url.as_str();
         let unreachable = |error: &(dyn std::error::Error + 'static)| {
             KubeError::unreachable(url, with_causes(error))
@@ -138,7 +128,7 @@ impl DryRunClient {
             let body = body.map_err(|error| unreachable(&error))?.to_bytes();
             let body = serde_json::from_slice(&body)
                 .unwrap_or_else(|_| json!({"message": String::from_utf8_lossy(&body)}));
-            Ok(DryRunResponse {
+            Ok(ApiResponse {
                 status,
                 body,
                 warnings,

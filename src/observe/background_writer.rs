@@ -3,7 +3,7 @@
 //! Nobody waits for a reader that is slow or away: what does not fit into the queue is
 //! handed back at once, for the caller to count. `tracing-appender` does the same for bytes
 //! alone: a decision record would have to be serialised on the way of a review, and its queue
-//! can be flushed only by ending it.
+//! can be flushed only by ending it. This module must not know what it writes.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;

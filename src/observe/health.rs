@@ -1,7 +1,8 @@
 //! Whether some background work succeeds, and why not.
 //!
 //! The work is tried again and again; the log says so once for each new reason, and once
-//! when the work succeeds again. Says nothing itself: log messages stay with their callers.
+//! when the work succeeds again. This module must not log: the messages stay with
+//! its callers.
 
 use arc_swap::ArcSwapOption;
 use std::sync::Arc;

@@ -83,21 +83,21 @@ pub(crate) fn review(route: HttpRoute, report: &ReviewReport<'_>, took: Duration
             tracing::event!(
                 $level,
                 endpoint = route.as_str(),
-                outcome = report.outcome.as_str(),
+                outcome = report.outcome().as_str(),
                 operation = report.operation.as_str(),
                 namespace = visible(cut(&report.namespace)),
                 name = visible(cut(&report.name)),
                 uid = visible(cut(&report.uid)),
                 dry_run = report.dry_run,
-                secrets = report.secrets.join(","),
-                said = said(&report.statement),
-                map_errors = report.map_errors,
+                secrets = report.secrets().join(","),
+                said = said(report.statement()),
+                map_errors = report.map_errors(),
                 microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 "reviewed"
             )
         };
     }
-    if report.outcome == Outcome::Untouched && report.map_errors.is_none() {
+    if report.outcome() == Outcome::Untouched && report.map_errors().is_none() {
         line!(Level::DEBUG);
     } else {
         line!(Level::INFO);
@@ -146,17 +146,16 @@ pub(crate) fn request_error(route: HttpRoute, status: u16, reason: &impl fmt::Di
 const LONGEST: usize = 256;
 
 /// What was answered, which has been escaped and cut where it was made.
-fn said(statement: &Statement) -> &str {
-    match (
-        &statement.denial,
-        statement.warnings.first(),
-        &statement.audit,
-    ) {
-        (Some(denial), _, _) => denial,
-        (None, Some(warning), _) => warning,
-        (None, None, Some((_, images))) => images,
-        (None, None, None) => "",
-    }
+fn said(statement: Option<&Statement>) -> &str {
+    let Some(Statement { ruling, audit }) = statement else {
+        return "";
+    };
+    let images = audit.as_ref().map(|(_, images)| images);
+    ruling
+        .messages()
+        .first()
+        .or(images)
+        .map_or("", String::as_str)
 }
 
 fn cut(text: &str) -> &str {

@@ -1,7 +1,7 @@
 //! Every metric: its name, its help, its labels.
 //!
-//! Labels are closed sets: enums, and the names of the map's own entries; never a host, an
-//! image or a namespace from a request. Counting on the way of a review is an atomic
+//! Labels are closed sets: enums, and the names of the map's own entries. A label must not be a
+//! host, an image or a namespace from a request. Counting on the way of a review is an atomic
 //! addition: no series is looked up, made or locked there. Only the admin port reads what is
 //! counted.
 //!
@@ -36,8 +36,8 @@ pub use audit::{EventFate, RecordFate};
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
-pub use exposition::Format;
-use families::{Labels, PortFamilies, ReviewFamilies, register, register_with_unit};
+pub use exposition::ExpositionFormat;
+use families::{MetricLabels, PortFamilies, ReviewFamilies, register, register_with_unit};
 use map_series::MapSeries;
 pub use rotator::RotatorAction;
 use rotator::RotatorMetrics;
@@ -305,7 +305,7 @@ impl Metrics {
 
     /// Everything, in this format.
     #[must_use]
-    pub fn render(&self, format: Format) -> String {
+    pub fn render(&self, format: ExpositionFormat) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail, and a collector of ours adds no failure.
         let _ = encode(&mut text, &self.registry);
@@ -333,7 +333,7 @@ impl Default for Metrics {
         let reviews = ReviewFamilies::register(ours);
         let ports = PortFamilies::register(ours);
         let help = "TLS handshakes that failed, by reason";
-        let handshakes: Family<Labels, Counter> = register(ours, "handshake_failures", help);
+        let handshakes: Family<MetricLabels, Counter> = register(ours, "handshake_failures", help);
         let handshake = |reason| handshakes.get_or_create_owned(&vec![("reason", reason)]);
         let entries = EntryFamily::default();
         ours.register_collector(Box::new(entries.clone()));

@@ -1,5 +1,5 @@
 //! What a replica does apart from answering, as named tasks: started while the server is put
-//! together, and ended in one place.
+//! together, and ended in one place. This module must not know what the tasks do.
 
 use std::future::poll_fn;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
-//! Files that are read again while the server runs: the registry map and the certificate.
+//! Files that are read again while the server runs: the registry map and the certificate. This
+//! module must not judge what it reads.
 
 use crate::certs::pair::{PairBytes, PairError, PairFiles};
 use crate::certs::served::ServedCertificate;

@@ -1,8 +1,8 @@
 //! Logs when the dates of the map's entries come: an entry expires soon, has expired, or
 //! denies from now on.
 //!
-//! Each date is logged once and not with each review. Decides nothing: what there is to say
-//! is [`Policy::date_events`](pullpass_core::policy::Policy::date_events)'s.
+//! Each date is logged once and not with each review. This module must not decide what there is to
+//! say; [`Policy::date_events`](pullpass_core::policy::Policy::date_events) does.
 
 use crate::clock::wait_until;
 use crate::observe::log;

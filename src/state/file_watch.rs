@@ -3,7 +3,7 @@
 //! The files are read again; the kernel is not asked for events. The kubelet changes a mounted
 //! `ConfigMap` or `Secret` by swapping a symbolic link two levels up, some file systems send
 //! no events at all, and reading a few small files a second costs nothing. Contents are
-//! compared, never times or names.
+//! compared, never times or names. This module must not know what the files mean.
 
 use std::thread;
 use std::time::Duration;

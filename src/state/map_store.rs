@@ -3,7 +3,7 @@
 //! A map that cannot be loaded never replaces one that could. Before the first good map there
 //! is none, and reviews are answered with 503: the process stays up, so that a `ConfigMap`
 //! that is mounted late or repaired needs no restart, and it never guesses, because without
-//! a map there is no verdict. Decides nothing about images.
+//! a map there is no verdict. This module must not decide about images.
 
 use crate::observe::metrics::{EntryCounters, Metrics};
 use arc_swap::{ArcSwapOption, Guard};

@@ -5,7 +5,8 @@
 //! is complete nothing is known, and a decision that depends on labels stays undecided
 //! ([`pullpass_core::policy::LabelsUnknown`]). While the watch is interrupted the known labels
 //! stay: the API server evaluates `namespaceSelector`s of webhooks from a cache of its own in
-//! the same way (`plugin/webhook/predicates/namespace`). Decides nothing.
+//! the same way (`plugin/webhook/predicates/namespace`). This
+//! module must not decide anything.
 
 use crate::kube::client::{self, with_causes};
 use crate::observe::health::Health;

@@ -1,4 +1,4 @@
-//! Attempts to get round the map, each in each mode: refused in `deny`, warned about
+//! Attempts to get round the map, each in each mode: denied in `deny`, warned about
 //! in `warn`, recorded in the API server's audit log in all three. Beside each goes a
 //! twin that must be admitted without a word.
 //!

@@ -210,7 +210,7 @@ async fn without_the_right_to_make_events_pods_are_admitted_all_the_same() {
 }
 
 #[tokio::test]
-async fn who_observes_refuses_nothing_and_says_everywhere_what_would_have_been() {
+async fn observing_denies_nothing_and_says_everywhere_what_would_be_denied() {
     let Some(plane) = control_plane() else { return };
     let kubeconfig = kubeconfig(plane, true).await;
     let log = kubeconfig.with_extension("decisions");

@@ -197,10 +197,10 @@ async fn create(namespace: &Namespace, name: &str, spec: &Value, probe: bool) ->
         object["metadata"]["labels"][PROBE] = json!("in-tree");
     }
     let answer = namespace.create("pods?dryRun=All", &object).await;
-    // A fault of the expressions is a refusal too, but no verdict.
-    let is_refused = answer.message().contains("not allowed");
+    // A fault of the expressions is a denial too, but no verdict.
+    let is_denied = answer.message().contains("not allowed");
     assert!(
-        answer.status < 300 || is_refused,
+        answer.status < 300 || is_denied,
         "{name}: {} {}",
         answer.status,
         answer.message()
@@ -210,7 +210,7 @@ async fn create(namespace: &Namespace, name: &str, spec: &Value, probe: bool) ->
         .map(str::to_owned)
         .collect();
     // pullpass warns of more than the verdict; the policies of nothing else.
-    let verdict = match is_refused {
+    let verdict = match is_denied {
         true => Some("deny"),
         false if probe && !answer.warnings.is_empty() => Some("warn"),
         false => None,
@@ -352,13 +352,13 @@ async fn in_force(plane: &ControlPlane, namespace: &Namespace) {
         let answer = namespace.create("pods?dryRun=All", &sign).await;
         let injected = secrets(&answer.body).contains(&"sign") && !answer.warnings.is_empty();
         sign["spec"]["containers"][0]["image"] = json!("deny.sign.example/x");
-        let refused = namespace.create("pods?dryRun=All", &sign).await.status;
+        let denied = namespace.create("pods?dryRun=All", &sign).await.status;
         // What is only recorded shows in the log alone.
         let watched = json!({"containers": [container("a", "audit.sign.example/x")]});
         create(namespace, "sign-audit", &watched, true).await;
         let key = (namespace.name.clone(), "sign-audit".to_owned());
         let recorded = verdicts(plane)[&key] == "audit";
-        (injected && recorded && (400..500).contains(&refused)).then_some(())
+        (injected && recorded && (400..500).contains(&denied)).then_some(())
     })
     .await;
 }

@@ -142,7 +142,7 @@ fn config_validate(map: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_map_is_refused_with_the_words_of_config_validate() {
+async fn a_broken_map_is_denied_with_the_words_of_config_validate() {
     let Some(scene) = Scene::new().await else {
         return;
     };

@@ -60,7 +60,7 @@ fn readable(text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_image_that_is_none_gets_the_api_servers_refusal_or_ours_and_never_a_fault() {
+async fn an_image_that_is_none_is_rejected_by_the_api_server_or_denied_and_never_a_fault() {
     let Some(scene) = Scene::new(DENY).await else {
         return;
     };

@@ -77,7 +77,7 @@ async fn a_side_car_of_an_earlier_webhook_gets_its_secret() {
 }
 
 #[tokio::test]
-async fn a_side_car_from_an_unknown_registry_is_refused_whoever_added_it() {
+async fn a_side_car_from_an_unknown_registry_is_denied_whoever_added_it() {
     let Some(scene) = Scene::new(MAP).await else {
         return;
     };

@@ -46,7 +46,7 @@ async fn recorded_reviews_are_what_the_api_server_sends() {
         reviews: BTreeMap::new(),
     };
     recorder.record_pods().await;
-    recorder.record_dry_run_and_refused_pods().await;
+    recorder.record_dry_run_and_denied_pods().await;
     recorder.record_workloads().await;
     recorder.record_changes().await;
     recorder.record_mirror_pod().await;
@@ -103,7 +103,7 @@ impl Recorder {
     }
 
     /// Pods of which nothing is left.
-    async fn record_dry_run_and_refused_pods(&mut self) {
+    async fn record_dry_run_and_denied_pods(&mut self) {
         let web = pod_of("web-2", &["registry.corp.example/shop/web:1.4"]);
         self.kubectl("create --dry-run=server -f -", &web);
         self.keep("mutate-pod-dry-run", "Pod", "CREATE", ADMIN)

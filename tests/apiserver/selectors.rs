@@ -1,4 +1,4 @@
-//! Decisions that hang on labels of namespaces: late labels put them off, wrong ones are
+//! Decisions that depend on labels of namespaces: late labels put them off, wrong ones are
 //! never guessed.
 //!
 //! The watch is delayed by a proxy between pullpass and the API server, since a real one
@@ -266,7 +266,7 @@ async fn the_decision_follows_the_labels_and_a_map_may_begin_to_ask_for_them() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_watch_only_what_hangs_on_labels_waits() {
+async fn without_the_right_to_watch_only_what_depends_on_labels_waits() {
     let Some(plane) = control_plane() else { return };
     let nobody = kubeconfig(plane, "nobody", |config| {
         config["users"][0]["user"]["as"] = json!("somebody-without-rights");

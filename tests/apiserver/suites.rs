@@ -1,5 +1,5 @@
 //! The test suites of other projects' policies, with a map that says the same: what
-//! they admit is admitted, what they refuse is refused, where they add a pull secret
+//! they admit is admitted, what they deny is denied, where they add a pull secret
 //! one is added.
 //!
 //! The images and names are theirs, the manifests ours (docs/other-policies.md says
@@ -105,7 +105,7 @@ async fn what_other_policies_admit_is_admitted() {
 }
 
 #[tokio::test]
-async fn what_other_policies_refuse_is_refused() {
+async fn what_other_policies_deny_is_denied() {
     for suite in REFUSING {
         let Some(answers) = answers(suite, "refused.yaml").await else {
             return;

@@ -180,14 +180,14 @@ async fn an_ephemeral_container_is_judged_and_nothing_is_added() {
             .await
     };
 
-    let refused = debug("look-1", "evil.example/tools:1").await;
-    assert_eq!(refused.status, 403, "{}", refused.message());
+    let denied = debug("look-1", "evil.example/tools:1").await;
+    assert_eq!(denied.status, 403, "{}", denied.message());
     assert!(
-        refused
+        denied
             .message()
             .contains("spec.ephemeralContainers[0].image"),
         "{}",
-        refused.message()
+        denied.message()
     );
 
     let fine = debug("look-2", "registry.corp.example/tools:1").await;

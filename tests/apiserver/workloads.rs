@@ -121,7 +121,7 @@ async fn each_kind_is_warned_about_once_and_admitted() {
 }
 
 #[tokio::test]
-async fn each_kind_is_refused_where_that_is_wanted() {
+async fn each_kind_is_denied_where_that_is_wanted() {
     let Some(scene) = scene("deny").await else {
         return;
     };
@@ -200,7 +200,7 @@ async fn what_was_there_is_not_said_again() {
 }
 
 #[tokio::test]
-async fn a_replica_set_of_a_deployment_is_not_refused_beside_its_pods() {
+async fn a_replica_set_of_a_deployment_is_not_denied_beside_its_pods() {
     let Some(scene) = scene("deny").await else {
         return;
     };

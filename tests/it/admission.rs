@@ -5,6 +5,7 @@
 //! that. The rest is made here, to reach what the API server never sends.
 
 use crate::golden;
+use crate::reviews::{POLICY, context, context_of, now, pod, review};
 use base64::Engine;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -12,92 +13,29 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::core::admission::AdmissionReview;
 use proptest::prelude::*;
-use pullpass_core::admission::record::Recording;
-use pullpass_core::admission::{self, Endpoint, Mode, Outcome, ReviewContext, ReviewError};
+use pullpass_core::admission::{self, Endpoint, Outcome, ReviewError};
 use pullpass_core::map::{self, Options, SourceFile};
-use pullpass_core::policy::{Namespace, Policy};
+use pullpass_core::policy::Namespace;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
-use std::sync::LazyLock;
-
-pub(crate) static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    let name = "tests/fixtures/admission/map.yaml".to_owned();
-    let text = fs::read_to_string(&name).unwrap();
-    let files = [SourceFile { name, text }];
-    let options = Options {
-        own_namespace: Some("pullpass".to_owned()),
-    };
-    map::load(&files, &options)
-        .unwrap_or_else(|errors| panic!("{}", map::render(&errors, &files, false)))
-        .policy
-});
-
-/// A month before the earliest date in the map, so that none is near.
-pub(crate) fn now() -> Timestamp {
-    "2026-11-20T12:00:00Z".parse().unwrap()
-}
-
-/// The fixture's map at that time.
-pub(crate) fn basis() -> ReviewContext<'static> {
-    basis_of(&POLICY, now())
-}
-
-fn basis_of(policy: &Policy, now: Timestamp) -> ReviewContext<'_> {
-    ReviewContext {
-        policy,
-        now,
-        namespaces: None,
-        mode: Mode::Enforce,
-        recording: Recording::Nothing,
-    }
-}
 
 fn answer_at(
     endpoint: Endpoint,
     review: &[u8],
     now: Timestamp,
 ) -> Result<(Value, Outcome), ReviewError> {
-    let answer = admission::review(&basis_of(&POLICY, now), endpoint, review)?;
+    let answer = admission::review(&context_of(&POLICY, now), endpoint, review)?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
     assert_eq!(body["kind"], "AdmissionReview");
-    Ok((body["response"].clone(), answer.report.outcome))
+    Ok((body["response"].clone(), answer.report.outcome()))
 }
 
 fn answer(endpoint: Endpoint, review: &Value) -> Value {
     let (response, _) = answer_at(endpoint, review.to_string().as_bytes(), now()).unwrap();
     assert_eq!(response["uid"], review["request"]["uid"]);
     response
-}
-
-/// A review of a pod, as the API server would send it.
-fn review(operation: &str, namespace: &str, object: &Value) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "5a1d6d0c",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "name": "web",
-            "namespace": namespace,
-            "operation": operation,
-            "userInfo": {"username": "jane", "groups": ["system:authenticated"]},
-            "object": object,
-            "oldObject": null,
-            "dryRun": false,
-        }
-    })
-}
-
-fn pod(images: &[&str]) -> Value {
-    let containers: Vec<_> = images
-        .iter()
-        .enumerate()
-        .map(|(i, image)| json!({"name": format!("c{i}"), "image": image}))
-        .collect();
-    json!({"metadata": {"name": "web"}, "spec": {"containers": containers}})
 }
 
 fn with_secrets(mut pod: Value, names: &[&str]) -> Value {
@@ -173,7 +111,7 @@ mod mutate {
             (&["team/app", "index.docker.io/team/b"], &["hub-pull"]),
             // Allowed with a warning is allowed.
             (&["frowned.example/x"], &["frowned-pull"]),
-            // What is refused, public, unknown or no reference brings nothing.
+            // What is denied, public, unknown or no reference brings nothing.
             (
                 &[
                     "evil/x",
@@ -262,7 +200,7 @@ mod validate {
     }
 
     #[test]
-    fn a_refusal_says_everything_in_its_first_line() {
+    fn a_denial_says_everything_in_its_first_line() {
         let response = judge("shop", &pod(&["nginx", "registry.corp.exampel/a:1"]));
         assert_eq!(response["allowed"], false);
         assert_eq!(response["status"]["code"], 403);
@@ -410,7 +348,7 @@ mod validate {
     }
 
     #[test]
-    fn an_update_that_needs_a_secret_is_warned_about_and_never_refused() {
+    fn an_update_that_needs_a_secret_is_warned_about_and_never_denied() {
         let response = update(&pod(&["nginx"]), &pod(&["registry.corp.example/a"]));
         assert_eq!(response["allowed"], true);
         let words = warnings(&response);
@@ -620,11 +558,14 @@ fn many_secrets_of_many_images_are_each_injected_and_missed_once() {
     let policy = map::load(&files, &Options::default()).unwrap().policy;
     let images: Vec<_> = images.iter().map(String::as_str).collect();
     let body = review("CREATE", "shop", &pod(&images)).to_string();
-    let basis = basis_of(&policy, now());
-    let answer = admission::review(&basis, Endpoint::Validate, body.as_bytes()).unwrap();
-    assert_eq!(answer.report.statement.warnings.len(), 13);
-    let answer = admission::review(&basis, Endpoint::Mutate, body.as_bytes()).unwrap();
-    assert_eq!(answer.report.secrets.len(), 2_000);
+    let context = context_of(&policy, now());
+    let answer = admission::review(&context, Endpoint::Validate, body.as_bytes()).unwrap();
+    assert_eq!(
+        answer.report.statement().unwrap().ruling.messages().len(),
+        13
+    );
+    let answer = admission::review(&context, Endpoint::Mutate, body.as_bytes()).unwrap();
+    assert_eq!(answer.report.secrets().len(), 2_000);
 }
 
 #[test]
@@ -799,7 +740,7 @@ proptest! {
         }
         let after = patched(&object, &answer(Endpoint::Mutate, &review));
         // A second round finds nothing to do, and validate misses no secret.
-        let again = super::admission::review("CREATE", "shop", &after);
+        let again = crate::reviews::review("CREATE", "shop", &after);
         prop_assert!(answer(Endpoint::Mutate, &again).get("patch").is_none());
         let words = warnings(&answer(Endpoint::Validate, &again)).join("");
         prop_assert!(!words.contains("is not in spec.imagePullSecrets"), "{}", words);
@@ -817,7 +758,7 @@ proptest! {
         }
         body.truncate(body.len().saturating_sub(cut % 3 * cut));
         for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
-            let _ = admission::review(&basis(), endpoint, &body);
+            let _ = admission::review(&context(), endpoint, &body);
         }
     }
 }

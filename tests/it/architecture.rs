@@ -110,6 +110,9 @@ const IMPURE: [&str; 13] = [
 /// As many modules as may stand beside each other in one folder.
 const MODULES_IN_A_FOLDER: usize = 15;
 
+/// The lines of a module that is so small that what it must not do needs no saying.
+const SMALL_MODULE: usize = 40;
+
 /// The code of a file: without comments, and without its tests, which stand last.
 fn production(source: &str) -> String {
     let end = source
@@ -211,8 +214,17 @@ fn layout(path: &Path, source: &str) -> Vec<String> {
     let name = path.file_name().unwrap().to_string_lossy();
     // The README of a package is its first page of documentation.
     let readme = "#![doc = include_str!(\"../README.md\")]";
-    if !source.starts_with("//! ") && !source.starts_with(readme) {
+    if !source.starts_with("//! ") && !source.contains(readme) {
         found.push("does not open with what it is".to_owned());
+    }
+    if !path.starts_with("tests") && !path.starts_with("examples") && !source.contains(readme) {
+        let header = source.lines().take_while(|line| line.starts_with("//!"));
+        let header = header.map(|line| line.trim_start_matches("//!").trim());
+        let header = header.collect::<Vec<_>>().join(" ");
+        let has_limit = header.contains("must not") || header.contains("must never");
+        if !has_limit && source.lines().count() > SMALL_MODULE {
+            found.push("does not open with what it must not do".to_owned());
+        }
     }
     if ["mod.rs", "utils.rs", "helpers.rs", "common.rs"].contains(&name.as_ref()) {
         found.push("has a name that says nothing".to_owned());
@@ -463,6 +475,8 @@ mod the_rules_themselves {
         assert_eq!(layout(Path::new("src/x.rs"), "fn f() {}").len(), 1);
         assert_eq!(layout(Path::new("src/x/mod.rs"), "//! x").len(), 1);
         let long = format!("//! x\n{}", "fn f() {}\n".repeat(401));
+        assert_eq!(layout(Path::new("src/x.rs"), &long).len(), 2);
+        let long = format!("//! x must\n//! not\n{}", "fn f() {}\n".repeat(401));
         assert_eq!(layout(Path::new("src/x.rs"), &long).len(), 1);
         let hidden = concat!("//! x\n#[ign", "ore]\nfn f() {}");
         assert_eq!(layout(Path::new("src/x.rs"), hidden).len(), 1);

@@ -2,78 +2,57 @@
 //! say, from the bytes of a review. That they get where they should is in
 //! `tests/apiserver/decisions.rs` and below, in `writing`.
 
-use jiff::Timestamp;
+use crate::reviews::{self, POLICY};
 use pullpass_core::admission::event::Event;
 use pullpass_core::admission::record::Recording;
 use pullpass_core::admission::{
     self, Endpoint, Mode, Outcome, ReviewContext, Reviewed, WorkloadMode,
 };
 use pullpass_core::map::{self, Options, SourceFile};
-use pullpass_core::policy::Policy;
 use serde_json::{Value, json};
 use std::fs;
 use std::sync::LazyLock;
 
 const SCHEMA: &str = include_str!("../../docs/decision-record.schema.json");
 
-static POLICY: LazyLock<Policy> = LazyLock::new(|| {
-    let name = "tests/fixtures/admission/map.yaml".to_owned();
-    let text = fs::read_to_string(&name).unwrap();
-    map::load(&[SourceFile { name, text }], &Options::default())
-        .unwrap()
-        .policy
-});
-
-fn basis(mode: Mode, recording: Recording) -> ReviewContext<'static> {
+fn context(mode: Mode, recording: Option<Recording>) -> ReviewContext<'static> {
     ReviewContext {
-        policy: &POLICY,
-        now: "2026-11-20T12:00:00Z".parse::<Timestamp>().unwrap(),
-        namespaces: None,
         mode,
         recording,
+        ..reviews::context()
     }
 }
 
+/// A review of a pod that the controller of a ReplicaSet creates.
 fn review(images: &[&str]) -> Value {
-    let containers: Vec<_> = images
-        .iter()
-        .enumerate()
-        .map(|(i, image)| json!({"name": format!("c{i}"), "image": image}))
-        .collect();
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "5a1d6d0c",
-            "kind": {"group": "", "version": "v1", "kind": "Pod"},
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "namespace": "shop",
-            "operation": "CREATE",
-            "userInfo": {
-                "username": "system:serviceaccount:kube-system:replicaset-controller",
-                "uid": "of-the-account",
-                "groups": ["system:serviceaccounts", "system:authenticated"],
-                "extra": {"authentication.kubernetes.io/credential-id": ["JTI=secret"]},
+    let mut pod = reviews::pod(images);
+    pod["metadata"] = json!({
+        "generateName": "web-5d4-",
+        "ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "0"},
+            {
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4",
+                "uid": "4b1c", "controller": true, "blockOwnerDeletion": true,
             },
-            "object": {
-                "metadata": {
-                    "generateName": "web-5d4-",
-                    "ownerReferences": [
-                        {"apiVersion": "v1", "kind": "ConfigMap", "name": "other", "uid": "0"},
-                        {
-                            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4",
-                            "uid": "4b1c", "controller": true, "blockOwnerDeletion": true,
-                        },
-                    ],
-                },
-                "spec": {"containers": containers},
-            },
-        },
-    })
+        ],
+    });
+    let mut review = reviews::review("CREATE", "shop", &pod);
+    review["request"]["name"] = json!("");
+    review["request"]["userInfo"] = json!({
+        "username": "system:serviceaccount:kube-system:replicaset-controller",
+        "uid": "of-the-account",
+        "groups": ["system:serviceaccounts", "system:authenticated"],
+        "extra": {"authentication.kubernetes.io/credential-id": ["JTI=secret"]},
+    });
+    review
 }
 
-fn answer(basis: &ReviewContext<'static>, endpoint: Endpoint, review: &Value) -> Reviewed<'static> {
-    admission::review(basis, endpoint, review.to_string().as_bytes()).unwrap()
+fn answer(
+    context: &ReviewContext<'static>,
+    endpoint: Endpoint,
+    review: &Value,
+) -> Reviewed<'static> {
+    admission::review(context, endpoint, review.to_string().as_bytes()).unwrap()
 }
 
 fn response(answer: &Reviewed<'_>) -> Value {
@@ -82,7 +61,7 @@ fn response(answer: &Reviewed<'_>) -> Value {
 }
 
 fn record(mode: Mode, endpoint: Endpoint, review: &Value) -> Value {
-    let answer = answer(&basis(mode, Recording::All), endpoint, review);
+    let answer = answer(&context(mode, Some(Recording::All)), endpoint, review);
     serde_json::to_value(answer.record.unwrap()).unwrap()
 }
 
@@ -116,29 +95,21 @@ mod observe {
     const DENIED: &str = "evil/x";
 
     #[test]
-    fn a_refusal_becomes_a_warning_that_says_that_it_was_none() {
+    fn a_denial_becomes_a_warning_that_says_that_nothing_was_denied() {
         let review = review(&["registry.corp.example/a", DENIED]);
-        let refused = answer(
-            &basis(Mode::Enforce, Recording::Nothing),
-            Endpoint::Validate,
-            &review,
-        );
-        let observed = answer(
-            &basis(Mode::Observe, Recording::Nothing),
-            Endpoint::Validate,
-            &review,
-        );
-        let (said, warned) = (response(&refused), response(&observed));
+        let denied = answer(&context(Mode::Enforce, None), Endpoint::Validate, &review);
+        let observed = answer(&context(Mode::Observe, None), Endpoint::Validate, &review);
+        let (said, warned) = (response(&denied), response(&observed));
         assert_eq!(
             (&said["allowed"], &warned["allowed"]),
             (&json!(false), &json!(true))
         );
         assert_eq!(warned["status"], Value::Null);
-        let refusal = said["status"]["message"].as_str().unwrap();
-        // The same words as the refusal has, as far as a warning goes.
+        let denial = said["status"]["message"].as_str().unwrap();
+        // The same words as the denial has, as far as a warning goes.
         let warnings = warned["warnings"].as_array().unwrap();
         let first = warnings[0].as_str().unwrap();
-        let expected: String = format!("would be denied: {refusal}")
+        let expected: String = format!("would be denied: {denial}")
             .chars()
             .take(255)
             .collect();
@@ -159,8 +130,11 @@ mod observe {
         );
         assert_eq!(warned["auditAnnotations"]["mode"], "observe");
         assert_eq!(said["auditAnnotations"]["mode"], Value::Null);
-        assert_eq!(observed.report.outcome, Outcome::WouldDeny);
-        let mut counts = [observed.report.tallies, refused.report.tallies];
+        assert_eq!(observed.report.outcome(), Outcome::WouldDeny);
+        let mut counts = [
+            observed.report.tallies().to_vec(),
+            denied.report.tallies().to_vec(),
+        ];
         for tallies in &mut counts {
             tallies.sort_by_key(|tally| tally.action);
         }
@@ -176,9 +150,9 @@ mod observe {
                 &["frowned.example/x"],
             ] {
                 let of = |mode| {
-                    let basis = basis(mode, Recording::Nothing);
-                    let answer = answer(&basis, endpoint, &review(images));
-                    (answer.report.outcome != Outcome::Denied).then_some(answer.body)
+                    let context = context(mode, None);
+                    let answer = answer(&context, endpoint, &review(images));
+                    (answer.report.outcome() != Outcome::Denied).then_some(answer.body)
                 };
                 if let Some(enforced) = of(Mode::Enforce) {
                     assert_eq!(of(Mode::Observe).unwrap(), enforced, "{images:?}");
@@ -188,12 +162,12 @@ mod observe {
     }
 
     #[test]
-    fn whatever_is_reviewed_nothing_is_refused() {
+    fn whatever_is_reviewed_nothing_is_denied() {
         let mut observed = 0;
         for (endpoint, name, review) in recorded() {
-            let answer = answer(&basis(Mode::Observe, Recording::Nothing), endpoint, &review);
+            let answer = answer(&context(Mode::Observe, None), endpoint, &review);
             assert_eq!(response(&answer)["allowed"], true, "{name}");
-            observed += usize::from(answer.report.outcome == Outcome::WouldDeny);
+            observed += usize::from(answer.report.outcome() == Outcome::WouldDeny);
         }
         assert!(observed > 0);
     }
@@ -280,8 +254,8 @@ mod records {
         pod["containers"][0]["image"] = json!("evil/x");
         for severity in [WorkloadMode::Warn, WorkloadMode::Deny] {
             let endpoint = Endpoint::Workloads(severity);
-            let basis = basis(Mode::Enforce, Recording::Notable);
-            let answer = answer(&basis, endpoint, &review);
+            let context = context(Mode::Enforce, Some(Recording::Notable));
+            let answer = answer(&context, endpoint, &review);
             let record = serde_json::to_value(answer.record.unwrap()).unwrap();
             assert_described(&record);
             assert_eq!(record["endpoint"], "validate-workloads");
@@ -307,7 +281,7 @@ mod records {
     fn which_reviews_get_one() {
         let has_one = |recording, endpoint, image| {
             let answer = answer(
-                &basis(Mode::Enforce, recording),
+                &context(Mode::Enforce, recording),
                 endpoint,
                 &review(&[image]),
             );
@@ -320,13 +294,13 @@ mod records {
             (Endpoint::Mutate, "registry.corp.example/a", false),
             (Endpoint::Mutate, "nginx", false),
         ] {
-            assert!(!has_one(Recording::Nothing, endpoint, image), "{image}");
+            assert!(!has_one(None, endpoint, image), "{image}");
             assert_eq!(
-                has_one(Recording::Notable, endpoint, image),
+                has_one(Some(Recording::Notable), endpoint, image),
                 notable,
                 "{image}"
             );
-            assert!(has_one(Recording::All, endpoint, image), "{image}");
+            assert!(has_one(Some(Recording::All), endpoint, image), "{image}");
         }
     }
 
@@ -445,7 +419,7 @@ mod events {
     use super::*;
 
     fn event(mode: Mode, endpoint: Endpoint, review: &Value) -> Option<Event> {
-        let answer = answer(&basis(mode, Recording::All), endpoint, review);
+        let answer = answer(&context(mode, Some(Recording::All)), endpoint, review);
         Event::of(&answer.record.unwrap())
     }
 
@@ -465,7 +439,7 @@ mod events {
     }
 
     #[test]
-    fn what_would_have_been_refused_is_one_and_a_refusal_is_none() {
+    fn what_would_be_denied_becomes_an_event_and_a_denial_does_not() {
         let review = review(&["evil/x"]);
         assert_eq!(event(Mode::Enforce, Endpoint::Validate, &review), None);
         let event = event(Mode::Observe, Endpoint::Validate, &review).unwrap();
@@ -529,17 +503,17 @@ mod writing {
     use super::*;
     use pullpass::audit::decision_log::{DecisionLog, Destination};
     use pullpass::audit::events::EventQueue;
-    use pullpass::observe::metrics::{Format, Metrics};
+    use pullpass::observe::metrics::{ExpositionFormat, Metrics};
     use std::sync::{Arc, Mutex, mpsc};
 
     fn made() -> Box<admission::record::DecisionRecord> {
-        let basis = basis(Mode::Enforce, Recording::All);
-        let answer = answer(&basis, Endpoint::Validate, &review(&["evil/x"]));
+        let context = context(Mode::Enforce, Some(Recording::All));
+        let answer = answer(&context, Endpoint::Validate, &review(&["evil/x"]));
         answer.record.unwrap()
     }
 
     fn count(metrics: &Metrics, series: &str) -> u64 {
-        let text = metrics.render(Format::OpenMetrics);
+        let text = metrics.render(ExpositionFormat::OpenMetrics);
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -624,8 +598,8 @@ mod writing {
     fn events_that_do_not_fit_are_dropped_and_counted() {
         let metrics = Arc::new(Metrics::default());
         let (queue, waiting) = EventQueue::new(Arc::clone(&metrics));
-        let basis = basis(Mode::Observe, Recording::Notable);
-        let answer = answer(&basis, Endpoint::Validate, &review(&["evil/x"]));
+        let context = context(Mode::Observe, Some(Recording::Notable));
+        let answer = answer(&context, Endpoint::Validate, &review(&["evil/x"]));
         let event = Event::of(&answer.record.unwrap()).unwrap();
         for _ in 0..300 {
             queue.put(event.clone());

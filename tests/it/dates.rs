@@ -4,11 +4,11 @@
 //! The clock of a running server cannot be turned here. It is read at one place into
 //! `admission::ReviewContext::now`, which is what these tests give.
 
+use crate::reviews::{context_of, review_of};
 use jiff::{SignedDuration, Timestamp};
-use pullpass::observe::metrics::{Format, Metrics};
+use pullpass::observe::metrics::{ExpositionFormat, Metrics};
 use pullpass::state::map_store::MapStore;
-use pullpass_core::admission::record::Recording;
-use pullpass_core::admission::{self, Endpoint, Mode, ReviewContext, WorkloadMode};
+use pullpass_core::admission::{self, Endpoint, WorkloadMode};
 use pullpass_core::map::{self, Options, SourceFile};
 use pullpass_core::policy::{Namespace, Policy};
 use pullpass_core::probe::{self, Expected, ProbeKind};
@@ -33,8 +33,8 @@ unknownRegistries: deny
 
 /// The denial begins and the exception ends.
 const INSTANT: &str = "2027-01-01T00:00:00Z";
-/// Before it nothing is refused and the exception's secret is added; from it on all is
-/// refused and no secret is added.
+/// Before it nothing is denied and the exception's secret is added; from it on all is
+/// denied and no secret is added.
 const TIMES: [(&str, bool); 3] = [
     ("2026-12-31T23:59:59Z", false),
     (INSTANT, true),
@@ -45,7 +45,7 @@ const IMAGES: [&str; 2] = ["old.example/x", "guest.example/x"];
 /// What a caller says of an image; none where it is not asked that.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
-    refused: Option<bool>,
+    denied: Option<bool>,
     has_secret: Option<bool>,
 }
 
@@ -59,57 +59,39 @@ fn policy() -> Policy {
 
 fn response(endpoint: Endpoint, at: &str, image: &str) -> Value {
     let policy = policy();
-    let basis = ReviewContext {
-        policy: &policy,
-        now: at.parse().unwrap(),
-        namespaces: None,
-        mode: Mode::Enforce,
-        recording: Recording::Nothing,
-    };
+    let context = context_of(&policy, at.parse().unwrap());
     let spec = json!({"containers": [{"name": "c", "image": image}]});
     let (group, resource, spec) = match endpoint {
         Endpoint::Workloads(_) => ("apps", "deployments", json!({"template": {"spec": spec}})),
         _ => ("", "pods", spec),
     };
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "5a1d6d0c",
-            "resource": {"group": group, "version": "v1", "resource": resource},
-            "name": "web",
-            "namespace": "shop",
-            "operation": "CREATE",
-            "userInfo": {"username": "jane"},
-            "object": {"metadata": {"name": "web"}, "spec": spec},
-            "oldObject": null,
-        }
-    });
-    let answer = admission::review(&basis, endpoint, review.to_string().as_bytes()).unwrap();
+    let object = json!({"metadata": {"name": "web"}, "spec": spec});
+    let review = review_of(group, resource, "CREATE", "shop", &object);
+    let answer = admission::review(&context, endpoint, review.to_string().as_bytes()).unwrap();
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     body["response"].clone()
 }
 
 fn mutate(at: &str, image: &str) -> Said {
     Said {
-        refused: None,
+        denied: None,
         has_secret: Some(response(Endpoint::Mutate, at, image)["patch"].is_string()),
     }
 }
 
-fn refuses(endpoint: Endpoint, at: &str, image: &str) -> Said {
+fn denies(endpoint: Endpoint, at: &str, image: &str) -> Said {
     Said {
-        refused: Some(response(endpoint, at, image)["allowed"] == false),
+        denied: Some(response(endpoint, at, image)["allowed"] == false),
         has_secret: None,
     }
 }
 
 fn validate(at: &str, image: &str) -> Said {
-    refuses(Endpoint::Validate, at, image)
+    denies(Endpoint::Validate, at, image)
 }
 
 fn workloads(at: &str, image: &str) -> Said {
-    refuses(Endpoint::Workloads(WorkloadMode::Deny), at, image)
+    denies(Endpoint::Workloads(WorkloadMode::Deny), at, image)
 }
 
 /// A command on the map, with this after it in the same file.
@@ -129,7 +111,7 @@ fn run(arguments: &[&str], at: Option<&str>, more: &str) -> (String, Option<i32>
 
 fn said(line: &Value, secrets: &str) -> Said {
     Said {
-        refused: Some(line["action"] == "deny"),
+        denied: Some(line["action"] == "deny"),
         has_secret: Some(!line[secrets].as_array().unwrap().is_empty()),
     }
 }
@@ -163,7 +145,7 @@ fn config_test(at: &str, image: &str) -> Said {
         code == Some(0)
     };
     Said {
-        refused: Some(passes("action: deny")),
+        denied: Some(passes("action: deny")),
         has_secret: Some(passes("secrets: [guest-pull]")),
     }
 }
@@ -177,12 +159,12 @@ fn generate_policy(at: &str, image: &str) -> Said {
     assert_eq!(text.contains(&until), changes, "{at}");
     assert_eq!(text.contains("valid-until"), changes, "{at}");
     let host = image.split('/').next().unwrap();
-    // An ended entry has no row, and what has none is refused here.
+    // An ended entry has no row, and what has none is denied here.
     let row = text
         .lines()
         .find(|line| line.contains(&format!("\"{host}:443\": [[")));
     Said {
-        refused: Some(row.is_none_or(|row| row.contains("\"deny\""))),
+        denied: Some(row.is_none_or(|row| row.contains("\"deny\""))),
         has_secret: Some(
             row.is_some_and(|row| row.contains("guest-pull") || row.contains("\"guest\"")),
         ),
@@ -200,7 +182,7 @@ fn probes(at: &str, image: &str) -> Said {
         .find(|probe| probe.kind == ProbeKind::PullSecret)
         .unwrap();
     Said {
-        refused: Some(matches!(asked.expected, Expected::Denied(_))),
+        denied: Some(matches!(asked.expected, Expected::Denied(_))),
         has_secret: image
             .starts_with("guest.")
             .then_some(matches!(secret.expected, Expected::Patched(_))),
@@ -228,7 +210,7 @@ fn every_caller_says_the_same_a_second_before_and_after() {
                 let said = ask(at, image);
                 let is_guest = image.starts_with("guest.");
                 let expected = Said {
-                    refused: said.refused.map(|_| passed),
+                    denied: said.denied.map(|_| passed),
                     has_secret: said.has_secret.map(|_| is_guest && !passed),
                 };
                 assert_eq!(said, expected, "{name}, {image} at {at}");
@@ -238,7 +220,7 @@ fn every_caller_says_the_same_a_second_before_and_after() {
 }
 
 #[test]
-fn the_warning_names_the_date_and_the_other_place_and_the_refusal_the_other_place() {
+fn the_warning_names_the_date_and_the_other_place_and_the_denial_the_other_place() {
     let before = response(Endpoint::Validate, TIMES[0].0, IMAGES[0]);
     let warning = before["warnings"][0].as_str().unwrap();
     assert!(
@@ -246,8 +228,8 @@ fn the_warning_names_the_date_and_the_other_place_and_the_refusal_the_other_plac
         "{warning}"
     );
     let after = response(Endpoint::Validate, INSTANT, IMAGES[0]);
-    let refusal = after["status"]["message"].as_str().unwrap();
-    assert!(refusal.contains("denies it; use new.example"), "{refusal}");
+    let denial = after["status"]["message"].as_str().unwrap();
+    assert!(denial.contains("denies it; use new.example"), "{denial}");
 }
 
 #[test]
@@ -261,7 +243,7 @@ fn the_dates_are_series_and_go_with_the_map() {
             text: text.to_owned(),
         };
         store.replace(Ok(map::load(&[file], &Options::default()).unwrap()), now);
-        metrics.render(Format::OpenMetrics)
+        metrics.render(ExpositionFormat::OpenMetrics)
     };
     let text = load(MAP);
     let seconds = 1_798_761_600;
@@ -291,10 +273,11 @@ fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
 /// A new caller must come into the table above before it comes into this list.
 #[test]
 fn no_caller_of_the_decision_is_left_out() {
-    // The decision itself; the server's own `decide`, which calls `admission::review`;
-    // parts of `generate policy`.
+    // The decision itself; `missing_for`, which says what is not known for one; the server's
+    // own `decide`, which calls `admission::review`; parts of `generate policy`.
     let others = [
         "core/policy/context.rs",
+        "core/policy/explain.rs",
         "http/webhook.rs",
         "core/vap/gaps.rs",
         "core/vap/cel.rs",

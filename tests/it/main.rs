@@ -19,6 +19,7 @@ mod docs;
 #[path = "../golden.rs"]
 mod golden;
 mod policy;
+mod reviews;
 mod rotation;
 mod secret_manifest;
 mod server;

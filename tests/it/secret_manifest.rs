@@ -2,7 +2,7 @@
 
 use kubelet_keyring::{Base64Error, SecretKind};
 use proptest::prelude::*;
-use pullpass_core::secret_manifest::{Finding, Ignored, ManifestError, parse_manifest};
+use pullpass_core::secret_manifest::{Ignored, ManifestError, SecretFinding, parse_manifest};
 
 const MANIFESTS: &str = r#"
 apiVersion: v1
@@ -51,8 +51,8 @@ fn a_manifest_gives_what_the_api_server_would_store() {
     assert_eq!(secrets.len(), 5);
     assert_eq!(secrets[0].name.as_deref(), Some("one"));
     assert_eq!(secrets[0].namespace.as_deref(), Some("team-a"));
-    let keys = |finding: &Finding| match finding {
-        Finding::Read(secret) => secret
+    let keys = |finding: &SecretFinding| match finding {
+        SecretFinding::Read(secret) => secret
             .entries()
             .iter()
             .map(|entry| entry.key().to_owned())
@@ -63,24 +63,26 @@ fn a_manifest_gives_what_the_api_server_would_store() {
     assert_eq!(keys(&secrets[1].finding), ["s.io"]);
     assert!(matches!(
         &secrets[2].finding,
-        Finding::Ignored(Ignored::Type { found }) if found == "Opaque"
+        SecretFinding::Ignored(Ignored::Type { found }) if found == "Opaque"
     ));
     assert!(matches!(
         &secrets[3].finding,
-        Finding::Ignored(Ignored::NoData {
+        SecretFinding::Ignored(Ignored::NoData {
             kind: SecretKind::DockerConfigJson
         })
     ));
-    assert!(matches!(&secrets[4].finding, Finding::Broken(_)));
+    assert!(matches!(&secrets[4].finding, SecretFinding::Broken(_)));
 }
 
 #[test]
 fn a_docker_config_is_read_as_the_content_of_a_secret() {
     // A half of a surrogate pair is JSON for Go only.
     let secrets = parse_manifest(br#"{"auths":{"r.io":{"auth":"dTpw"}},"x":"\ud800"}"#).unwrap();
-    assert!(matches!(&secrets[0].finding, Finding::Read(secret) if secret.entries().len() == 1));
+    assert!(
+        matches!(&secrets[0].finding, SecretFinding::Read(secret) if secret.entries().len() == 1)
+    );
     let secrets = parse_manifest(b"\xff").unwrap();
-    assert!(matches!(secrets[0].finding, Finding::Broken(_)));
+    assert!(matches!(secrets[0].finding, SecretFinding::Broken(_)));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-/// The names of a file's objects, and how many of their images are refused.
-fn refused(suite: &str, file: &str) -> BTreeMap<String, usize> {
+/// The names of a file's objects, and how many of their images are denied.
+fn denied(suite: &str, file: &str) -> BTreeMap<String, usize> {
     let suite = format!("tests/fixtures/suites/{suite}");
     let file = format!("{suite}/{file}");
     let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
@@ -17,13 +17,13 @@ fn refused(suite: &str, file: &str) -> BTreeMap<String, usize> {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let mut refused = BTreeMap::new();
+    let mut denied = BTreeMap::new();
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         match line["type"].as_str().unwrap() {
             "image" => {
                 let name = line["name"].as_str().unwrap().to_owned();
-                *refused.entry(name).or_default() += usize::from(line["action"] == "deny");
+                *denied.entry(name).or_default() += usize::from(line["action"] == "deny");
             }
             "summary" => {}
             other => panic!("{file}: {other}: {line}"),
@@ -34,13 +34,13 @@ fn refused(suite: &str, file: &str) -> BTreeMap<String, usize> {
         .unwrap()
         .matches("\nkind: ")
         .count();
-    assert_eq!(refused.len(), objects, "{file}");
+    assert_eq!(denied.len(), objects, "{file}");
     assert_eq!(
         output.status.code(),
-        Some(i32::from(refused.values().any(|images| *images > 0))),
+        Some(i32::from(denied.values().any(|images| *images > 0))),
         "{file}"
     );
-    refused
+    denied
 }
 
 const REFUSING: [&str; 5] = [
@@ -54,24 +54,24 @@ const REFUSING: [&str; 5] = [
 #[test]
 fn what_other_policies_admit_is_admitted() {
     for suite in REFUSING {
-        for (name, images) in refused(suite, "allowed.yaml") {
+        for (name, images) in denied(suite, "allowed.yaml") {
             assert_eq!(images, 0, "{suite}: {name}");
         }
     }
 }
 
 #[test]
-fn what_other_policies_refuse_is_refused() {
+fn what_other_policies_deny_is_denied() {
     for suite in REFUSING {
-        for (name, images) in refused(suite, "refused.yaml") {
+        for (name, images) in denied(suite, "refused.yaml") {
             assert_ne!(images, 0, "{suite}: {name}");
         }
     }
 }
 
 #[test]
-fn who_only_adds_pull_secrets_refuses_nothing() {
-    for (name, images) in refused("kyverno-add-imagepullsecrets", "pods.yaml") {
+fn a_map_that_only_adds_pull_secrets_denies_nothing() {
+    for (name, images) in denied("kyverno-add-imagepullsecrets", "pods.yaml") {
         assert_eq!(images, 0, "{name}");
     }
 }

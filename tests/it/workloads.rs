@@ -1,26 +1,46 @@
 //! `/validate-workloads`: what a workload's author is told of its pods, from bytes to
 //! bytes. What the real API server sends is in `tests/apiserver/workloads.rs`.
 
-use crate::admission::basis;
-use pullpass_core::admission::workload::Kind;
+use crate::reviews::{context, review_of};
+use pullpass_core::admission::workload::ObjectKind;
 use pullpass_core::admission::{self, Endpoint, Mode, Outcome, ReviewContext, WorkloadMode};
 use serde_json::{Value, json};
 
 /// The kinds that make pods, with the pointer to the pod in them and their resource.
-const WORKLOADS: [(Kind, &str, &str, &str); 7] = [
-    (Kind::Deployment, "/spec/template", "apps", "deployments"),
-    (Kind::StatefulSet, "/spec/template", "apps", "statefulsets"),
-    (Kind::DaemonSet, "/spec/template", "apps", "daemonsets"),
-    (Kind::ReplicaSet, "/spec/template", "apps", "replicasets"),
+const WORKLOADS: [(ObjectKind, &str, &str, &str); 7] = [
     (
-        Kind::ReplicationController,
+        ObjectKind::Deployment,
+        "/spec/template",
+        "apps",
+        "deployments",
+    ),
+    (
+        ObjectKind::StatefulSet,
+        "/spec/template",
+        "apps",
+        "statefulsets",
+    ),
+    (
+        ObjectKind::DaemonSet,
+        "/spec/template",
+        "apps",
+        "daemonsets",
+    ),
+    (
+        ObjectKind::ReplicaSet,
+        "/spec/template",
+        "apps",
+        "replicasets",
+    ),
+    (
+        ObjectKind::ReplicationController,
         "/spec/template",
         "",
         "replicationcontrollers",
     ),
-    (Kind::Job, "/spec/template", "batch", "jobs"),
+    (ObjectKind::Job, "/spec/template", "batch", "jobs"),
     (
-        Kind::CronJob,
+        ObjectKind::CronJob,
         "/spec/jobTemplate/spec/template",
         "batch",
         "cronjobs",
@@ -46,20 +66,9 @@ fn object(pointer: &str, images: &[&str]) -> Value {
 
 fn review(group: &str, resource: &str, object: &Value, old: &Value) -> Value {
     let operation = if old.is_null() { "CREATE" } else { "UPDATE" };
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "5a1d6d0c",
-            "resource": {"group": group, "version": "v1", "resource": resource},
-            "name": "web",
-            "namespace": "shop",
-            "operation": operation,
-            "userInfo": {"username": "jane"},
-            "object": object,
-            "oldObject": old,
-        }
-    })
+    let mut review = review_of(group, resource, operation, "shop", object);
+    review["request"]["oldObject"] = old.clone();
+    review
 }
 
 fn deployment(images: &[&str]) -> Value {
@@ -71,15 +80,15 @@ fn answer(severity: WorkloadMode, review: &Value) -> (Value, Outcome) {
 }
 
 fn answer_in(mode: Mode, severity: WorkloadMode, review: &Value) -> (Value, Outcome) {
-    let basis = ReviewContext { mode, ..basis() };
+    let context = ReviewContext { mode, ..context() };
     let body = review.to_string();
     let endpoint = Endpoint::Workloads(severity);
-    let answer = admission::review(&basis, endpoint, body.as_bytes()).unwrap();
-    assert!(answer.report.tallies.is_empty(), "the pods count");
+    let answer = admission::review(&context, endpoint, body.as_bytes()).unwrap();
+    assert!(answer.report.tallies().is_empty(), "the pods count");
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     let response = body["response"].clone();
     assert!(response.get("patch").is_none(), "{response}");
-    (response, answer.report.outcome)
+    (response, answer.report.outcome())
 }
 
 fn warnings(review: &Value) -> Vec<String> {
@@ -142,7 +151,7 @@ fn the_audit_annotation_names_the_worst_image_first() {
 }
 
 #[test]
-fn who_observes_refuses_no_workload_and_foretells_no_refusal() {
+fn observing_denies_no_workload_and_previews_no_denial() {
     let review = review("apps", "deployments", &deployment(&[UNKNOWN]), &Value::Null);
     for (severity, expected) in [
         (WorkloadMode::Warn, Outcome::Warned),
@@ -208,10 +217,10 @@ fn what_people_need_not_hear_is_not_said() {
     }
     // Neither of the other endpoints has a word to say about a workload.
     let review = review("apps", "deployments", &bad, &Value::Null).to_string();
-    let basis = basis();
+    let context = context();
     for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
-        let answer = admission::review(&basis, endpoint, review.as_bytes()).unwrap();
-        assert_eq!(answer.report.outcome, Outcome::Untouched);
+        let answer = admission::review(&context, endpoint, review.as_bytes()).unwrap();
+        assert_eq!(answer.report.outcome(), Outcome::Untouched);
     }
 }
 
@@ -242,7 +251,7 @@ fn missing_secrets_are_not_missed_and_spellings_are() {
 
 #[test]
 fn what_cannot_be_read_is_a_fault() {
-    let basis = basis();
+    let context = context();
     for object in [
         json!({"spec": []}),
         json!({"spec": {"template": "x"}}),
@@ -253,7 +262,7 @@ fn what_cannot_be_read_is_a_fault() {
         let review = review("apps", "deployments", &object, &Value::Null).to_string();
         for severity in [WorkloadMode::Warn, WorkloadMode::Deny] {
             let answer =
-                admission::review(&basis, Endpoint::Workloads(severity), review.as_bytes());
+                admission::review(&context, Endpoint::Workloads(severity), review.as_bytes());
             assert!(
                 matches!(answer, Err(admission::ReviewError::BadReview(_))),
                 "{object}"

@@ -27,7 +27,7 @@ use crate::policy::LabelsUnknown;
 use record::DecisionRecord;
 
 pub use context::{Endpoint, Mode, NamespaceLabels, ReviewContext, WorkloadMode};
-pub use report::{Outcome, ReviewReport, RuleLabel, Tally};
+pub use report::{Outcome, ReviewEffect, ReviewReport, RuleLabel, Tally};
 pub use request::BadReview;
 
 /// Why there is no response to a review.
@@ -65,33 +65,45 @@ pub fn review<'p>(
     body: &[u8],
 ) -> Result<Reviewed<'p>, ReviewError> {
     let request = request::parse(body)?;
-    let mut report = ReviewReport::of(&request);
-    let mut patch = None;
+    let mut effect = ReviewEffect::Nothing;
     let mut verdicts = Vec::new();
     if let Some(pod) = subject::pod(endpoint, &request) {
         let decision_context = context.for_namespace(&request.namespace);
         let decision = decision_context.decide(subject::images(&request, pod))?;
         match endpoint {
             Endpoint::Mutate => {
-                report.secrets = patch::missing(pod, &decision.pull_secrets);
-                patch = patch::build(pod, &report.secrets);
+                let secrets = patch::missing(pod, &decision.pull_secrets);
+                if let Some(patch) = patch::build(pod, &secrets) {
+                    effect = ReviewEffect::Patch { secrets, patch };
+                }
             }
             Endpoint::Validate => {
-                report.statement =
-                    verdict::statement(&decision_context, context.mode, &request, pod, &decision);
-                report.tallies = report::tallies(&request, &decision);
+                let mode = context.mode;
+                effect = ReviewEffect::Judgement {
+                    statement: verdict::statement(
+                        &decision_context,
+                        mode,
+                        &request,
+                        pod,
+                        &decision,
+                    ),
+                    tallies: report::tallies(&request, &decision),
+                };
             }
-            // Workloads have no tallies, because their images are counted with the pods.
-            Endpoint::Workloads(mode) => {
-                report.statement =
-                    preview::statement(&decision_context, context.mode, mode, &decision);
+            Endpoint::Workloads(workloads) => {
+                let mode = context.mode;
+                effect = ReviewEffect::Judgement {
+                    statement: preview::statement(&decision_context, mode, workloads, &decision),
+                    // The images are counted with the pods.
+                    tallies: Vec::new(),
+                };
             }
         }
         verdicts = decision.verdicts;
     }
-    report.outcome = Outcome::of(patch.as_ref(), &report.statement);
+    let report = ReviewReport::of(&request, effect);
     let record = DecisionRecord::of(context, endpoint, &request, &verdicts, &report);
-    let body = response::write(&request.uid, patch.as_ref(), &report.statement)?;
+    let body = response::write(&request.uid, &report.effect)?;
     Ok(Reviewed {
         body,
         report,

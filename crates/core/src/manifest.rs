@@ -6,7 +6,7 @@
 //! "skipped" for "allowed". This module must not open files or know the registry map.
 
 use crate::admission::pod::Pod;
-use crate::admission::workload::Kind;
+use crate::admission::workload::ObjectKind;
 use crate::policy::{Field, LabelMap};
 use crate::yaml::{self, Node, SyntaxError, Value};
 use serde::de::DeserializeSeed;
@@ -26,7 +26,7 @@ const DEPTH: usize = 128;
 
 /// Where something stands in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SourceSpan {
+pub struct ManifestSpan {
     /// From 1.
     pub line: usize,
     /// Characters, from 1.
@@ -35,7 +35,7 @@ pub struct SourceSpan {
     pub end_column: Option<usize>,
 }
 
-impl SourceSpan {
+impl ManifestSpan {
     /// Before everything.
     #[must_use]
     pub fn beginning() -> Self {
@@ -51,7 +51,7 @@ impl SourceSpan {
 #[derive(Debug)]
 pub struct Document<'d> {
     /// Where it begins.
-    pub at: SourceSpan,
+    pub at: ManifestSpan,
     /// Its `kind`; empty where it has none.
     pub kind: &'d str,
     /// `metadata.namespace`; empty where it has none.
@@ -137,7 +137,7 @@ impl Display for Skip {
 impl Workload<'_> {
     /// Where an image of the pod stands.
     #[must_use]
-    pub fn place(&self, field: Field) -> SourceSpan {
+    pub fn place(&self, field: Field) -> ManifestSpan {
         let path = field.to_string();
         let node = self.lists.iter().find_map(|(list, elements)| {
             let (number, rest) = path.strip_prefix(list.as_str())?.split_once("].")?;
@@ -156,7 +156,7 @@ pub fn read(text: &str, mut each: impl FnMut(Document<'_>)) {
 
 /// The documents of a manifest as JSON, with zero for every number; or where it cannot
 /// be read, without the text that stands there.
-pub(crate) fn values(text: &str) -> Result<Vec<serde_json::Value>, SourceSpan> {
+pub(crate) fn values(text: &str) -> Result<Vec<serde_json::Value>, ManifestSpan> {
     let mut values = Vec::new();
     for piece in split::pieces(text) {
         let mut refused = None;
@@ -334,7 +334,7 @@ impl Piece<'_> {
             name => name,
         };
         let mut at = self.place(root.at);
-        let content = match Kind::of_object(api_version, kind) {
+        let content = match ObjectKind::of_object(api_version, kind) {
             _ if api_version.is_empty() || kind.is_empty() => {
                 Content::Skipped(self.no_object(root))
             }
@@ -375,7 +375,7 @@ impl Piece<'_> {
 }
 
 /// The lists of a pod that name images, as [`Workload`] holds them.
-fn lists<'d>(kind: Kind, root: &'d Node<'d>) -> Vec<(String, &'d [Node<'d>])> {
+fn lists<'d>(kind: ObjectKind, root: &'d Node<'d>) -> Vec<(String, &'d [Node<'d>])> {
     let spec = format!("{}spec", kind.path_to_pod());
     let Some(pod) = root.at_path(&spec) else {
         return Vec::new();

@@ -28,15 +28,14 @@ pub use canonical::DOCKER_HUB_ALIASES;
 pub use context::Context;
 pub use decision::{Decision, Field, PodField, Verdict};
 pub use expiry::{DateEvent, DateEventKind};
-pub use explain::{Considered, WhyNot};
-pub use model::{Action, Entry, Judgement, Rule, RuleKind, Unknown};
+pub use explain::{Considered, MissingContext, WhyNot};
+pub use model::{Action, Entry, EntryAction, Judgement, Patterns, Rule, RuleKind, Upcoming};
 pub use namespace::{LabelMap, Labels, LabelsUnknown, Namespace, NamespaceSelector};
 pub use pattern::Pattern;
 pub use precedence::{Ranked, RankedScope, SelectorInMap, UnknownActions};
 pub use scope::Scope;
 pub use suggest::Suggestion;
 
-pub(crate) use model::EXPIRES_SOON;
 pub(crate) use scope::Overlap;
 
 use glob::GlobMap;

@@ -104,12 +104,12 @@ pub struct Probe {
     pub expected: Expected,
 }
 
-/// The response of the API server to a probe.
+/// A response of the API server, whatever its status.
 #[derive(Debug, Default)]
 pub struct ApiResponse {
     /// The HTTP status code.
     pub status: u16,
-    /// The object, or a `Status`.
+    /// The object, or the `Status` that says why there is none.
     pub body: Value,
     /// The texts of the `Warning` headers.
     pub warnings: Vec<String>,

@@ -4,7 +4,7 @@
 //! takes bytes and must not open files; where it fails it names lines and fields but
 //! shows no values.
 
-use crate::manifest::{self, SourceSpan};
+use crate::manifest::{self, ManifestSpan};
 use kubelet_keyring::{Base64Error, PayloadError, PullSecret, SecretKind, decode_base64};
 use serde_json::{Map, Value};
 
@@ -16,12 +16,12 @@ pub struct ManifestSecret {
     /// `metadata.name`; none for a docker config.
     pub name: Option<String>,
     /// What the kubelet makes of it.
-    pub finding: Finding,
+    pub finding: SecretFinding,
 }
 
 /// What the kubelet makes of a Secret that a pod names among its pull secrets.
 #[derive(Debug)]
-pub enum Finding {
+pub enum SecretFinding {
     /// It takes credentials from it.
     Read(PullSecret),
     /// It starts no pull of the pod, whatever its other secrets hold.
@@ -110,7 +110,7 @@ pub fn parse_manifest(content: &[u8]) -> Result<Vec<ManifestSecret>, ManifestErr
 }
 
 fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
-    let syntax = |SourceSpan { line, column, .. }| ManifestError::Syntax { line, column };
+    let syntax = |ManifestSpan { line, column, .. }| ManifestError::Syntax { line, column };
     manifest::values(text).map_err(syntax)
 }
 
@@ -157,11 +157,11 @@ fn secret(manifest: &Value) -> Result<ManifestSecret, ManifestError> {
         Some(_) => return Err(field_error("type", "a string")),
     };
     let finding = match SecretKind::from_type(kind) {
-        None => Finding::Ignored(Ignored::Type {
+        None => SecretFinding::Ignored(Ignored::Type {
             found: kind.to_owned(),
         }),
         Some(kind) => match payload(manifest, kind.data_key())? {
-            None => Finding::Ignored(Ignored::NoData { kind }),
+            None => SecretFinding::Ignored(Ignored::NoData { kind }),
             Some(payload) => finding(kind, &payload),
         },
     };
@@ -172,10 +172,10 @@ fn secret(manifest: &Value) -> Result<ManifestSecret, ManifestError> {
     })
 }
 
-fn finding(kind: SecretKind, payload: &[u8]) -> Finding {
+fn finding(kind: SecretKind, payload: &[u8]) -> SecretFinding {
     match PullSecret::parse(kind, payload) {
-        Ok(secret) => Finding::Read(secret),
-        Err(error) => Finding::Broken(error),
+        Ok(secret) => SecretFinding::Read(secret),
+        Err(error) => SecretFinding::Broken(error),
     }
 }
 

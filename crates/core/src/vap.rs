@@ -10,7 +10,7 @@ pub mod cel;
 mod gaps;
 pub mod yaml;
 
-use crate::policy::{Action, Policy, Rule, SelectorInMap};
+use crate::policy::{Action, Policy, SelectorInMap};
 use cel::Variable;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub use gaps::gaps;
 
 /// The oldest version of Kubernetes that accepts the objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum TargetVersion {
     /// Kubernetes 1.30: the policies give verdicts.
     V1_30,
     /// Kubernetes 1.36: the policies give verdicts and add pull secrets.
@@ -58,7 +58,7 @@ const VALID_UNTIL: &str = "pullpass.dev/valid-until";
 pub fn objects(
     policy: &Policy,
     now: Timestamp,
-    target: Target,
+    target: TargetVersion,
     prefix: &str,
 ) -> Result<Vec<Value>, GenerateError> {
     let variables = cel::variables(policy, now)?;
@@ -81,7 +81,7 @@ pub fn objects(
         })
     };
     let mut objects = Vec::new();
-    if target == Target::V1_36 {
+    if target == TargetVersion::V1_36 {
         let metadata = metadata("secrets");
         objects.push(json!({
             "apiVersion": API, "kind": "MutatingAdmissionPolicy",
@@ -123,11 +123,8 @@ fn occurs(policy: &Policy, action: Action, now: Timestamp) -> Result<bool, Selec
     let unknown = policy.unknown_actions()?;
     let overrides = unknown.overrides.iter().map(|(_, action)| *action);
     let ranked = policy.ranked(now)?;
-    let entries = ranked.iter().filter_map(|ranked| match ranked.rule {
-        Rule::Entry(entry, _) => Some(entry.action_at(now)),
-        _ => None,
-    });
-    let mut all = entries.chain(overrides).chain([unknown.default]);
+    let rules = ranked.iter().map(|ranked| ranked.action);
+    let mut all = rules.chain(overrides).chain([unknown.default]);
     Ok(all.any(|of| of == action))
 }
 

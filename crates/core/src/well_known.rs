@@ -1,6 +1,7 @@
 //! Labels and annotations of Kubernetes objects that more than one module uses.
 //!
-//! No other module may define these names again. Expressions in CEL and JSON patches contain
+//! No other module may define these names again, and this one must not define names that only
+//! one module uses. Expressions in CEL and JSON patches contain
 //! them as text.
 
 /// The label of the `ConfigMap` that holds the registry map. The map webhook selects

@@ -4,7 +4,7 @@
 //! thousand of them, and the tests always compare those. `make test-oracle` compares fresh
 //! cases too: it sets `PULLPASS_ORACLE` to the folder of the programs. The number of cases
 //! stands in `PULLPASS_ORACLE_CASES` and the seed in `PULLPASS_ORACLE_SEED`. This crate is
-//! for tests only, and a difference is a panic.
+//! for tests only and must not be used by others: a difference is a panic.
 
 #![expect(
     clippy::unwrap_used,

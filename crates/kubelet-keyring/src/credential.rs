@@ -1,4 +1,5 @@
-//! A user and a password that cannot be printed by accident.
+//! A user and a password that cannot be printed by accident. The types must not implement a trait
+//! that shows or serialises the password.
 
 use std::borrow::Cow;
 use std::fmt;

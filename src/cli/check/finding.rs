@@ -1,7 +1,7 @@
 //! The findings of a check: values from which every output format is made. It must not print.
 
 use crate::cli::Status;
-use pullpass_core::manifest::{Skip, SourceSpan};
+use pullpass_core::manifest::{ManifestSpan, Skip};
 use pullpass_core::policy::Action;
 use pullpass_core::text::{SHOWN, cut, visible};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use serde::Serialize;
 #[derive(Debug)]
 pub(super) struct Finding<O = DocumentOutcome> {
     pub(super) file: String,
-    pub(super) at: SourceSpan,
+    pub(super) at: ManifestSpan,
     /// None where the document does not say what it is.
     pub(super) object: Option<ObjectName>,
     pub(super) outcome: O,
@@ -86,7 +86,7 @@ impl Finding {
 
     /// `file:line:column`, safe to show.
     pub(super) fn place(&self) -> String {
-        let SourceSpan { line, column, .. } = self.at;
+        let ManifestSpan { line, column, .. } = self.at;
         format!("{}:{line}:{column}", visible(&self.file))
     }
 }
@@ -138,7 +138,7 @@ impl Totals {
         } else if self.failures > 0 {
             Status::Findings
         } else {
-            Status::Fine
+            Status::Ok
         }
     }
 }

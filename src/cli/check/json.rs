@@ -58,7 +58,7 @@ struct ImageKeys<'f> {
 }
 
 #[derive(Serialize)]
-struct Summary<'t> {
+struct SummaryLine<'t> {
     r#type: &'static str,
     #[serde(flatten)]
     totals: &'t Totals,
@@ -105,7 +105,7 @@ pub(super) fn print(
             what,
         })?;
     }
-    printer.json(&Summary {
+    printer.json(&SummaryLine {
         r#type: "summary",
         totals,
     })

@@ -1,7 +1,8 @@
-//! The result as `JUnit` XML, which CI systems show as test reports: a suite for each file,
+//! The result as JUnit XML, which CI systems show as test reports: a suite for each file,
 //! and a case for each image, each skipped document and each document that cannot be read.
 //!
-//! Unreadable documents and undecided images are errors, as of a test that could not run.
+//! Unreadable documents and undecided images are errors, as of a test that could not run. This
+//! module must not decide what fails the check.
 
 use super::finding::{DocumentOutcome, Finding, Totals};
 use crate::cli::CliError;

@@ -1,7 +1,7 @@
 //! The result as SARIF 2.1.0 (OASIS), for code scanning.
 //!
 //! Findings are results. Skipped and unreadable documents are notifications of the run, so
-//! that nobody takes such a run for a clean one.
+//! that nobody takes such a run for a clean one. This module must not decide what fails the check.
 
 use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals, UndecidedImage};
 use crate::cli::{CliError, Status, output::Printer};
@@ -82,7 +82,7 @@ pub(super) fn print(
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             }},
-            // Columns are counted as `manifest::SourceSpan` does.
+            // Columns are counted as `manifest::ManifestSpan` does.
             "columnKind": "unicodeCodePoints",
             "invocations": [{
                 "executionSuccessful": totals.status() != Status::Input,

@@ -1,4 +1,5 @@
-//! The result for people: `file:line:column: what: object: why`, as compilers print it.
+//! The result for people: `file:line:column: what: object: why`, as compilers print it. This
+//! module must not decide what fails the check.
 
 use super::finding::{DocumentOutcome, Finding, Totals};
 use crate::cli::CliError;

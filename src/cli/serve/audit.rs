@@ -1,4 +1,5 @@
-//! The flags of the enforcement mode and of the records of decisions.
+//! The flags of the enforcement mode and of the records of decisions. This module must not write
+//! records.
 
 use crate::audit::decision_log::Destination;
 use crate::audit::events::EventSource;

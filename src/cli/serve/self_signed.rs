@@ -1,4 +1,5 @@
-//! The flags of the self-signed certificate that the replicas rotate.
+//! The flags of the self-signed certificate that the replicas rotate. This module must not make
+//! certificates.
 
 use crate::certs::rotator::Rotation;
 use crate::cli::CliError;

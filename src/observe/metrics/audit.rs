@@ -1,6 +1,7 @@
-//! What became of decision records and Events, so that a dropped one shows.
+//! What became of decision records and Events, so that a dropped one shows. This module must not
+//! hold up the writers: counting is an atomic addition.
 
-use super::families::{Labels, register};
+use super::families::{MetricLabels, register};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -49,7 +50,7 @@ impl AuditMetrics {
             "events",
             "Events about pods that controllers made, by what became of them",
         );
-        let of = |family: &Family<Labels, Counter>, result| {
+        let of = |family: &Family<MetricLabels, Counter>, result| {
             family.get_or_create_owned(&vec![("result", result)])
         };
         Self {

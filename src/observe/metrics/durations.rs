@@ -1,7 +1,7 @@
 //! A histogram of how long reviews take, counted without a lock.
 //!
-//! The histogram of `prometheus-client` takes a mutex for each observation, and a review must
-//! not wait for one.
+//! The histogram of `prometheus-client` takes a mutex for each observation, and a review must not
+//! wait for one.
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};

@@ -1,7 +1,8 @@
 //! Images, counted by the entry of the map that decided.
 //!
 //! The series are those of the map in force and no others: a reload carries over the
-//! counts of entries that stay and ends the rest. Counting is an atomic addition.
+//! counts of entries that stay and ends the rest. Counting is an atomic addition and must not
+//! become more.
 
 use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;

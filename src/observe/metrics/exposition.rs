@@ -3,13 +3,13 @@
 //! Prometheus asks for `OpenMetrics`; people with curl, and many other collectors, know the
 //! older text format 0.0.4 alone. `prometheus-client` writes only the first and the
 //! `prometheus` crate only the second, so the second is made from the first, line by line, and
-//! both have the same series. Pure: text in, text out.
+//! both have the same series. This module takes text and returns text; it must not count.
 
 use std::fmt::Write as _;
 
 /// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// `OpenMetrics` 1.0.
     OpenMetrics,
     /// The Prometheus text format 0.0.4.
@@ -18,7 +18,7 @@ pub enum Format {
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-impl Format {
+impl ExpositionFormat {
     /// What the sender of this `Accept` header wants (RFC 9110, 12.5.1):
     /// `OpenMetrics` where it is named and not ranked below plain text.
     #[must_use]
@@ -166,7 +166,11 @@ odd 1
             "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
         ] {
-            assert_eq!(Format::accepted(accept), Format::OpenMetrics, "{accept}");
+            assert_eq!(
+                ExpositionFormat::accepted(accept),
+                ExpositionFormat::OpenMetrics,
+                "{accept}"
+            );
         }
         for accept in [
             "",
@@ -178,7 +182,11 @@ odd 1
             "application/openmetrics-text;q=much",
             ";,;q=",
         ] {
-            assert_eq!(Format::accepted(accept), Format::Text, "{accept}");
+            assert_eq!(
+                ExpositionFormat::accepted(accept),
+                ExpositionFormat::Text,
+                "{accept}"
+            );
         }
     }
 }

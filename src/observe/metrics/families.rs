@@ -1,5 +1,5 @@
 //! Makes and registers the series, all of them at the start: a series that first appears with
-//! its first count has no rate.
+//! its first count has no rate. This module must not count.
 
 use super::durations::Durations;
 use super::{Codes, HttpRoute, LoadMetrics, PortMetrics, ReviewMetrics};
@@ -10,7 +10,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use pullpass_core::admission::Outcome;
 
 /// Labels whose values are all written in this program.
-pub(super) type Labels = Vec<(&'static str, &'static str)>;
+pub(super) type MetricLabels = Vec<(&'static str, &'static str)>;
 
 /// The label of a path. Not `endpoint`: the Prometheus operator gives each target a label
 /// of that name (the port's), and the series would have `exported_endpoint` instead.
@@ -18,10 +18,10 @@ const ROUTE: &str = "route";
 
 /// The families from which the metrics of one endpoint are taken.
 pub(super) struct ReviewFamilies {
-    outcomes: Family<Labels, Counter>,
-    codes: Family<Labels, Counter>,
-    durations: Family<Labels, Durations>,
-    in_flight: Family<Labels, Gauge>,
+    outcomes: Family<MetricLabels, Counter>,
+    codes: Family<MetricLabels, Counter>,
+    durations: Family<MetricLabels, Durations>,
+    in_flight: Family<MetricLabels, Gauge>,
 }
 
 impl ReviewFamilies {
@@ -71,8 +71,8 @@ impl ReviewFamilies {
 }
 
 pub(super) struct PortFamilies {
-    open: Family<Labels, Gauge>,
-    accepted: Family<Labels, Counter>,
+    open: Family<MetricLabels, Gauge>,
+    accepted: Family<MetricLabels, Counter>,
 }
 
 impl PortFamilies {
@@ -94,7 +94,7 @@ impl PortFamilies {
 
 impl LoadMetrics {
     pub(super) fn register(registry: &mut Registry, name: &str, what: &str) -> Self {
-        let loads: Family<Labels, Counter> = register(
+        let loads: Family<MetricLabels, Counter> = register(
             registry,
             format!("{name}_loads"),
             format!("Loads of {what}, by result"),

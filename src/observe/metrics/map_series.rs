@@ -2,7 +2,8 @@
 //! its entries begin to deny or expire.
 //!
 //! A reload ends the series of the map before it. Only entries with a date have a series, and it
-//! stays when the date has passed, so that expired entries can be found and removed.
+//! stays when the date has passed, so that expired entries can be found and removed. This module
+//! must not compare a date with the time.
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
@@ -38,8 +39,8 @@ impl MapSeries {
         };
         self.0.store(Some(Arc::new([
             vec![(digest.to_owned(), 1)],
-            dates(|entry| entry.from),
-            dates(|entry| entry.until),
+            dates(Entry::from),
+            dates(Entry::until),
         ])));
     }
 }

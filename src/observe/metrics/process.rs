@@ -2,7 +2,7 @@
 //! scrape. On systems without `/proc` there are no such series.
 //!
 //! The one collector for `prometheus-client`, `kubert-prometheus-process`, is bound to an older
-//! version of it whose registry is another type.
+//! version of it whose registry is another type. This module must not fail a scrape.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};

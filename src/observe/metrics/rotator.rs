@@ -1,6 +1,7 @@
-//! What is counted about the rotation of the self-signed certificate.
+//! What is counted about the rotation of the self-signed certificate. This module must not know how
+//! a rotation works.
 
-use super::families::{Labels, register, register_with_unit};
+use super::families::{MetricLabels, register, register_with_unit};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,7 +27,7 @@ pub(super) struct RotatorMetrics {
 
 impl RotatorMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let family: Family<Labels, Counter> = register(
+        let family: Family<MetricLabels, Counter> = register(
             registry,
             "certificate_rotator_actions",
             "What the rotator of the self-signed certificate did, by result",

@@ -2,7 +2,7 @@
 //! it elsewhere.
 
 use super::{DEPLOYMENT, check};
-use crate::admission::basis;
+use crate::reviews::context;
 use pullpass_core::admission::{self, Endpoint};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -103,7 +103,7 @@ fn the_hostile_pod_is_plain_to_see_in_every_form() {
 }
 
 #[test]
-fn the_hostile_pod_is_plain_to_see_in_a_refusal() {
+fn the_hostile_pod_is_plain_to_see_in_a_denial() {
     let object: Value = serde_json::from_str(&fs::read_to_string(HOSTILE).unwrap()).unwrap();
     let review = json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -117,7 +117,7 @@ fn the_hostile_pod_is_plain_to_see_in_a_refusal() {
         }
     });
     let body = review.to_string();
-    let answer = admission::review(&basis(), Endpoint::Validate, body.as_bytes()).unwrap();
+    let answer = admission::review(&context(), Endpoint::Validate, body.as_bytes()).unwrap();
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     let message = answer["response"]["status"]["message"].as_str().unwrap();
     plain(message);

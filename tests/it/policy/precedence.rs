@@ -1,6 +1,6 @@
 //! Which rule decides: the sentences of the map's reference, one row each.
 
-use pullpass_core::policy::{Action, Labels, Namespace, Pattern, Policy, Rule, Unknown};
+use pullpass_core::policy::{Action, Labels, Namespace, Pattern, Policy, Rule};
 
 use super::{NOW, map};
 
@@ -17,9 +17,9 @@ fn rule(policy: &Policy, image: &str, namespace: Option<&str>, now: &str) -> Str
             entry.name.clone()
         }
         Rule::Public(pattern) => format!("+{pattern}"),
-        Rule::Unknown(Unknown::NoEntry) => "none".to_owned(),
-        Rule::Unknown(Unknown::InvalidReference) => "invalid".to_owned(),
-        Rule::Unknown(Unknown::InvalidPort) => "port".to_owned(),
+        Rule::Unknown => "none".to_owned(),
+        Rule::Invalid if judgement.reference.is_err() => "invalid".to_owned(),
+        Rule::Invalid => "port".to_owned(),
         Rule::Exempt => "exempt".to_owned(),
     }
 }
@@ -258,7 +258,7 @@ registries:
 }
 
 #[test]
-fn a_deny_warns_before_it_begins_and_an_end_is_announced() {
+fn a_deny_warns_before_it_begins_and_an_expiry_is_announced() {
     let policy = map("publicRegistries: []
 registries:
   - {name: begins, match: quay.io, action: deny, from: 2027-03-01, pullSecrets: [quay]}
@@ -268,13 +268,13 @@ registries:
     let judge = |image, now: &str| {
         let now = now.parse().unwrap();
         let judgement = policy.context(None, now).judge(image).unwrap();
-        let from = judgement.denied_from(now).map(|from| from.to_string());
-        let ends = judgement.expires_soon(now).map(|ends| ends.to_string());
+        let from = judgement.denied_from().map(|from| from.to_string());
+        let expires = judgement.expires_soon().map(|until| until.to_string());
         (
             judgement.action,
             judgement.pull_secrets.to_vec(),
             from,
-            ends,
+            expires,
         )
     };
     let time = |time: &str| Some(time.to_owned());

@@ -295,7 +295,7 @@ fn name(rule: Rule<'_>) -> Option<String> {
     match rule {
         Rule::Entry(entry, _) => Some(entry.name.clone()),
         Rule::Public(pattern) => Some(format!("+{pattern}")),
-        Rule::Unknown(_) | Rule::Exempt => None,
+        Rule::Unknown | Rule::Invalid | Rule::Exempt => None,
     }
 }
 

@@ -1,10 +1,9 @@
 //! Scopes by label: what they select, what comes first, and what depends on labels that
 //! are not known.
 
-use pullpass_core::admission::record::Recording;
-use pullpass_core::admission::{self, Endpoint, Mode, ReviewContext, ReviewError};
+use crate::reviews::{context_of, pod, review};
+use pullpass_core::admission::{self, Endpoint, ReviewError};
 use pullpass_core::policy::{Action, LabelMap, Labels, LabelsUnknown, Namespace, Policy};
-use serde_json::json;
 
 use super::{NOW, map};
 
@@ -77,7 +76,7 @@ fn a_selector_comes_after_names_and_before_everywhere() {
 }
 
 #[test]
-fn only_what_hangs_on_unknown_labels_has_no_answer() {
+fn only_what_depends_on_unknown_labels_is_undecided() {
     let policy = map(MAP);
     for (image, namespace, expected) in [
         // Something surer comes first.
@@ -111,37 +110,20 @@ fn only_what_hangs_on_unknown_labels_has_no_answer() {
 }
 
 #[test]
-fn a_review_that_hangs_on_unknown_labels_is_a_fault_and_no_verdict() {
+fn a_review_that_depends_on_unknown_labels_is_a_fault_and_no_verdict() {
     let policy = map(MAP);
-    let basis = ReviewContext {
-        policy: &policy,
-        now: NOW.parse().unwrap(),
-        namespaces: None,
-        mode: Mode::Enforce,
-        recording: Recording::Nothing,
-    };
+    let context = context_of(&policy, NOW.parse().unwrap());
     let review = |image: &str| {
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-            "request": {
-                "uid": "1", "operation": "CREATE", "namespace": "x", "name": "p",
-                "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                "resource": {"group": "", "version": "v1", "resource": "pods"},
-                "userInfo": {},
-                "object": {
-                    "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
-                    "spec": {"containers": [{"name": "c", "image": image}]},
-                },
-            },
-        });
-        review.to_string().into_bytes()
+        review("CREATE", "x", &pod(&[image]))
+            .to_string()
+            .into_bytes()
     };
     for endpoint in [Endpoint::Mutate, Endpoint::Validate] {
-        let hangs = admission::review(&basis, endpoint, &review("a.example/x"));
+        let undecided = admission::review(&context, endpoint, &review("a.example/x"));
         assert!(
-            matches!(hangs, Err(ReviewError::LabelsUnknown(_))),
-            "{hangs:?}"
+            matches!(undecided, Err(ReviewError::LabelsUnknown(_))),
+            "{undecided:?}"
         );
-        admission::review(&basis, endpoint, &review("a.example/team/x")).unwrap();
+        admission::review(&context, endpoint, &review("a.example/team/x")).unwrap();
     }
 }

@@ -6,7 +6,7 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use pullpass::http::webhook::Webhook;
 use pullpass::http::{Handles, Limits};
-use pullpass::observe::metrics::{Format, Metrics};
+use pullpass::observe::metrics::{ExpositionFormat, Metrics};
 use pullpass::state::map_store::MapStore;
 use pullpass_core::map::{self, Options, SourceFile};
 use serde_json::{Value, json};
@@ -327,7 +327,7 @@ async fn it_is_counted_under_a_route_of_its_own() {
         assert_eq!(ask_with(&webhook, review.to_string()).await.0, 200);
     }
     assert_eq!(ask_with(&webhook, "rubbish").await.0, 400);
-    let counted = metrics.render(Format::Text);
+    let counted = metrics.render(ExpositionFormat::Text);
     for line in [
         r#"pullpass_reviews_total{route="validate-map",outcome="denied"} 2"#,
         r#"pullpass_reviews_total{route="validate-map",outcome="untouched"} 1"#,

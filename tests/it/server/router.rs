@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 use pullpass::http::webhook::Webhook;
 use pullpass::http::{Handles, Limits};
-use pullpass::observe::metrics::{Format, Metrics};
+use pullpass::observe::metrics::{ExpositionFormat, Metrics};
 use pullpass::state::map_store::MapStore;
 use pullpass_core::admission::Endpoint;
 use pullpass_core::admission::{RuleLabel, Tally};
@@ -274,7 +274,7 @@ async fn a_panic_costs_one_request_tells_nothing_and_is_counted() {
     let response = ask(&broken, post("/validate", review("u"))).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!text(response).await.contains("secret"));
-    let counted = metrics.render(Format::Text);
+    let counted = metrics.render(ExpositionFormat::Text);
     assert!(counted.contains("pullpass_panics_total 1"), "{counted}");
     assert!(counted.contains("pullpass_http_responses_total{route=\"validate\",code=\"5xx\"} 1"));
     assert!(counted.contains("pullpass_requests_in_flight{route=\"validate\"} 0"));
@@ -355,12 +355,16 @@ async fn series_of_entries_end_with_their_entry_and_go_on_while_it_stays() {
     count("corp");
     count("gone");
     let series = |name: &str| format!("pullpass_images_total{{entry=\"{name}\",action=\"deny\"}} ");
-    assert!(metrics.render(Format::Text).contains(&series("gone")));
+    assert!(
+        metrics
+            .render(ExpositionFormat::Text)
+            .contains(&series("gone"))
+    );
 
     put_map(&maps, MAP);
     count("corp");
     count("gone");
-    let text = metrics.render(Format::OpenMetrics);
+    let text = metrics.render(ExpositionFormat::OpenMetrics);
     assert!(!text.contains("\"gone\""), "{text}");
     assert!(text.contains(&format!("{}2\n", series("corp"))), "{text}");
     assert!(text.ends_with("# EOF\n"));
@@ -405,7 +409,7 @@ impl axum::body::HttpBody for Silent {
 async fn images_of_requests_make_no_series() {
     let (webhook, _, metrics) = webhook(|_| {});
     let series = || {
-        let text = metrics.render(Format::Text);
+        let text = metrics.render(ExpositionFormat::Text);
         assert!(!text.contains("nowhere"), "{text}");
         text.lines().filter(|line| !line.starts_with('#')).count()
     };

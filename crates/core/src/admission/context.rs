@@ -84,8 +84,9 @@ pub struct ReviewContext<'p> {
     pub namespaces: Option<&'p NamespaceLabels>,
     /// The enforcement mode. It changes the response, not the decision.
     pub mode: Mode,
-    /// Which reviews get a [`DecisionRecord`](super::record::DecisionRecord).
-    pub recording: Recording,
+    /// Which reviews get a [`DecisionRecord`](super::record::DecisionRecord); `None` if no
+    /// review does.
+    pub recording: Option<Recording>,
 }
 
 /// The labels of namespaces by name. The labels of other namespaces are not known.

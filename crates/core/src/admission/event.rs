@@ -118,7 +118,7 @@ fn cut_to_bytes(text: &str, bytes: usize) -> &str {
 
 /// What happens to an Event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Share {
+pub enum EventOutcome {
     /// The caller creates the Event with this name.
     Make(String),
     /// An equal Event was created in this window.
@@ -137,7 +137,7 @@ pub struct EventBudget {
 
 impl EventBudget {
     /// Decides about one Event, and counts it if it is to be created.
-    pub fn ask(&mut self, event: &Event, now: Timestamp) -> Share {
+    pub fn ask(&mut self, event: &Event, now: Timestamp) -> EventOutcome {
         let window = now.as_second().div_euclid(WINDOW_SECONDS);
         if window != self.window {
             *self = Self {
@@ -147,16 +147,16 @@ impl EventBudget {
         }
         let name = event.name(window);
         if self.made.contains(&name) {
-            return Share::Repeated;
+            return EventOutcome::Repeated;
         }
         let in_namespace = self.namespaces.get(&event.namespace).copied().unwrap_or(0);
         if in_namespace >= MOST_PER_NAMESPACE || self.made.len() >= MOST_IN_TOTAL {
-            return Share::TooMany;
+            return EventOutcome::TooMany;
         }
         self.namespaces
             .insert(event.namespace.clone(), in_namespace + 1);
         self.made.insert(name.clone());
-        Share::Make(name)
+        EventOutcome::Make(name)
     }
 }
 
@@ -186,10 +186,10 @@ mod tests {
     fn equal_events_are_created_once_in_ten_minutes() {
         let mut budget = EventBudget::default();
         let first = budget.ask(&event("shop", "web", "old"), at(6000));
-        assert!(matches!(&first, Share::Make(name) if name.len() == "pullpass.".len() + 32));
+        assert!(matches!(&first, EventOutcome::Make(name) if name.len() == "pullpass.".len() + 32));
         for second in [6000, 6001, 6599] {
             let again = budget.ask(&event("shop", "web", "old"), at(second));
-            assert_eq!(again, Share::Repeated, "{second}");
+            assert_eq!(again, EventOutcome::Repeated, "{second}");
         }
         for (namespace, owner, note) in [
             ("shop", "api", "old"),
@@ -198,12 +198,12 @@ mod tests {
         ] {
             let other = budget.ask(&event(namespace, owner, note), at(6599));
             assert!(
-                matches!(other, Share::Make(_)),
+                matches!(other, EventOutcome::Make(_)),
                 "{namespace}/{owner} {note}"
             );
         }
         let later = budget.ask(&event("shop", "web", "old"), at(6600));
-        assert!(matches!(&later, Share::Make(_)) && later != first);
+        assert!(matches!(&later, EventOutcome::Make(_)) && later != first);
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
         let mut makes = |namespace: &str, count: usize| {
             (0..count)
                 .map(|number| event(namespace, &number.to_string(), "old"))
-                .filter(|event| matches!(budget.ask(event, at(0)), Share::Make(_)))
+                .filter(|event| matches!(budget.ask(event, at(0)), EventOutcome::Make(_)))
                 .count()
         };
         assert_eq!(makes("loud", 1000), MOST_PER_NAMESPACE);
@@ -233,7 +233,7 @@ mod tests {
         assert!(budget.made.len() == MOST_IN_TOTAL && budget.namespaces.len() <= MOST_IN_TOTAL);
         assert!(matches!(
             budget.ask(&event("n999", "web", "old"), at(WINDOW_SECONDS)),
-            Share::Make(_)
+            EventOutcome::Make(_)
         ));
     }
 

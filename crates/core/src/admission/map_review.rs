@@ -8,8 +8,8 @@
 
 use super::json::{JsonObject, Text};
 use super::request::{self, BadReview, Operation, Resource};
-use super::verdict::Statement;
-use super::{Outcome, ReviewError, ReviewReport, Reviewed, response};
+use super::verdict::Ruling;
+use super::{Outcome, ReviewEffect, ReviewError, ReviewReport, Reviewed, response};
 use crate::map::{self, Diagnostic, LoadedMap, Options, Severity, SourceFile};
 use crate::policy::message;
 use crate::text::visible;
@@ -46,7 +46,7 @@ pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, Revie
     };
     let verdict = match &objects {
         Some(objects) => judge(options, objects)?,
-        None => MapVerdict::default(),
+        None => MapVerdict::untouched(),
     };
     let name = objects.as_ref().map_or("", |objects| objects.name());
     let name = if name.is_empty() {
@@ -55,47 +55,42 @@ pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, Revie
         name
     };
     Ok(Reviewed {
-        body: response::write_map(&request.uid.0, name, &verdict.statement)?,
+        body: response::write_map(&request.uid.0, name, &verdict.ruling)?,
         report: ReviewReport {
             uid: request.uid.0.clone().into_owned(),
             namespace: request.namespace.0.clone().into_owned(),
             name: name.to_owned(),
             operation,
             dry_run: request.dry_run == Some(true),
-            outcome: Outcome::of(None, &verdict.statement),
-            secrets: Vec::new(),
-            // The diagnostics quote the map, so only its author gets them.
-            statement: Statement::default(),
-            tallies: Vec::new(),
-            map_errors: Some(verdict.errors),
+            effect: ReviewEffect::Map {
+                outcome: Outcome::of(&verdict.ruling),
+                errors: verdict.errors,
+            },
         },
         record: None,
     })
 }
 
-#[derive(Default)]
 struct MapVerdict {
-    statement: Statement,
+    ruling: Ruling,
     errors: usize,
 }
 
 impl MapVerdict {
+    fn untouched() -> Self {
+        Self::warned(0, Vec::new())
+    }
+
     fn denied(errors: usize, denial: String) -> Self {
         Self {
-            statement: Statement {
-                denial: Some(denial),
-                ..Statement::default()
-            },
+            ruling: Ruling::Denied(denial),
             errors,
         }
     }
 
     fn warned(errors: usize, warnings: Vec<String>) -> Self {
         Self {
-            statement: Statement {
-                warnings,
-                ..Statement::default()
-            },
+            ruling: Ruling::Admitted(warnings),
             errors,
         }
     }
@@ -104,7 +99,7 @@ impl MapVerdict {
 fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadReview> {
     let Objects { new, old } = objects;
     if new.is_being_deleted() {
-        return Ok(MapVerdict::default());
+        return Ok(MapVerdict::untouched());
     }
     let was_the_map = old.as_ref().is_some_and(ConfigMap::is_map);
     if !new.is_map() {
@@ -125,7 +120,7 @@ fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadRevi
             let line = |warning: &Diagnostic| visible(&warning.to_string());
             MapVerdict::warned(0, message::limited(&warnings, line))
         }
-        Ok(_) => MapVerdict::default(),
+        Ok(_) => MapVerdict::untouched(),
         Err(found) if is_new => MapVerdict::denied(errors(&found).count(), denial(&found, &files)),
         Err(found) => {
             let line =

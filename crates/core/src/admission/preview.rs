@@ -29,39 +29,33 @@ pub fn statement(
     workloads: WorkloadMode,
     decision: &Decision<'_, '_>,
 ) -> Statement {
-    let found = decision.findings();
-    let mut statement = Statement {
-        audit: (!found.is_empty()).then(|| (decision.action(), context.audit(&found))),
-        ..Statement::default()
-    };
-    let denied: Vec<_> = found
-        .into_iter()
+    let can_deny = workloads == WorkloadMode::Deny;
+    Statement::of(context, mode, can_deny, decision, || {
+        warnings(context, mode, decision)
+    })
+}
+
+fn warnings(context: &Context<'_, '_>, mode: Mode, decision: &Decision<'_, '_>) -> Vec<String> {
+    let verdicts = &decision.verdicts;
+    let denied = verdicts
+        .iter()
         .filter(|verdict| verdict.judgement.action == Action::Deny)
-        .collect();
-    let is_denied = workloads == WorkloadMode::Deny && !denied.is_empty();
-    if is_denied && mode == Mode::Enforce {
-        statement.denial = Some(context.denial(&denied));
-        return statement;
-    }
-    statement.would_deny = is_denied;
-    let warned = decision.warned(context.now).into_iter();
-    let spelt = decision.verdicts.iter().filter_map(|verdict| {
+        .map(WorkloadWarning::Denied);
+    let warned = decision.warned().into_iter();
+    let spelt = verdicts.iter().filter_map(|verdict| {
         let key = mismatched_key(&verdict.judgement)?;
         Some(WorkloadWarning::Spelling(key, verdict))
     });
     let warnings: Vec<_> = denied
-        .into_iter()
-        .map(WorkloadWarning::Denied)
         .chain(warned.map(WorkloadWarning::Warned))
         .chain(spelt)
         .collect();
-    statement.warnings = message::limited(&warnings, |warning| match warning {
+    message::limited(&warnings, |warning| match warning {
         WorkloadWarning::Denied(verdict) => match mode {
             Mode::Enforce => context.preview(verdict),
             Mode::Observe => context.would_deny(verdict),
         },
         WorkloadWarning::Warned(verdict) => context.warning(verdict),
         WorkloadWarning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
-    });
-    statement
+    })
 }

@@ -24,11 +24,8 @@ const LONGEST: usize = 256;
 const MOST_IMAGES: usize = 20;
 
 /// Which reviews get a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recording {
-    /// No review gets a record.
-    #[default]
-    Nothing,
     /// Reviews on which pullpass denied, warned or audited get a record.
     Notable,
     /// Every review gets a record.
@@ -40,7 +37,6 @@ impl Recording {
     #[must_use]
     pub fn wants(self, endpoint: Endpoint, outcome: Outcome) -> bool {
         match self {
-            Self::Nothing => false,
             Self::Notable => endpoint != Endpoint::Mutate && outcome != Outcome::Untouched,
             Self::All => true,
         }
@@ -145,13 +141,13 @@ impl DecisionRecord {
         verdicts: &[Verdict<'_, '_>],
         report: &ReviewReport<'_>,
     ) -> Option<Box<Self>> {
-        if !context.recording.wants(endpoint, report.outcome) {
+        let outcome = report.outcome();
+        if !context.recording?.wants(endpoint, outcome) {
             return None;
         }
         // An image has an effect only on `/validate`: `/mutate` judges nothing, and the effect
         // on a workload depends on the path.
         let effect_mode = (endpoint == Endpoint::Validate).then_some(context.mode);
-        let statement = &report.statement;
         Some(Box::new(Self {
             api_version: API_VERSION,
             kind: "Decision",
@@ -161,7 +157,7 @@ impl DecisionRecord {
             operation: request.operation.as_str(),
             dry_run: request.dry_run,
             mode: context.mode.as_str(),
-            outcome: report.outcome,
+            outcome,
             object: ObjectRef::of(request),
             owner: request.object.as_ref().and_then(Owner::of),
             requester: Requester {
@@ -171,13 +167,11 @@ impl DecisionRecord {
             },
             images: images(verdicts, effect_mode),
             more_images: verdicts.len().saturating_sub(MOST_IMAGES),
-            pull_secrets_added: report.secrets.iter().map(|name| shown(name)).collect(),
-            messages: statement
-                .denial
-                .iter()
-                .chain(&statement.warnings)
-                .cloned()
-                .collect(),
+            pull_secrets_added: report.secrets().iter().map(|name| shown(name)).collect(),
+            messages: report
+                .statement()
+                .map(|statement| statement.ruling.messages().to_vec())
+                .unwrap_or_default(),
             map: MapVersion {
                 digest: context.policy.digest().to_owned(),
             },

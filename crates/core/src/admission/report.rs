@@ -3,7 +3,7 @@
 //! A report must not contain an object of the request, only values that are safe to log.
 
 use super::request::{Operation, Request};
-use super::verdict::Statement;
+use super::verdict::{Ruling, Statement};
 use crate::policy::{Action, Decision, Rule, RuleKind};
 use json_patch::Patch;
 use serde::{Serialize, Serializer};
@@ -50,19 +50,12 @@ impl Outcome {
         }
     }
 
-    pub(super) fn of(patch: Option<&Patch>, statement: &Statement) -> Self {
-        if patch.is_some() {
-            Self::Patched
-        } else if statement.denial.is_some() {
-            Self::Denied
-        } else if statement.would_deny {
-            Self::WouldDeny
-        } else if !statement.warnings.is_empty() {
-            Self::Warned
-        } else if statement.audit.is_some() {
-            Self::Audited
-        } else {
-            Self::Untouched
+    pub(super) fn of(ruling: &Ruling) -> Self {
+        match ruling {
+            Ruling::Denied(_) => Self::Denied,
+            Ruling::WouldDeny(_) => Self::WouldDeny,
+            Ruling::Admitted(warnings) if warnings.is_empty() => Self::Untouched,
+            Ruling::Admitted(_) => Self::Warned,
         }
     }
 }
@@ -71,6 +64,37 @@ impl Serialize for Outcome {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(self.as_str())
     }
+}
+
+/// What the response does to the object, or says about it.
+#[derive(Debug)]
+pub enum ReviewEffect<'p> {
+    /// The object is admitted unchanged and without a message, because the endpoint does not
+    /// look at it or nothing is missing.
+    Nothing,
+    /// The object gets pull secrets.
+    Patch {
+        /// The names of the pull secrets that the patch adds.
+        secrets: Vec<&'p str>,
+        /// The patch.
+        patch: Patch,
+    },
+    /// The object is judged by the map.
+    Judgement {
+        /// What the response says; escaped, cut, and without credentials.
+        statement: Statement,
+        /// How many images each rule decided about. It is empty except on `/validate`, and on
+        /// a dry run, so that each image counts once.
+        tallies: Vec<Tally<'p>>,
+    },
+    /// The object is a registry map. The diagnostics quote the map, so only its author gets
+    /// them.
+    Map {
+        /// The outcome.
+        outcome: Outcome,
+        /// How many errors the map has.
+        errors: usize,
+    },
 }
 
 /// What the caller counts and logs about a review.
@@ -86,21 +110,12 @@ pub struct ReviewReport<'p> {
     pub operation: Operation,
     /// Whether the request is a dry run.
     pub dry_run: bool,
-    /// The outcome.
-    pub outcome: Outcome,
-    /// The names of the pull secrets that the patch adds.
-    pub secrets: Vec<&'p str>,
-    /// What the response says; escaped, cut, and without credentials.
-    pub statement: Statement,
-    /// How many images each rule decided about. It is empty except on `/validate`, and on a
-    /// dry run, so that each image counts once.
-    pub tallies: Vec<Tally<'p>>,
-    /// How many errors the registry map has, if the review is about a map.
-    pub map_errors: Option<usize>,
+    /// What the response does or says.
+    pub effect: ReviewEffect<'p>,
 }
 
-impl ReviewReport<'_> {
-    pub(super) fn of(request: &Request<'_>) -> Self {
+impl<'p> ReviewReport<'p> {
+    pub(super) fn of(request: &Request<'_>, effect: ReviewEffect<'p>) -> Self {
         let name = match &request.object {
             Some(pod) if request.name.is_empty() => pod.name(),
             _ => &request.name,
@@ -111,11 +126,61 @@ impl ReviewReport<'_> {
             name: name.to_owned(),
             operation: request.operation,
             dry_run: request.dry_run,
-            outcome: Outcome::Untouched,
-            secrets: Vec::new(),
-            statement: Statement::default(),
-            tallies: Vec::new(),
-            map_errors: None,
+            effect,
+        }
+    }
+
+    /// The outcome.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match &self.effect {
+            ReviewEffect::Nothing => Outcome::Untouched,
+            ReviewEffect::Patch { .. } => Outcome::Patched,
+            ReviewEffect::Judgement { statement, .. } => match Outcome::of(&statement.ruling) {
+                Outcome::Untouched if statement.audit.is_some() => Outcome::Audited,
+                outcome => outcome,
+            },
+            ReviewEffect::Map { outcome, .. } => *outcome,
+        }
+    }
+
+    /// The names of the pull secrets that the patch adds.
+    #[must_use]
+    pub fn secrets(&self) -> &[&'p str] {
+        match &self.effect {
+            ReviewEffect::Patch { secrets, .. } => secrets,
+            ReviewEffect::Nothing | ReviewEffect::Judgement { .. } | ReviewEffect::Map { .. } => {
+                &[]
+            }
+        }
+    }
+
+    /// What the response says about the decision, if the map judged the object.
+    #[must_use]
+    pub fn statement(&self) -> Option<&Statement> {
+        match &self.effect {
+            ReviewEffect::Judgement { statement, .. } => Some(statement),
+            ReviewEffect::Nothing | ReviewEffect::Patch { .. } | ReviewEffect::Map { .. } => None,
+        }
+    }
+
+    /// How many images each rule decided about.
+    #[must_use]
+    pub fn tallies(&self) -> &[Tally<'p>] {
+        match &self.effect {
+            ReviewEffect::Judgement { tallies, .. } => tallies,
+            ReviewEffect::Nothing | ReviewEffect::Patch { .. } | ReviewEffect::Map { .. } => &[],
+        }
+    }
+
+    /// How many errors the registry map has, if the review is about a map.
+    #[must_use]
+    pub fn map_errors(&self) -> Option<usize> {
+        match &self.effect {
+            ReviewEffect::Map { errors, .. } => Some(*errors),
+            ReviewEffect::Nothing | ReviewEffect::Patch { .. } | ReviewEffect::Judgement { .. } => {
+                None
+            }
         }
     }
 }
@@ -145,7 +210,7 @@ impl<'p> From<Rule<'p>> for RuleLabel<'p> {
     fn from(rule: Rule<'p>) -> Self {
         let entry = match rule {
             Rule::Entry(entry, _) => Some(entry.name.as_str()),
-            Rule::Public(_) | Rule::Unknown(_) | Rule::Exempt => None,
+            Rule::Public(_) | Rule::Unknown | Rule::Invalid | Rule::Exempt => None,
         };
         Self {
             kind: rule.kind(),

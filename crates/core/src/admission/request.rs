@@ -7,7 +7,7 @@
 
 use super::json::{Groups, JsonObject, MAX_ELEMENTS, Text};
 use super::pod::Pod;
-use super::workload::Kind;
+use super::workload::ObjectKind;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -112,7 +112,7 @@ pub enum Subject {
     /// The request is about a pod, through `pods/ephemeralcontainers`.
     EphemeralContainers,
     /// The request is about a workload of this kind.
-    Workload(Kind),
+    Workload(ObjectKind),
     /// The request is about another resource or subresource, whose object is not read.
     Other,
     /// The request names no resource; [`parse`] refuses it.
@@ -122,9 +122,9 @@ pub enum Subject {
 
 impl Subject {
     /// The kind as which the object is read; `None` if it is not read.
-    fn kind(self) -> Option<Kind> {
+    fn kind(self) -> Option<ObjectKind> {
         match self {
-            Self::Pod | Self::EphemeralContainers => Some(Kind::Pod),
+            Self::Pod | Self::EphemeralContainers => Some(ObjectKind::Pod),
             Self::Workload(kind) => Some(kind),
             Self::Other | Self::Missing => None,
         }
@@ -364,7 +364,7 @@ impl<'de> RequestVisitor<'de> {
                 }
             }
             Some(at) if !at.resource.0.is_empty() => {
-                match Kind::of_resource(&at.group.0, &at.resource.0) {
+                match ObjectKind::of_resource(&at.group.0, &at.resource.0) {
                     Some(kind) if self.sub_resource.0.is_empty() => Subject::Workload(kind),
                     _ => Subject::Other,
                 }
@@ -395,7 +395,7 @@ impl<'de> RequestVisitor<'de> {
 }
 
 impl<'de> Payload<'de> {
-    fn read<E: Error>(self, kind: Kind) -> Result<Option<Pod<'de>>, E> {
+    fn read<E: Error>(self, kind: ObjectKind) -> Result<Option<Pod<'de>>, E> {
         match self {
             Self::Absent => Ok(None),
             Self::Read(pod) => Ok(pod),

@@ -7,10 +7,10 @@
 //! must not decide.
 
 use super::Mode;
-use super::verdict::Statement;
+use super::ReviewEffect;
+use super::verdict::Ruling;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use json_patch::Patch;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -66,36 +66,32 @@ struct Cause<'a> {
 }
 
 /// The response to a review of a pod or a workload.
-pub fn write(
-    uid: &str,
-    patch: Option<&Patch>,
-    statement: &Statement,
-) -> serde_json::Result<Vec<u8>> {
-    let patch = patch
-        .map(|patch| serde_json::to_vec(patch).map(|json| STANDARD.encode(json)))
-        .transpose()?;
-    let mut audit_annotations = BTreeMap::new();
-    if let Some((action, images)) = &statement.audit {
-        audit_annotations.insert("decision", action.as_str());
-        audit_annotations.insert("images", images.as_str());
-        if statement.would_deny {
-            audit_annotations.insert("mode", Mode::Observe.as_str());
+pub(super) fn write(uid: &str, effect: &ReviewEffect<'_>) -> serde_json::Result<Vec<u8>> {
+    let mut response = Response::admitted(uid);
+    match effect {
+        ReviewEffect::Nothing | ReviewEffect::Map { .. } => {}
+        ReviewEffect::Patch { patch, .. } => {
+            response.patch_type = Some("JSONPatch");
+            response.patch = Some(STANDARD.encode(serde_json::to_vec(patch)?));
+        }
+        ReviewEffect::Judgement { statement, .. } => {
+            response.say(&statement.ruling, |message| DenialStatus {
+                code: 403,
+                reason: "Forbidden",
+                message,
+                details: None,
+            });
+            if let Some((action, images)) = &statement.audit {
+                let annotations = &mut response.audit_annotations;
+                annotations.insert("decision", action.as_str());
+                annotations.insert("images", images.as_str());
+                if matches!(statement.ruling, Ruling::WouldDeny(_)) {
+                    annotations.insert("mode", Mode::Observe.as_str());
+                }
+            }
         }
     }
-    encode(Response {
-        allowed: statement.denial.is_none(),
-        patch_type: patch.is_some().then_some("JSONPatch"),
-        patch,
-        status: statement.denial.as_deref().map(|message| DenialStatus {
-            code: 403,
-            reason: "Forbidden",
-            message,
-            details: None,
-        }),
-        warnings: &statement.warnings,
-        audit_annotations,
-        ..Response::allowed(uid)
-    })
+    encode(response)
 }
 
 /// The response to a review of the registry map, in the `ConfigMap` with this name.
@@ -103,34 +99,27 @@ pub fn write(
 /// A denial is `Invalid` with a cause, like those of the API server's own validation:
 /// `kubectl edit` then opens the editor again, with the cause above the text. After any
 /// other code it gives up.
-pub(super) fn write_map(
-    uid: &str,
-    name: &str,
-    statement: &Statement,
-) -> serde_json::Result<Vec<u8>> {
-    encode(Response {
-        allowed: statement.denial.is_none(),
-        status: statement.denial.as_deref().map(|message| DenialStatus {
-            code: 422,
-            reason: "Invalid",
-            message,
-            details: Some(Details {
-                kind: "ConfigMap",
-                name,
-                causes: [Cause {
-                    reason: "FieldValueInvalid",
-                    field: "data",
-                    message,
-                }],
-            }),
+pub(super) fn write_map(uid: &str, name: &str, ruling: &Ruling) -> serde_json::Result<Vec<u8>> {
+    let mut response = Response::admitted(uid);
+    response.say(ruling, |message| DenialStatus {
+        code: 422,
+        reason: "Invalid",
+        message,
+        details: Some(Details {
+            kind: "ConfigMap",
+            name,
+            causes: [Cause {
+                reason: "FieldValueInvalid",
+                field: "data",
+                message,
+            }],
         }),
-        warnings: &statement.warnings,
-        ..Response::allowed(uid)
-    })
+    });
+    encode(response)
 }
 
 impl<'a> Response<'a> {
-    fn allowed(uid: &'a str) -> Self {
+    fn admitted(uid: &'a str) -> Self {
         Self {
             uid,
             allowed: true,
@@ -139,6 +128,16 @@ impl<'a> Response<'a> {
             status: None,
             warnings: &[],
             audit_annotations: BTreeMap::new(),
+        }
+    }
+
+    fn say(&mut self, ruling: &'a Ruling, denial: impl FnOnce(&'a str) -> DenialStatus<'a>) {
+        match ruling {
+            Ruling::Admitted(warnings) | Ruling::WouldDeny(warnings) => self.warnings = warnings,
+            Ruling::Denied(reason) => {
+                self.allowed = false;
+                self.status = Some(denial(reason));
+            }
         }
     }
 }

@@ -13,17 +13,58 @@ use image_reference::DOCKER_HUB;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+/// Whether an object is admitted, with the texts for its user.
+#[derive(Debug)]
+pub enum Ruling {
+    /// The object is admitted with these warnings, which kubectl shows as `Warning: …`.
+    Admitted(Vec<String>),
+    /// The object is admitted with these warnings, but only because pullpass observes.
+    WouldDeny(Vec<String>),
+    /// The object is denied for this reason.
+    Denied(String),
+}
+
+impl Ruling {
+    /// The texts for the user: the denial, or the warnings.
+    #[must_use]
+    pub fn messages(&self) -> &[String] {
+        match self {
+            Self::Admitted(warnings) | Self::WouldDeny(warnings) => warnings,
+            Self::Denied(reason) => std::slice::from_ref(reason),
+        }
+    }
+}
+
 /// What a response says about a decision.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Statement {
-    /// Why the object is denied; `None` if it is admitted.
-    pub denial: Option<String>,
-    /// Whether the object is admitted only because pullpass observes.
-    pub would_deny: bool,
-    /// Warnings, which kubectl shows as `Warning: …`.
-    pub warnings: Vec<String>,
+    /// Whether the object is admitted.
+    pub ruling: Ruling,
     /// What the API server's audit log shows: the strictest action, and the images.
     pub audit: Option<(Action, String)>,
+}
+
+impl Statement {
+    /// The statement about a decision. `can_deny` says whether a denied image denies the
+    /// object; `warnings` is called only if the object is admitted.
+    pub(super) fn of(
+        context: &Context<'_, '_>,
+        mode: Mode,
+        can_deny: bool,
+        decision: &Decision<'_, '_>,
+        warnings: impl FnOnce() -> Vec<String>,
+    ) -> Self {
+        let found = decision.findings();
+        let audit = (!found.is_empty()).then(|| (decision.action(), context.audit(&found)));
+        let is_denied = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
+        let denied: Vec<_> = found.into_iter().filter(is_denied).collect();
+        let ruling = match mode {
+            _ if denied.is_empty() || !can_deny => Ruling::Admitted(warnings()),
+            Mode::Enforce => Ruling::Denied(context.denial(&denied)),
+            Mode::Observe => Ruling::WouldDeny(warnings()),
+        };
+        Self { ruling, audit }
+    }
 }
 
 /// The response to a decision about a pod.
@@ -35,23 +76,9 @@ pub fn statement(
     pod: &Pod<'_>,
     decision: &Decision<'_, '_>,
 ) -> Statement {
-    let found = decision.findings();
-    let audit = (!found.is_empty()).then(|| (decision.action(), context.audit(&found)));
-    let is_denied = |verdict: &&Verdict<'_, '_>| verdict.judgement.action == Action::Deny;
-    let denied: Vec<_> = found.into_iter().filter(is_denied).collect();
-    if !denied.is_empty() && mode == Mode::Enforce {
-        return Statement {
-            denial: Some(context.denial(&denied)),
-            audit,
-            ..Statement::default()
-        };
-    }
-    Statement {
-        denial: None,
-        would_deny: !denied.is_empty(),
-        warnings: warnings(context, request, pod, decision),
-        audit,
-    }
+    Statement::of(context, mode, true, decision, || {
+        warnings(context, request, pod, decision)
+    })
 }
 
 /// One warning about an admitted pod.
@@ -73,22 +100,16 @@ fn warnings(
     decision: &Decision<'_, '_>,
 ) -> Vec<String> {
     let remedy = remedy(request);
-    message::limited(
-        &sorted_warnings(context, pod, decision),
-        |warning| match warning {
-            PodWarning::Denied(verdict) => context.would_deny(verdict),
-            PodWarning::Registry(verdict) => context.warning(verdict),
-            PodWarning::Missing(secret, verdict) => {
-                message::secret_missing(secret, verdict, remedy)
-            }
-            PodWarning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
-        },
-    )
+    message::limited(&sorted_warnings(pod, decision), |warning| match warning {
+        PodWarning::Denied(verdict) => context.would_deny(verdict),
+        PodWarning::Registry(verdict) => context.warning(verdict),
+        PodWarning::Missing(secret, verdict) => message::secret_missing(secret, verdict, remedy),
+        PodWarning::Spelling(key, verdict) => message::spelling(&verdict.judgement, key),
+    })
 }
 
 /// The warnings, most important first, because a response has a limited number of them.
 fn sorted_warnings<'d, 'p, 'i>(
-    context: &Context<'_, '_>,
     pod: &Pod<'_>,
     decision: &'d Decision<'p, 'i>,
 ) -> Vec<PodWarning<'d, 'p, 'i>> {
@@ -97,7 +118,7 @@ fn sorted_warnings<'d, 'p, 'i>(
         .iter()
         .filter(|verdict| verdict.judgement.action == Action::Deny)
         .map(PodWarning::Denied);
-    let warned = decision.warned(context.now).into_iter();
+    let warned = decision.warned().into_iter();
     let registries = warned.map(PodWarning::Registry);
     let mut missing: HashSet<&str> = super::patch::missing(pod, &decision.pull_secrets)
         .into_iter()

@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Deserializer};
 
 /// A kind of object that has a pod or makes pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ObjectKind {
     /// `v1`
     Pod,
     /// `v1`; a template without a workload.
@@ -33,7 +33,7 @@ pub enum Kind {
     CronJob,
 }
 
-impl Kind {
+impl ObjectKind {
     /// All kinds.
     pub const ALL: [Self; 9] = [
         Self::Pod,
@@ -117,7 +117,7 @@ impl Kind {
 }
 
 /// Reads an object of the kind; `None` if it is `null`.
-impl<'de> DeserializeSeed<'de> for Kind {
+impl<'de> DeserializeSeed<'de> for ObjectKind {
     type Value = Option<Pod<'de>>;
 
     fn deserialize<D: Deserializer<'de>>(self, object: D) -> Result<Self::Value, D::Error> {
@@ -134,14 +134,14 @@ impl<'de> DeserializeSeed<'de> for Kind {
                     })
                 })
             }
-            _ => JsonObject::<Workload<'de>>::deserialize(object).map(|JsonObject(it)| {
+            _ => JsonObject::<WorkloadObject<'de>>::deserialize(object).map(|JsonObject(it)| {
                 it.map(|it| self.pod(it.metadata, it.spec.0.unwrap_or_default().template))
             }),
         }
     }
 }
 
-impl Kind {
+impl ObjectKind {
     fn pod<'a>(self, metadata: JsonObject<Metadata<'a>>, template: JsonObject<Pod<'a>>) -> Pod<'a> {
         let template = template.0.unwrap_or_default();
         template.made_by(metadata, self.path_to_pod())
@@ -160,7 +160,7 @@ struct PodTemplate<'a> {
 /// All the others.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Workload<'a> {
+struct WorkloadObject<'a> {
     #[serde(borrow)]
     metadata: JsonObject<Metadata<'a>>,
     #[serde(borrow)]
@@ -187,21 +187,21 @@ struct CronJob<'a> {
 #[serde(default, rename_all = "camelCase")]
 struct CronJobSpec<'a> {
     #[serde(borrow)]
-    job_template: JsonObject<Workload<'a>>,
+    job_template: JsonObject<WorkloadObject<'a>>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(kind: Kind, json: &str) -> Option<Pod<'_>> {
+    fn read(kind: ObjectKind, json: &str) -> Option<Pod<'_>> {
         kind.deserialize(&mut serde_json::Deserializer::from_str(json))
             .unwrap()
     }
 
     #[test]
     fn each_kind_has_its_pod_where_its_fields_say() {
-        for kind in Kind::ALL {
+        for kind in ObjectKind::ALL {
             let pod =
                 r#"{"metadata":{"name":"inner"},"spec":{"initContainers":[{},{"image":"i"}]}}"#;
             // The object is built from the path, so that the path and the code must agree.
@@ -215,7 +215,7 @@ mod tests {
                 object = format!(r#"{{"{key}":{object}}}"#);
             }
             object.insert_str(1, r#""kind":"X","#);
-            if kind != Kind::Pod {
+            if kind != ObjectKind::Pod {
                 object.insert_str(1, r#""metadata":{"name":"outer"},"#);
             }
             let pod = read(kind, &object).unwrap();
@@ -225,14 +225,18 @@ mod tests {
                 .collect();
             let field = format!("{}spec.initContainers[1].image", kind.path_to_pod());
             assert_eq!(found, [(field, "i")], "{object}");
-            let name = if kind == Kind::Pod { "inner" } else { "outer" };
+            let name = if kind == ObjectKind::Pod {
+                "inner"
+            } else {
+                "outer"
+            };
             assert_eq!(pod.name(), name, "{object}");
         }
     }
 
     #[test]
     fn what_is_not_there_is_no_image() {
-        for kind in Kind::ALL {
+        for kind in ObjectKind::ALL {
             assert!(read(kind, "null").is_none());
             for json in [
                 "{}",
@@ -252,16 +256,28 @@ mod tests {
     #[test]
     fn kinds_are_told_by_group_and_name() {
         for (api_version, kind, expected) in [
-            ("v1", "Pod", Some(Kind::Pod)),
-            ("apps/v1", "Deployment", Some(Kind::Deployment)),
-            ("apps/v1beta2", "Deployment", Some(Kind::Deployment)),
-            ("batch/v1", "CronJob", Some(Kind::CronJob)),
-            ("batch/v1beta1", "CronJob", Some(Kind::CronJob)),
-            ("batch/v2alpha1", "CronJob", Some(Kind::CronJob)),
-            ("extensions/v1beta1", "Deployment", Some(Kind::Deployment)),
-            ("extensions/v1beta1", "DaemonSet", Some(Kind::DaemonSet)),
-            ("extensions/v1beta1", "ReplicaSet", Some(Kind::ReplicaSet)),
-            ("extensions/v1beta1", "Job", Some(Kind::Job)),
+            ("v1", "Pod", Some(ObjectKind::Pod)),
+            ("apps/v1", "Deployment", Some(ObjectKind::Deployment)),
+            ("apps/v1beta2", "Deployment", Some(ObjectKind::Deployment)),
+            ("batch/v1", "CronJob", Some(ObjectKind::CronJob)),
+            ("batch/v1beta1", "CronJob", Some(ObjectKind::CronJob)),
+            ("batch/v2alpha1", "CronJob", Some(ObjectKind::CronJob)),
+            (
+                "extensions/v1beta1",
+                "Deployment",
+                Some(ObjectKind::Deployment),
+            ),
+            (
+                "extensions/v1beta1",
+                "DaemonSet",
+                Some(ObjectKind::DaemonSet),
+            ),
+            (
+                "extensions/v1beta1",
+                "ReplicaSet",
+                Some(ObjectKind::ReplicaSet),
+            ),
+            ("extensions/v1beta1", "Job", Some(ObjectKind::Job)),
             ("extensions/v1beta1", "StatefulSet", None),
             ("extensions/v1beta1", "Ingress", None),
             ("extensions", "Deployment", None),
@@ -272,23 +288,27 @@ mod tests {
             ("", "", None),
         ] {
             assert_eq!(
-                Kind::of_object(api_version, kind),
+                ObjectKind::of_object(api_version, kind),
                 expected,
                 "{api_version} {kind}"
             );
         }
+    }
+
+    #[test]
+    fn kinds_are_told_by_group_and_resource() {
         for (group, resource, expected) in [
-            ("apps", "deployments", Some(Kind::Deployment)),
-            ("apps", "statefulsets", Some(Kind::StatefulSet)),
-            ("apps", "daemonsets", Some(Kind::DaemonSet)),
-            ("apps", "replicasets", Some(Kind::ReplicaSet)),
+            ("apps", "deployments", Some(ObjectKind::Deployment)),
+            ("apps", "statefulsets", Some(ObjectKind::StatefulSet)),
+            ("apps", "daemonsets", Some(ObjectKind::DaemonSet)),
+            ("apps", "replicasets", Some(ObjectKind::ReplicaSet)),
             (
                 "",
                 "replicationcontrollers",
-                Some(Kind::ReplicationController),
+                Some(ObjectKind::ReplicationController),
             ),
-            ("batch", "jobs", Some(Kind::Job)),
-            ("batch", "cronjobs", Some(Kind::CronJob)),
+            ("batch", "jobs", Some(ObjectKind::Job)),
+            ("batch", "cronjobs", Some(ObjectKind::CronJob)),
             ("", "pods", None),
             ("", "podtemplates", None),
             ("example.dev", "deployments", None),
@@ -296,7 +316,7 @@ mod tests {
             ("", "", None),
         ] {
             assert_eq!(
-                Kind::of_resource(group, resource),
+                ObjectKind::of_resource(group, resource),
                 expected,
                 "{group} {resource}"
             );

@@ -3,7 +3,7 @@
 //! The golden file has answers of `tests/go/oracle/manifest`. The tests compare the tree of
 //! each document, with all numbers alike, and the objects that come out. kubectl may refuse
 //! a document that is read here, but no document may be read as something else, and what
-//! only this code refuses is on a list.
+//! only this code refuses is on a list. This module must not have rules of its own.
 
 use super::{Content, Document, Skip, read, split};
 use proptest::prelude::*;

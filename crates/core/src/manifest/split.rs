@@ -3,7 +3,7 @@
 //!
 //! This module must not parse a document.
 
-use super::SourceSpan;
+use super::ManifestSpan;
 use crate::yaml::Span;
 use serde_json::value::RawValue;
 use std::cell::OnceCell;
@@ -61,7 +61,7 @@ impl Piece<'_> {
     }
 
     /// A place of the piece as a place of the file.
-    pub(super) fn place(&self, at: Span) -> SourceSpan {
+    pub(super) fn place(&self, at: Span) -> ManifestSpan {
         let line = at.line.max(1);
         let before = if line == 1 { self.columns } else { 0 };
         let column = before + at.column.max(1);
@@ -69,7 +69,7 @@ impl Piece<'_> {
         let end_column = written
             .filter(|written| !written.is_empty() && !written.contains(['\n', '\r']))
             .map(|written| column + written.chars().count());
-        SourceSpan {
+        ManifestSpan {
             line: self.lines + line,
             column,
             end_column,

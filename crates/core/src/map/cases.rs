@@ -1,4 +1,6 @@
 //! Reads `RegistryMapTest` documents, which say what their author expects of a map.
+//!
+//! This module must not decide whether the map meets the expectations; `config test` compares.
 
 use jiff::Timestamp;
 

@@ -1,7 +1,7 @@
 //! The map as it is written: values that are valid by themselves, with the places where
 //! they stand.
 //!
-//! [`super::lint`] compares the values with each other.
+//! This module must not compare the values with each other, which [`super::lint`] does.
 
 use std::collections::HashMap;
 

@@ -10,7 +10,7 @@ use super::reader::{MapField, MapFields};
 use super::values::{self, DayBoundary};
 use super::{Action, Pattern, keys, selector};
 use crate::policy::pattern::shown;
-use crate::policy::{Entry, Scope};
+use crate::policy::{Entry, EntryAction, Patterns, Scope};
 
 /// An entry as it is written, with the places of what is compared with other entries.
 #[derive(Debug)]
@@ -63,6 +63,7 @@ pub(super) fn read<'s>(
 
     // Missing patterns are already reported.
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
+    let patterns = Patterns::new(patterns)?;
     let (first, first_place) = (patterns.first()?, places.first()?);
     check_deep(&patterns, &places, &pull_secrets, diagnostics);
     if !pull_secrets.is_empty() {
@@ -74,10 +75,14 @@ pub(super) fn read<'s>(
         entry: Entry {
             name: given_name.unwrap_or_else(|| first.text.clone()),
             pull_secrets,
-            action: action.unwrap_or(Action::Allow),
+            // A date beside an action that cannot have it is already reported.
+            action: match action.unwrap_or(Action::Allow) {
+                Action::Allow => EntryAction::Allow { until },
+                Action::Audit => EntryAction::Audit { until },
+                Action::Warn => EntryAction::Warn { until },
+                Action::Deny => EntryAction::Deny { from },
+            },
             reason,
-            from,
-            until,
             replace_with,
             scope,
             location: format!("{}:{}", place.file.name, place.at.line),

@@ -1,6 +1,7 @@
 //! The keys and words of the map, and the words that people write instead of them.
 //!
-//! The JSON Schema must have the same keys and words, and a test compares the two.
+//! The JSON Schema must have the same keys and words, and a test compares the two. This module
+//! must not read values.
 
 use crate::policy::suggest::edits;
 

@@ -1,4 +1,5 @@
-//! Shows diagnostics as rustc shows its own, with the source and a caret.
+//! Shows diagnostics as rustc shows its own, with the source and a caret. This module must not
+//! change what a diagnostic says.
 
 use std::fmt::Write as _;
 use std::ops::Range;

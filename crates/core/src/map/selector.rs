@@ -1,5 +1,6 @@
 //! Reads `namespaceSelector`, and checks it as the API server checks a label selector
-//! (`ValidateLabelSelector` in `k8s.io/apimachinery/pkg/apis/meta/v1/validation`).
+//! (`ValidateLabelSelector` in `k8s.io/apimachinery/pkg/apis/meta/v1/validation`). This module
+//! must not decide which namespaces a selector selects.
 
 use std::collections::BTreeSet;
 

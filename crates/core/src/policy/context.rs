@@ -7,9 +7,8 @@
 
 use super::canonical::Location;
 use super::index::RulePosition;
-use super::{
-    Action, Decision, Field, Judgement, LabelsUnknown, Namespace, Policy, Rule, Unknown, Verdict,
-};
+use super::model::EntryState;
+use super::{Action, Decision, Field, Judgement, LabelsUnknown, Namespace, Policy, Rule, Verdict};
 use image_reference::Reference;
 use jiff::Timestamp;
 use std::collections::HashSet;
@@ -52,18 +51,24 @@ impl<'p> Context<'p, '_> {
         let reference = Reference::parse(image);
         let rule = match reference.as_ref().map(Location::of) {
             _ if self.is_exempt() => Rule::Exempt,
-            Err(_) => Rule::Unknown(Unknown::InvalidReference),
-            Ok(None) => Rule::Unknown(Unknown::InvalidPort),
+            Err(_) | Ok(None) => Rule::Invalid,
             Ok(Some(location)) => self.rule(&location)?,
         };
-        let action = match rule {
-            Rule::Entry(entry, _) => entry.action_at(self.now),
-            Rule::Public(_) | Rule::Exempt => Action::Allow,
-            Rule::Unknown(_) => self.policy.unknown_action(self.namespace)?,
+        let without_entry = |action| EntryState {
+            action,
+            pull_secrets: &[],
+            upcoming: None,
         };
-        let pull_secrets = match rule {
-            Rule::Entry(entry, _) if action != Action::Deny => entry.pull_secrets.as_slice(),
-            _ => &[],
+        let EntryState {
+            action,
+            pull_secrets,
+            upcoming,
+        } = match rule {
+            Rule::Entry(entry, _) => entry.at(self.now),
+            Rule::Public(_) | Rule::Exempt => without_entry(Action::Allow),
+            Rule::Unknown | Rule::Invalid => {
+                without_entry(self.policy.unknown_action(self.namespace)?)
+            }
         };
         Ok(Judgement {
             image,
@@ -71,6 +76,7 @@ impl<'p> Context<'p, '_> {
             rule,
             action,
             pull_secrets,
+            upcoming,
         })
     }
 
@@ -107,7 +113,7 @@ impl<'p> Context<'p, '_> {
         Ok(found
             .position?
             .and_then(|position| self.resolve(position))
-            .unwrap_or(Rule::Unknown(Unknown::NoEntry)))
+            .unwrap_or(Rule::Unknown))
     }
 
     fn resolve(&self, position: RulePosition) -> Option<Rule<'p>> {

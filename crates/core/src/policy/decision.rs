@@ -2,7 +2,6 @@
 //! a pod that names an image. This module must not decide anything; it holds values only.
 
 use super::{Action, Judgement};
-use jiff::Timestamp;
 use std::cmp::Reverse;
 use std::fmt::{self, Display, Formatter};
 
@@ -70,8 +69,8 @@ impl<'p, 'i> Decision<'p, 'i> {
 
     /// The verdicts on images that are admitted with a warning, strictest first.
     #[must_use]
-    pub fn warned(&self, now: Timestamp) -> Vec<&Verdict<'p, 'i>> {
-        self.strictest_first(|judgement| judgement.is_warned(now))
+    pub fn warned(&self) -> Vec<&Verdict<'p, 'i>> {
+        self.strictest_first(Judgement::is_warned)
     }
 
     fn strictest_first(

@@ -2,8 +2,22 @@
 //!
 //! This module must not read a clock; callers pass the time and report the events.
 
-use super::{Action, EXPIRES_SOON, Entry, Policy};
-use jiff::Timestamp;
+use super::{Entry, Policy};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long before a date of an entry pullpass speaks of it.
+const NOTICE: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// When pullpass begins to speak of a date.
+fn notice_of(date: Timestamp) -> Timestamp {
+    // The subtraction fails only for dates near the earliest timestamp.
+    date.checked_sub(NOTICE).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether a date has not come yet and pullpass speaks of it.
+pub(super) fn is_soon(date: Timestamp, now: Timestamp) -> bool {
+    now < date && notice_of(date) <= now
+}
 
 /// What a date does to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +100,7 @@ impl Policy {
 fn events_of(entry: &Entry) -> impl Iterator<Item = DateEvent<'_>> {
     let of = move |date: Option<Timestamp>, soon, then| {
         let events = date.map(|date| {
-            // The subtraction fails only for dates near the earliest timestamp.
-            let before = date.checked_sub(EXPIRES_SOON).unwrap_or(Timestamp::MIN);
-            [(soon, before), (then, date)].map(|(kind, at)| DateEvent {
+            [(soon, notice_of(date)), (then, date)].map(|(kind, at)| DateEvent {
                 entry,
                 kind,
                 date,
@@ -97,13 +109,16 @@ fn events_of(entry: &Entry) -> impl Iterator<Item = DateEvent<'_>> {
         });
         events.into_iter().flatten()
     };
-    let from = entry.from.filter(|_| entry.action == Action::Deny);
     of(
-        entry.until,
+        entry.until(),
         DateEventKind::ExpiresSoon,
         DateEventKind::Expired,
     )
-    .chain(of(from, DateEventKind::DeniesSoon, DateEventKind::Denies))
+    .chain(of(
+        entry.from(),
+        DateEventKind::DeniesSoon,
+        DateEventKind::Denies,
+    ))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Why the other rules for an image's registry did not decide, for the command `explain`.
+//! Why the other rules for an image's registry did not decide, and what the decision depends
+//! on, for the command `explain`.
 //!
 //! It reads the whole map, so code that answers reviews must not call it, and decisions
 //! must not depend on it.
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 
 use super::canonical::Location;
 use super::precedence::{Criterion, Rank};
-use super::{Context, Entry, LabelsUnknown, Pattern, Rule};
+use super::{Context, Entry, Labels, LabelsUnknown, Namespace, Pattern, Rule};
 use image_reference::Reference;
 
 /// How many rules an explanation names at most.
@@ -58,6 +59,26 @@ pub enum WhyNot {
     EntryFirst,
 }
 
+/// What a context does not know of the namespace and a decision depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingContext {
+    /// The context has no namespace.
+    Namespace,
+    /// The context has a namespace without its labels.
+    NamespaceLabels,
+}
+
+impl MissingContext {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::NamespaceLabels => "namespaceLabels",
+        }
+    }
+}
+
 impl fmt::Display for WhyNot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -88,7 +109,79 @@ impl fmt::Display for WhyNot {
     }
 }
 
+/// A rule of the map: its entry, unless it stands in `publicRegistries`, and its pattern.
+type RulePattern<'p> = (Option<&'p Entry>, &'p Pattern);
+
 impl<'p> Context<'p, '_> {
+    /// What must be known before the decision about an image is certain; `None` if it is.
+    ///
+    /// With a namespace whose labels are left out, an entry or an override with a selector may
+    /// decide. Without a namespace, one that exists only in some namespaces may. That a
+    /// namespace may be exempt does not count.
+    ///
+    /// The cost grows with the size of the map.
+    #[must_use]
+    pub fn missing_for(&self, image: &str) -> Option<MissingContext> {
+        match self.namespace {
+            Some(Namespace {
+                name,
+                labels: Labels::LeftOut,
+            }) => {
+                let labels = Labels::Unknown;
+                let unknown = Self {
+                    namespace: Some(Namespace { name, labels }),
+                    ..*self
+                };
+                let judged = unknown.judge(image);
+                judged.is_err().then_some(MissingContext::NamespaceLabels)
+            }
+            Some(_) => None,
+            None => self
+                .depends_on_namespace(image)
+                .then_some(MissingContext::Namespace),
+        }
+    }
+
+    fn depends_on_namespace(&self, image: &str) -> bool {
+        let unknown = &self.policy.unknown;
+        let reference = Reference::parse(image).ok();
+        let Some(location) = reference.as_ref().and_then(Location::of) else {
+            return !unknown.overrides.is_empty();
+        };
+        let winner = self.winner(&location);
+        if winner.is_none() && !unknown.overrides.is_empty() {
+            return true;
+        }
+        let mut rules = self.rules().filter(|(entry, pattern)| {
+            let why_not = self.why_not(*entry, pattern, &location, winner);
+            why_not == Some(WhyNot::NoNamespace)
+        });
+        rules.any(|(entry, pattern)| {
+            winner.is_none_or(|(best, by)| {
+                let may_win = Rank::in_namespace(pattern, entry, None);
+                may_win >= Rank::in_namespace(by, best, None)
+            })
+        })
+    }
+
+    /// The rule that decides about a location; `None` if no rule does, or if that depends on
+    /// labels that are not known.
+    fn winner(&self, location: &Location<'_>) -> Option<RulePattern<'p>> {
+        match self.rule(location) {
+            Ok(Rule::Entry(entry, pattern)) => Some((Some(entry), pattern)),
+            Ok(Rule::Public(pattern)) => Some((None, pattern)),
+            Ok(Rule::Unknown | Rule::Invalid | Rule::Exempt) | Err(LabelsUnknown) => None,
+        }
+    }
+
+    /// All rules in the order of the map.
+    fn rules(&self) -> impl Iterator<Item = RulePattern<'p>> {
+        let entries = self.policy.entries.iter();
+        let entries =
+            entries.flat_map(|entry| entry.patterns.iter().map(move |p| (Some(entry), p)));
+        entries.chain(self.policy.public.iter().map(|pattern| (None, pattern)))
+    }
+
     /// The first 20 rules for the image's registry that did not decide, in the order of the
     /// map.
     ///
@@ -99,17 +192,8 @@ impl<'p> Context<'p, '_> {
         let Some(location) = reference.as_ref().and_then(Location::of) else {
             return Vec::new();
         };
-        let winner = match self.rule(&location) {
-            Ok(Rule::Entry(entry, pattern)) => Some((Some(entry), pattern)),
-            Ok(Rule::Public(pattern)) => Some((None, pattern)),
-            Ok(Rule::Unknown(_) | Rule::Exempt) | Err(LabelsUnknown) => None,
-        };
-        let entries = self.policy.entries.iter();
-        let entries =
-            entries.flat_map(|entry| entry.patterns.iter().map(move |p| (Some(entry), p)));
-        let public = self.policy.public.iter().map(|pattern| (None, pattern));
-        entries
-            .chain(public)
+        let winner = self.winner(&location);
+        self.rules()
             .filter(|(entry, pattern)| {
                 // The other patterns of the entry that decided need no explanation.
                 !winner.is_some_and(|(best, by)| match (best, entry) {
@@ -135,7 +219,7 @@ impl<'p> Context<'p, '_> {
         entry: Option<&Entry>,
         pattern: &Pattern,
         location: &Location<'_>,
-        winner: Option<(Option<&Entry>, &Pattern)>,
+        winner: Option<RulePattern<'_>>,
     ) -> Option<WhyNot> {
         if !pattern.covers_host(&location.host) {
             return differs_in_labels(pattern, &location.host).then_some(WhyNot::LabelCount);
@@ -147,7 +231,7 @@ impl<'p> Context<'p, '_> {
             return Some(WhyNot::OtherPath);
         }
         if let Some(entry) = entry {
-            if let Some(until) = entry.until.filter(|_| entry.is_expired(self.now)) {
+            if let Some(until) = entry.until().filter(|_| entry.is_expired(self.now)) {
                 return Some(WhyNot::Expired(until));
             }
             match entry.scope.contains(self.namespace) {

@@ -351,15 +351,16 @@ mod tests {
         });
         Entry {
             name: String::new(),
-            patterns: patterns
-                .iter()
-                .map(|text| Pattern::parse(text).unwrap())
-                .collect(),
+            patterns: crate::policy::Patterns::new(
+                patterns
+                    .iter()
+                    .map(|text| Pattern::parse(text).unwrap())
+                    .collect(),
+            )
+            .unwrap(),
             pull_secrets: Vec::new(),
-            action: crate::policy::Action::Allow,
+            action: crate::policy::EntryAction::Allow { until: None },
             reason: None,
-            from: None,
-            until: None,
             replace_with: None,
             scope,
             location: String::new(),

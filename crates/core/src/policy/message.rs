@@ -5,7 +5,7 @@
 //! and the contact. Images are untrusted text and pass through [`crate::text`]. This
 //! module must not decide anything, and no other module may write such messages.
 
-use super::{Action, Context, Entry, Judgement, Rule, Unknown, Verdict};
+use super::{Action, Context, Entry, Judgement, Rule, Upcoming, Verdict};
 use crate::text::{SHOWN, cut, quoted, visible};
 use image_reference::Reference;
 use jiff::Timestamp;
@@ -132,44 +132,17 @@ impl Context<'_, '_> {
     #[must_use]
     pub fn cause(&self, judgement: &Judgement<'_, '_>) -> String {
         match judgement.rule {
-            Rule::Entry(entry, _) => self.entry(entry, judgement),
+            Rule::Entry(entry, _) => entry_cause(entry, judgement.action, judgement.upcoming),
             Rule::Public(pattern) => format!("{} is a public registry of the map", pattern.text),
-            Rule::Unknown(unknown) => self.unknown(unknown, judgement),
+            Rule::Unknown | Rule::Invalid => self.unknown(judgement),
             Rule::Exempt => "the namespace is exempt".to_owned(),
         }
     }
 
-    fn entry(&self, entry: &Entry, judgement: &Judgement<'_, '_>) -> String {
-        let name = quoted(&entry.name, SHOWN);
-        let mut words = match judgement.action {
-            Action::Deny => format!("entry {name} denies it"),
-            Action::Warn => match judgement.denied_from(self.now) {
-                Some(from) => format!("entry {name} denies it from {} on", day(from)),
-                None if entry.action == Action::Warn => format!("entry {name} warns about it"),
-                None => format!("entry {name} allows it"),
-            },
-            Action::Audit => format!("entry {name} records it"),
-            Action::Allow => format!("entry {name} allows it"),
-        };
-        if let Some(until) = judgement.expires_soon(self.now) {
-            words.push_str(" and expires ");
-            words.push_str(&last_day(until));
-        }
-        if let Some(instead) = &entry.replace_with {
-            words.push_str("; use ");
-            words.push_str(&map_text(instead));
-        }
-        if let Some(reason) = &entry.reason {
-            words.push_str("; ");
-            words.push_str(&map_text(reason));
-        }
-        words
-    }
-
-    fn unknown(&self, unknown: Unknown, judgement: &Judgement<'_, '_>) -> String {
-        let mut words = match (&judgement.reference, unknown) {
+    fn unknown(&self, judgement: &Judgement<'_, '_>) -> String {
+        let mut words = match (&judgement.reference, judgement.rule) {
             (Err(error), _) => format!("not a valid image reference, {error}"),
-            (Ok(reference), Unknown::InvalidPort) => format!(
+            (Ok(reference), Rule::Invalid) => format!(
                 "no server can have the port in {}",
                 quoted(reference.registry(), SHOWN)
             ),
@@ -214,6 +187,31 @@ impl Context<'_, '_> {
             .map(|contact| format!("; contact: {}", map_text(contact)))
             .unwrap_or_default()
     }
+}
+
+/// What an entry does with an image at a time, and what the map says to it.
+pub(super) fn entry_cause(entry: &Entry, action: Action, upcoming: Option<Upcoming>) -> String {
+    let name = quoted(&entry.name, SHOWN);
+    let mut words = match (action, upcoming) {
+        (_, Some(Upcoming::Deny(from))) => format!("entry {name} denies it from {} on", day(from)),
+        (Action::Deny, _) => format!("entry {name} denies it"),
+        (Action::Warn, _) => format!("entry {name} warns about it"),
+        (Action::Audit, _) => format!("entry {name} records it"),
+        (Action::Allow, _) => format!("entry {name} allows it"),
+    };
+    if let Some(Upcoming::Expiry(until)) = upcoming {
+        words.push_str(" and expires ");
+        words.push_str(&last_day(until));
+    }
+    if let Some(instead) = &entry.replace_with {
+        words.push_str("; use ");
+        words.push_str(&map_text(instead));
+    }
+    if let Some(reason) = &entry.reason {
+        words.push_str("; ");
+        words.push_str(&map_text(reason));
+    }
+    words
 }
 
 /// The warning about a pull secret that an image of a pod needs and that the pod does not

@@ -9,7 +9,8 @@
 use std::cmp::Reverse;
 
 use super::glob::{self, GlobMap};
-use super::{Action, Entry, Namespace, Pattern, Policy, Rule, Scope};
+use super::model::EntryState;
+use super::{Action, Entry, Namespace, Pattern, Policy, Rule, Scope, Upcoming, message};
 use jiff::Timestamp;
 
 /// How closely a scope names a namespace; the closest kind is the greatest.
@@ -163,7 +164,7 @@ pub enum RankedScope<'p> {
     Names(Vec<&'p str>),
 }
 
-/// One pattern of the map with one kind of scope.
+/// One pattern of the map with one kind of scope, and what its rule does at a time.
 #[derive(Debug, Clone)]
 pub struct Ranked<'p> {
     /// The entry or the public registry.
@@ -172,6 +173,11 @@ pub struct Ranked<'p> {
     pub pattern: &'p Pattern,
     /// Where the rule exists.
     pub scope: RankedScope<'p>,
+    /// The action of the rule.
+    pub action: Action,
+    /// Names of the pull secrets that images need.
+    pub pull_secrets: &'p [String],
+    upcoming: Option<Upcoming>,
 }
 
 /// The map contains a label selector, but the caller can only express names of namespaces.
@@ -191,6 +197,21 @@ pub enum SelectorInMap {
 }
 
 impl Ranked<'_> {
+    /// What the entry does with an image, in the words of [`Context::cause`](super::Context::cause)
+    /// but without a near expiry; `None` if the rule is not an entry.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        match self.rule {
+            Rule::Entry(entry, _) => {
+                // Policies are in use for longer than an expiry is near, so they do not name it.
+                let is_deny = |upcoming: &Upcoming| matches!(upcoming, Upcoming::Deny(_));
+                let upcoming = self.upcoming.filter(is_deny);
+                Some(message::entry_cause(entry, self.action, upcoming))
+            }
+            Rule::Public(_) | Rule::Unknown | Rule::Invalid | Rule::Exempt => None,
+        }
+    }
+
     fn rank(&self) -> Rank {
         let kind = match self.scope {
             RankedScope::Everywhere => ScopeKind::Everywhere,
@@ -215,11 +236,19 @@ impl Policy {
         let mut rules = Vec::new();
         for entry in self.entries.iter().filter(|entry| !entry.is_expired(now)) {
             let scopes = ranked_scopes(entry)?;
-            for pattern in &entry.patterns {
+            let EntryState {
+                action,
+                pull_secrets,
+                upcoming,
+            } = entry.at(now);
+            for pattern in entry.patterns.iter() {
                 rules.extend(scopes.iter().map(|scope| Ranked {
                     rule: Rule::Entry(entry, pattern),
                     pattern,
                     scope: scope.clone(),
+                    action,
+                    pull_secrets,
+                    upcoming,
                 }));
             }
         }
@@ -227,6 +256,9 @@ impl Policy {
             rule: Rule::Public(pattern),
             pattern,
             scope: RankedScope::Everywhere,
+            action: Action::Allow,
+            pull_secrets: &[],
+            upcoming: None,
         }));
         // A stable sort gives the same list for the same map.
         rules.sort_by_key(|rule| Reverse(rule.rank()));

@@ -131,7 +131,7 @@ impl<'p> Context<'p, '_> {
             RulePosition::Public(at) => self.policy.public.get(at),
             RulePosition::Entry { entry, pattern } => {
                 let entry = self.policy.entries.get(entry)?;
-                let allowed = matches!(entry.action, Action::Allow | Action::Audit)
+                let allowed = matches!(entry.action.action(), Action::Allow | Action::Audit)
                     && entry.exists_in(self.namespace)
                     && !entry.is_expired(self.now);
                 entry.patterns.get(pattern).filter(|_| allowed)

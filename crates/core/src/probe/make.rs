@@ -139,7 +139,7 @@ impl ProbeMaker<'_> {
         };
         let (denied, warned) = (
             fields(&|judgement| judgement.action == Action::Deny),
-            fields(&|judgement| judgement.is_warned(self.0.now)),
+            fields(&|judgement| judgement.is_warned()),
         );
         Ok(if !denied.is_empty() {
             Expected::Denied(denied)
@@ -157,7 +157,7 @@ impl ProbeMaker<'_> {
         wanted: impl Fn(Action, &[String]) -> bool,
     ) -> Result<Option<String>, LabelsUnknown> {
         let entries = self.0.policy.entries().iter();
-        let patterns = entries.flat_map(|entry| &entry.patterns);
+        let patterns = entries.flat_map(|entry| entry.patterns.iter());
         let patterns = patterns.chain(self.0.policy.public_registries());
         for image in patterns.take(MOST_CANDIDATES).map(image_of) {
             let judgement = self.0.judge(&image)?;

@@ -1,4 +1,5 @@
-//! The lifetimes of certificates, and arithmetic with times that cannot overflow.
+//! The lifetimes of certificates, and arithmetic with times that cannot overflow. This module
+//! must not read a clock.
 
 use super::certificate::{Leaf, TrustAnchor};
 use jiff::{SignedDuration, Timestamp};

@@ -1,15 +1,14 @@
 //! The registry map in CEL: tables of constants, and expressions that search them.
 //!
-//! [`crate::policy`] says which rule precedes another and which action a rule has at a time;
-//! this module must not decide that. The expressions use only functions of Kubernetes 1.29
+//! [`crate::policy`] says which rule precedes another, which action and pull secrets a rule has
+//! at a time, and in which words; this module must not decide that. The expressions use only functions of Kubernetes 1.29
 //! (`k8s.io/apiserver/pkg/cel/environment`), because in new objects an API server accepts only
 //! what its previous version can read; `secrets` may use newer ones. Texts of the map must
 //! pass through [`quoted`] or `glob`.
 
 use crate::policy::message;
 use crate::policy::{
-    Action, DOCKER_HUB_ALIASES, Pattern, Policy, Ranked, RankedScope, Rule, SelectorInMap,
-    UnknownActions,
+    Action, DOCKER_HUB_ALIASES, Pattern, Policy, Ranked, RankedScope, SelectorInMap, UnknownActions,
 };
 use crate::text::{cut, visible};
 use image_reference::DOCKER_HUB;
@@ -105,45 +104,20 @@ fn scope(scope: &RankedScope<'_>) -> String {
     }
 }
 
-fn action(rule: &Rule<'_>, now: Timestamp) -> Action {
-    match rule {
-        Rule::Entry(entry, _) => entry.action_at(now),
-        _ => Action::Allow,
-    }
-}
-
 /// A rule as a row of a table: `[host, path, scope, action, secrets, words]`.
-fn row(ranked: &Ranked<'_>, now: Timestamp) -> String {
-    let action = action(&ranked.rule, now);
-    let (secrets, words) = match ranked.rule {
-        Rule::Entry(entry, _) => {
-            let secrets = match action {
-                Action::Deny => String::new(),
-                _ => entry.pull_secrets.join(" "),
-            };
-            let mut words = format!("entry '{}' says {}", entry.name, action.as_str());
-            if let Some(instead) = &entry.replace_with {
-                let _ = write!(words, "; use {instead}");
-            }
-            if let Some(reason) = &entry.reason {
-                let _ = write!(words, "; {reason}");
-            }
-            (secrets, shown(&words))
-        }
-        _ => (String::new(), String::new()),
+fn row(ranked: &Ranked<'_>) -> String {
+    // No message uses the words of an allow.
+    let words = match ranked.action {
+        Action::Allow => None,
+        Action::Audit | Action::Warn | Action::Deny => ranked.cause(),
     };
     let columns = [
         host(ranked.pattern),
         ranked.pattern.path().to_owned(),
         scope(&ranked.scope),
-        action.as_str().to_owned(),
-        secrets,
-        // No message uses the words of an allow.
-        if action == Action::Allow {
-            String::new()
-        } else {
-            words
-        },
+        ranked.action.as_str().to_owned(),
+        ranked.pull_secrets.join(" "),
+        words.map(|words| shown(&words)).unwrap_or_default(),
     ];
     let columns = columns.map(|column| quoted(&column));
     format!("[{}]", columns.join(", "))
@@ -158,7 +132,7 @@ fn tables(policy: &Policy, now: Timestamp) -> Result<[Variable; 2], SelectorInMa
     let mut literal: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut with_globs = Vec::new();
     for ranked in policy.ranked(now)? {
-        let row = row(&ranked, now);
+        let row = row(&ranked);
         if ranked.pattern.is_glob() {
             with_globs.push(row);
         } else {

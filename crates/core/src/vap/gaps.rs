@@ -1,16 +1,17 @@
 //! The differences between the generated policies and pullpass, which `generate policy`
 //! prints with the policies.
 //!
-//! The list must name every difference: `tests/apiserver/intree.rs` fails on others.
+//! The list must name every difference: `tests/apiserver/intree.rs` fails on others. This module
+//! must not change the policies.
 
-use super::Target;
+use super::TargetVersion;
 use crate::policy::Policy;
 use jiff::Timestamp;
 
 /// One sentence for each difference of the policies for a map, a time and a version of
 /// Kubernetes.
 #[must_use]
-pub fn gaps(policy: &Policy, now: Timestamp, target: Target) -> Vec<String> {
+pub fn gaps(policy: &Policy, now: Timestamp, target: TargetVersion) -> Vec<String> {
     let dates = policy.next_change(now).map_or_else(
         || format!("the policies are made for {now}; the map has no later date"),
         |at| {
@@ -21,7 +22,7 @@ pub fn gaps(policy: &Policy, now: Timestamp, target: Target) -> Vec<String> {
         },
     );
     let mut gaps = vec![dates];
-    if target == Target::V1_30 {
+    if target == TargetVersion::V1_30 {
         gaps.push(
             "the policies add no pull secrets; this needs Kubernetes 1.36 (--for 1.36)".to_owned(),
         );
@@ -37,7 +38,7 @@ const ALWAYS: [&str; 11] = [
     "there is one message for each action and pod; it names the first image and the number of the others, without fields or suggestions",
     "a denied pod can get warnings too",
     "if a pod fails several policies, the API server's audit log names only one of them",
-    "there is no warning that an entry expires soon, that a pull secret is missing, or that the kubelet will not find the credential for a spelling",
+    "no message says that an entry expires soon, that a pull secret is missing, or that the kubelet will not find the credential for a spelling",
     "there are no metrics, no logs and no decision records, only the API server's own audit annotation",
     "there are no warnings about workloads, only about pods",
     "there is no `serve --observe`; write [Warn, Audit] instead of [Deny, Audit] into the binding",

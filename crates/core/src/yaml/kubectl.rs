@@ -35,7 +35,7 @@ pub(super) fn documents(text: &str, depth: usize, aliased: usize) -> Documents<'
         // JSON has keys of any length, and kubectl reads it as JSON.
         simple_key_max_lookahead: text.len(),
     };
-    let mut reader = Reader {
+    let mut reader = KubectlReader {
         text,
         parser: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
@@ -52,7 +52,7 @@ pub(super) fn documents(text: &str, depth: usize, aliased: usize) -> Documents<'
 /// Why reading stops.
 type Stopped = SyntaxError;
 
-struct Reader<'a> {
+struct KubectlReader<'a> {
     text: &'a str,
     parser: Parser<'a, StrInput<'a>>,
     anchors: HashMap<usize, Anchored<'a>>,
@@ -79,7 +79,7 @@ struct Read<'a> {
 
 type Anchored<'a> = Read<'a>;
 
-impl<'a> Reader<'a> {
+impl<'a> KubectlReader<'a> {
     fn read(&mut self, nodes: &mut Vec<Node<'a>>) -> Result<(), Stopped> {
         while let Some((event, at)) = self.next()? {
             match event {
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
     }
 
     fn map(&mut self, at: Span, depth: usize) -> Result<Read<'a>, Stopped> {
-        let mut map = Map::default();
+        let mut map = KubectlMap::default();
         let (mut size, mut height) = (1, 0);
         loop {
             let (event, place) = self.within(at)?;
@@ -263,7 +263,7 @@ impl<'a> Reader<'a> {
 
 /// A map while it is read.
 #[derive(Default)]
-struct Map<'a> {
+struct KubectlMap<'a> {
     pairs: Vec<(Node<'a>, Node<'a>)>,
     /// Where the keys stand, once something was merged.
     places: Option<HashMap<String, MapPlace>>,
@@ -275,7 +275,7 @@ struct MapPlace {
     is_merged: bool,
 }
 
-impl<'a> Map<'a> {
+impl<'a> KubectlMap<'a> {
     /// A key that the map has itself. It goes over what was merged before it; one that
     /// stands twice stays twice, so that whoever reads the map can say so.
     fn put(&mut self, key: Node<'a>, value: Node<'a>) {

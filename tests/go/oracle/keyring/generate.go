@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -68,35 +67,6 @@ var (
 	}
 	edits = strings.Split("a|b|e|x|z|A|E|0|1|5|.|.|-|_|:|:|/|/|@|?|#|%|%2|%25|%41|%c3|%ff|%2f|[|]|*|*|^|\\|!|$|&|'|(|)|+|,|;|=|<|>|\"|~|`|{|}| |\t|\x01|\x7f|é|\u212a|v1/|/v2/|http://|https://|[a-z]|[^x]", "|")
 )
-
-// cases hands out n different cases: keys against repositories, payloads with
-// defects, and random mixtures of both.
-func cases(seed uint64, n int, each func(keyringCase) error) error {
-	random := rand.New(rand.NewPCG(seed, 1))
-	seen := make(map[string]bool, n)
-	give := func(one keyringCase) error {
-		id, err := json.Marshal(one)
-		if err != nil {
-			return err
-		}
-		if len(seen) == n || seen[string(id)] {
-			return nil
-		}
-		seen[string(id)] = true
-		return each(one)
-	}
-	for _, one := range table() {
-		if err := give(one); err != nil {
-			return err
-		}
-	}
-	for len(seen) < n {
-		if err := give(mixture(random)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // table holds each key with the repositories it might serve, and each payload.
 func table() []keyringCase {

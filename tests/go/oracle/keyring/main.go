@@ -11,19 +11,16 @@
 package main
 
 import (
-	"bufio"
 	"encoding/hex"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"os"
 	"unicode/utf8"
 
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/credentialprovider"
 	"k8s.io/kubernetes/pkg/credentialprovider/secrets"
+	"pullpass.dev/tests/go/oracle"
 )
 
 type secret struct {
@@ -40,34 +37,18 @@ type keyringCase struct {
 }
 
 func main() {
-	generate := flag.Bool("generate", false, "make the cases instead of reading them")
-	seed := flag.Uint64("seed", 1, "with -generate: same seed, same cases")
-	count := flag.Int("n", 6000, "with -generate: how many cases, all different")
 	repeat := flag.Int("repeat", 1, "how often to ask; the first of the answers in order is written")
-	flag.Parse()
 	// The keyring logs every key that it drops.
 	klog.SetLogger(klog.Logger{})
 
-	out := bufio.NewWriter(os.Stdout)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	write := func(one keyringCase) error {
-		return encoder.Encode(first(one, *repeat))
-	}
-
-	var err error
-	if *generate {
-		err = cases(*seed, *count, write)
-	} else {
-		err = lines(os.Stdin, write)
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "oracle-keyring:", err)
-		os.Exit(1)
-	}
+	oracle.Oracle[keyringCase, keyringCase]{
+		Name:   "keyring",
+		Count:  6000,
+		Stream: 1,
+		Fixed:  table,
+		Random: mixture,
+		Answer: func(one keyringCase) keyringCase { return first(one, *repeat) },
+	}.Main()
 }
 
 // first asks more than once, because of a secret's keys that come to the same the
@@ -122,19 +103,4 @@ func pair(username, password string) any {
 		return []string{username, password}
 	}
 	return map[string][]string{"hex": {hex.EncodeToString([]byte(username)), hex.EncodeToString([]byte(password))}}
-}
-
-func lines(from io.Reader, each func(keyringCase) error) error {
-	decoder := json.NewDecoder(from)
-	for {
-		var one keyringCase
-		if err := decoder.Decode(&one); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := each(one); err != nil {
-			return err
-		}
-	}
 }

@@ -190,27 +190,3 @@ func (g generator) text() string {
 	}
 	return string(text)
 }
-
-// cases writes count cases: the fixed ones first, then random ones.
-func cases(seed uint64, count int, write func(string) error) error {
-	g := generator{rand.New(rand.NewPCG(seed, 0))}
-	seen := make(map[string]bool, count)
-	one := func(text string) error {
-		if seen[text] || len(seen) >= count {
-			return nil
-		}
-		seen[text] = true
-		return write(text)
-	}
-	for _, text := range fixed() {
-		if err := one(text); err != nil {
-			return err
-		}
-	}
-	for len(seen) < count {
-		if err := one(g.text()); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -14,20 +14,23 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
-	"os"
+	"math/rand/v2"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/cli-runtime/pkg/resource"
+	"pullpass.dev/tests/go/oracle"
 )
+
+type manifestText struct {
+	Text string `json:"text"`
+}
 
 type manifestCase struct {
 	Text      string            `json:"text"`
@@ -37,46 +40,19 @@ type manifestCase struct {
 }
 
 func main() {
-	generate := flag.Bool("generate", false, "make the cases instead of reading them")
-	seed := flag.Uint64("seed", 1, "with -generate: same seed, same cases")
-	count := flag.Int("n", 2000, "with -generate: how many cases, all different")
-	flag.Parse()
-
-	out := bufio.NewWriter(os.Stdout)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	write := func(text string) error {
-		return encoder.Encode(answer(text))
-	}
-
-	var err error
-	if *generate {
-		err = cases(*seed, *count, write)
-	} else {
-		err = lines(os.Stdin, write)
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "oracle-manifest:", err)
-		os.Exit(1)
-	}
-}
-
-func lines(in io.Reader, write func(string) error) error {
-	decoder := json.NewDecoder(in)
-	for {
-		var one manifestCase
-		if err := decoder.Decode(&one); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := write(one.Text); err != nil {
-			return err
-		}
-	}
+	oracle.Oracle[manifestText, manifestCase]{
+		Name:  "manifest",
+		Count: 2000,
+		Fixed: func() []manifestText {
+			var list []manifestText
+			for _, text := range fixed() {
+				list = append(list, manifestText{text})
+			}
+			return list
+		},
+		Random: func(random *rand.Rand) manifestText { return manifestText{generator{random}.text()} },
+		Answer: func(one manifestText) manifestCase { return answer(one.Text) },
+	}.Main()
 }
 
 // repeats is how often a text is decoded.

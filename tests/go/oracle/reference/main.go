@@ -6,16 +6,11 @@
 package main
 
 import (
-	"bufio"
 	_ "crypto/sha256" // go-digest knows an algorithm only when it is linked,
 	_ "crypto/sha512" // and the kubelet links both
-	"encoding/json"
-	"flag"
-	"fmt"
-	"io"
-	"os"
 
 	"github.com/distribution/reference"
+	"pullpass.dev/tests/go/oracle"
 )
 
 type result struct {
@@ -29,29 +24,13 @@ type result struct {
 }
 
 func main() {
-	generate := flag.Bool("generate", false, "make the inputs instead of reading them")
-	seed := flag.Uint64("seed", 1, "with -generate: same seed, same inputs")
-	count := flag.Int("n", 4000, "with -generate: how many inputs, all different")
-	flag.Parse()
-
-	out := bufio.NewWriter(os.Stdout)
-	encoder := json.NewEncoder(out)
-	encoder.SetEscapeHTML(false)
-	write := func(input string) error { return encoder.Encode(judge(input)) }
-
-	var err error
-	if *generate {
-		err = inputs(*seed, *count, write)
-	} else {
-		err = lines(os.Stdin, write)
-	}
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "oracle-reference:", err)
-		os.Exit(1)
-	}
+	oracle.Oracle[string, result]{
+		Name:   "reference",
+		Count:  4000,
+		Fixed:  corpus,
+		Random: random,
+		Answer: judge,
+	}.Main()
 }
 
 func judge(input string) result {
@@ -72,19 +51,4 @@ func judge(input string) result {
 		found.Digest = digested.Digest().String()
 	}
 	return found
-}
-
-func lines(from io.Reader, each func(string) error) error {
-	decoder := json.NewDecoder(from)
-	for {
-		var input string
-		if err := decoder.Decode(&input); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := each(input); err != nil {
-			return err
-		}
-	}
 }

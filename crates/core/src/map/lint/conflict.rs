@@ -3,7 +3,8 @@
 //!
 //! Two patterns conflict when the precedence of the map puts neither before the other and
 //! both can apply to one image. The work grows with the size of the map and with the number
-//! of conflicts, which is capped, and not with the square of the size.
+//! of conflicts, which is capped, and not with the square of the size. This module must not
+//! define precedence, which [`crate::policy`] does.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};

@@ -1,6 +1,7 @@
 //! Warns where an allow shadows part of a deny, which is valid and perhaps not intended.
 //!
-//! The module makes only warnings, so the work may stop at a limit.
+//! The module makes only warnings, so the work may stop at a limit. It must not make errors, and
+//! it must not define precedence.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -146,8 +147,8 @@ fn check_default(denies: &DenyIndex<'_, '_>, diagnostics: &mut Diagnostics) {
 
 fn allows<'d, 's>(draft: &'d MapDraft<'s>) -> impl Iterator<Item = PlacedAllow<'d, 's>> {
     let entries = draft.entries.iter();
-    let entries =
-        entries.filter(|draft| matches!(draft.entry.action, Action::Allow | Action::Audit));
+    let entries = entries
+        .filter(|draft| matches!(draft.entry.action.action(), Action::Allow | Action::Audit));
     let entries = entries.flat_map(|draft| {
         let patterns = draft.entry.patterns.iter().zip(&draft.patterns);
         let scope = &draft.entry.scope;
@@ -170,7 +171,7 @@ impl<'d, 's> DenyIndex<'d, 's> {
     fn of(draft: &'d MapDraft<'s>) -> Self {
         let mut denies = Self::default();
         for draft in &draft.entries {
-            if draft.entry.action != Action::Deny {
+            if draft.entry.action.action() != Action::Deny {
                 continue;
             }
             for (pattern, place) in draft.entry.patterns.iter().zip(&draft.patterns) {

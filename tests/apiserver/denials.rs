@@ -40,7 +40,7 @@ async fn create(golden: &str, map: &str, images: &[&str]) {
 }
 
 #[tokio::test]
-async fn an_unknown_registry_is_refused() {
+async fn an_unknown_registry_is_denied() {
     create(
         "unknown-registry",
         MAP,
@@ -50,7 +50,7 @@ async fn an_unknown_registry_is_refused() {
 }
 
 #[tokio::test]
-async fn a_denied_registry_is_refused() {
+async fn a_registry_with_the_action_deny_is_denied() {
     create("denied-registry", MAP, &["evil/miner:1"]).await;
 }
 
@@ -74,7 +74,7 @@ async fn of_very_many_images_some_are_named_and_the_others_counted() {
 }
 
 #[tokio::test]
-async fn what_is_no_image_reference_is_refused_where_the_unknown_is() {
+async fn what_is_no_image_reference_is_denied_where_the_unknown_is() {
     create(
         "invalid-reference",
         MAP,
@@ -125,7 +125,7 @@ async fn a_deny_that_has_begun_says_what_to_use_instead() {
 }
 
 #[tokio::test]
-async fn an_exception_that_ends_soon_is_spoken_of() {
+async fn an_entry_that_expires_soon_is_announced() {
     let last_day = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(5 * 24);
     let last_day = last_day.strftime("%Y-%m-%d").to_string();
     let entry = format!(
@@ -186,7 +186,7 @@ async fn hostile(golden: &str, map: &str) {
 }
 
 #[tokio::test]
-async fn a_hostile_pod_is_refused_in_plain_text() {
+async fn a_hostile_pod_is_denied_in_plain_text() {
     hostile("hostile-pod", MAP).await;
 }
 
@@ -200,7 +200,7 @@ async fn a_hostile_pod_is_warned_about_in_plain_text() {
 }
 
 #[tokio::test]
-async fn a_refused_dry_run_reads_the_same() {
+async fn a_denied_dry_run_reads_the_same() {
     let Some(scene) = Scene::new(MAP).await else {
         return;
     };
@@ -212,7 +212,7 @@ async fn a_refused_dry_run_reads_the_same() {
 }
 
 #[tokio::test]
-async fn a_refused_debug_container_is_named_by_its_field() {
+async fn a_denied_debug_container_is_named_by_its_field() {
     let Some(scene) = Scene::new(MAP).await else {
         return;
     };
@@ -231,7 +231,7 @@ async fn a_refused_debug_container_is_named_by_its_field() {
 }
 
 #[tokio::test]
-async fn a_refused_image_change_and_one_without_its_secret_are_explained() {
+async fn a_denied_image_change_and_one_without_its_secret_are_explained() {
     let Some(scene) = Scene::new(MAP).await else {
         return;
     };
@@ -268,7 +268,7 @@ async fn every_field_is_named_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_deployment_tells_why_its_pods_are_refused() {
+async fn a_deployment_tells_why_its_pods_are_denied() {
     let Some(scene) = Scene::new(MAP).await else {
         return;
     };
