@@ -8,9 +8,10 @@
 
 use std::fmt;
 
-mod canonical;
+pub(crate) mod canonical;
 mod context;
 pub mod decision;
+pub(crate) mod edits;
 mod expiry;
 mod explain;
 pub(crate) mod glob;
@@ -22,7 +23,9 @@ pub mod pattern;
 pub(crate) mod precedence;
 mod scope;
 mod selectors;
+pub(crate) mod steps;
 pub(crate) mod suggest;
+mod text_map;
 
 pub use canonical::DOCKER_HUB_ALIASES;
 pub use context::Context;
