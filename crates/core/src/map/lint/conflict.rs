@@ -366,6 +366,12 @@ impl ConflictCheck<'_> {
         first: EntryPattern<'_, '_>,
         second: EntryPattern<'_, '_>,
     ) -> ControlFlow<()> {
+        // In the order of the map, for the message.
+        let (first, second) = if first.entry <= second.entry {
+            (first, second)
+        } else {
+            (second, first)
+        };
         let (Some(a), Some(b)) = (first.pattern(), second.pattern()) else {
             return ControlFlow::Continue(());
         };
