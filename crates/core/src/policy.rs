@@ -11,7 +11,6 @@ use std::fmt;
 pub(crate) mod canonical;
 mod context;
 pub mod decision;
-pub(crate) mod edits;
 mod expiry;
 mod explain;
 pub(crate) mod glob;
@@ -23,9 +22,7 @@ pub mod pattern;
 pub(crate) mod precedence;
 mod scope;
 mod selectors;
-pub(crate) mod steps;
 pub(crate) mod suggest;
-mod text_map;
 
 pub use canonical::DOCKER_HUB_ALIASES;
 pub use context::Context;
@@ -41,6 +38,8 @@ pub use suggest::Suggestion;
 
 pub(crate) use model::EXPIRES_SOON;
 pub(crate) use scope::Overlap;
+pub(crate) use suggest::edits::edits;
+pub(crate) use suggest::steps::Steps;
 
 use glob::GlobMap;
 use index::{Index, RulePosition};

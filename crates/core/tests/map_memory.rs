@@ -96,15 +96,31 @@ fn maps() -> Vec<(&'static str, bool, String)> {
         ("many patterns and many namespaces", true, pairs),
         ("many patterns and many globs", true, glob_pairs),
         ("too many pairs", false, too_many_pairs),
-        ("short patterns", true, format!("{HEAD}publicRegistries: {public}\n")),
+        (
+            "short patterns",
+            true,
+            format!("{HEAD}publicRegistries: {public}\n"),
+        ),
         (
             "pull secrets",
             true,
             format!("{HEAD}registries: [{{match: h.x, pullSecrets: {secrets}}}]\n"),
         ),
-        ("unknown keys", false, filled(|at| format!("- {{x{at:x}: y}}\n"))),
-        ("wrong patterns", false, filled(|at| format!("- {{match: x{at:x}}}\n"))),
-        ("nothing but values", false, format!("{HEAD}x: {}\n", list(MAP, |_| "1".to_owned()))),
+        (
+            "unknown keys",
+            false,
+            filled(|at| format!("- {{x{at:x}: y}}\n")),
+        ),
+        (
+            "wrong patterns",
+            false,
+            filled(|at| format!("- {{match: x{at:x}}}\n")),
+        ),
+        (
+            "nothing but values",
+            false,
+            format!("{HEAD}x: {}\n", list(MAP, |_| "1".to_owned())),
+        ),
         ("an alias of a long text", false, repeated),
         ("maps in maps", false, format!("{HEAD}registries: {nested}")),
     ]
@@ -116,7 +132,10 @@ fn a_map_takes_a_bounded_multiple_of_its_bytes() {
     for (name, is_valid, text) in maps() {
         assert!(text.len() <= MAP + 100, "{name}");
         let name_of_file = "map.yaml".to_owned();
-        let files = [SourceFile { name: name_of_file, text }];
+        let files = [SourceFile {
+            name: name_of_file,
+            text,
+        }];
         let bytes = files[0].text.len();
         let (checked, of_check) = peak(|| map::check(&files));
         let first = checked.errors().next().map(ToString::to_string);
@@ -131,7 +150,10 @@ fn a_map_takes_a_bounded_multiple_of_its_bytes() {
         );
         let most = OF_EACH_BYTE * bytes + 1_000_000;
         if of_check > most || of_load > most + OF_PAIRS {
-            _ = writeln!(faults, "{name}: check {of_check}, load {of_load}, most {most}");
+            _ = writeln!(
+                faults,
+                "{name}: check {of_check}, load {of_load}, most {most}"
+            );
         }
     }
     assert!(faults.is_empty(), "{faults}");

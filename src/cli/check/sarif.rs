@@ -306,6 +306,8 @@ fn fingerprint(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::io::{self, Write};
 
     #[test]
     fn files_are_uris_relative_to_where_the_command_runs() {
@@ -321,6 +323,31 @@ mod tests {
         ] {
             assert_eq!(uri(file, here), expected, "{file}");
         }
+    }
+
+    /// Each result is in the output before the next one is made.
+    #[test]
+    fn results_are_not_gathered() {
+        struct Output<'o>(&'o RefCell<Vec<u8>>);
+        impl Write for Output<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.borrow_mut().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let written = RefCell::new(Vec::new());
+        let each = Each(|| {
+            (0..100_u32).map(|number| {
+                if let Some(before) = number.checked_sub(1) {
+                    assert!(written.borrow().ends_with(before.to_string().as_bytes()));
+                }
+                json!(number)
+            })
+        });
+        serde_json::to_writer(Output(&written), &each).unwrap();
+        assert!(written.borrow().ends_with(b",99]"));
     }
 
     #[test]

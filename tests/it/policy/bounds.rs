@@ -36,7 +36,11 @@ fn list(count: usize, word: impl Fn(usize) -> String) -> String {
 
 /// Hosts with `*` of one rank, each of which meets each other.
 fn meeting(at: usize) -> String {
-    let (head, tail) = if at.is_multiple_of(2) { ("a", "") } else { ("", "b") };
+    let (head, tail) = if at.is_multiple_of(2) {
+        ("a", "")
+    } else {
+        ("", "b")
+    };
     format!("match: \"{head}*x{at:05}*{tail}.example\"")
 }
 
@@ -53,7 +57,11 @@ fn many_entries_that_name_other_namespaces_are_compared_quickly() {
 fn a_namespace_that_two_of_many_entries_name_is_found() {
     let entry = |at: usize| {
         let namespaces = list(3, |other| format!("n{at}-{}", other.min(at + 1)));
-        let shared = if at == 7 || at == 301 { "shared" } else { "own" };
+        let shared = if at == 7 || at == 301 {
+            "shared"
+        } else {
+            "own"
+        };
         let namespaces = namespaces.replace("n7-1", shared).replace("n301-1", shared);
         format!("{}, namespaces: {namespaces}", meeting(at))
     };
@@ -101,9 +109,7 @@ fn denies_that_take_too_many_comparisons_are_not_all_compared() {
         }
     };
     // Two hosts of one rank would conflict, so each has a path of its own.
-    let entry = |at: usize| {
-        entry(at).replacen(":*\"", &format!(":*/p{at:05}\""), 1)
-    };
+    let entry = |at: usize| entry(at).replacen(":*\"", &format!(":*/p{at:05}\""), 1);
     let (errors, warnings) = said((0..5_000).map(entry));
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -115,13 +121,17 @@ fn denies_that_take_too_many_comparisons_are_not_all_compared() {
 fn many_selectors_on_one_pattern_are_not_all_compared() {
     let entry = |at: usize| {
         let values = list(20, |other| format!("v{at}-{other}"));
-        let selector = format!("{{matchExpressions: [{{key: k, operator: In, values: {values}}}]}}");
+        let selector =
+            format!("{{matchExpressions: [{{key: k, operator: In, values: {values}}}]}}");
         format!("name: e{at}, match: h.example, namespaceSelector: {selector}")
     };
     let (errors, warnings) = said((0..200).map(entry));
     assert!(errors.is_empty(), "{errors:?}");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("take more than 1000000 steps"), "{warnings:?}");
+    assert!(
+        warnings[0].contains("take more than 1000000 steps"),
+        "{warnings:?}"
+    );
 }
 
 #[test]

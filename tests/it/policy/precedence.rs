@@ -551,10 +551,15 @@ publicRegistries: []
     );
     let policy = map(body);
     let now: jiff::Timestamp = NOW.parse().unwrap();
-    let found = policy.context(None, now).considered("reg.example:5000/team/a");
+    let found = policy
+        .context(None, now)
+        .considered("reg.example:5000/team/a");
     let why: Vec<String> = found.iter().map(|one| one.why_not.to_string()).collect();
     assert_eq!(why[0], "a rule that names the port comes first");
     // A typing error in the host is found although the pattern has no port.
-    let suggestion = policy.context(None, now).suggestion("rge.example:99/a").unwrap();
+    let suggestion = policy
+        .context(None, now)
+        .suggestion("rge.example:99/a")
+        .unwrap();
     assert_eq!(suggestion.pattern.text, "reg.example:*");
 }

@@ -128,9 +128,7 @@ fn judge(objects: &Objects<'_>) -> Result<MapVerdict, BadReview> {
             MapVerdict::warned(0, message::limited(&checked.diagnostics, line))
         }
         (0, false) => MapVerdict::default(),
-        (count, true) => {
-            MapVerdict::denied(count, denial(&checked.diagnostics, &errors, &files))
-        }
+        (count, true) => MapVerdict::denied(count, denial(&checked.diagnostics, &errors, &files)),
         (count, false) => {
             let line =
                 |error: &&Diagnostic| visible(&format!("already in the stored map: {error}"));

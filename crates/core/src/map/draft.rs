@@ -57,8 +57,7 @@ impl<'s> MapDraft<'s> {
         self.unknown.as_ref().is_some_and(|unknown| {
             let unknown = &unknown.value;
             let mut overrides = unknown.overrides.iter();
-            unknown.default == Some(Action::Deny)
-                && overrides.all(|one| one.action == Action::Deny)
+            unknown.default == Some(Action::Deny) && overrides.all(|one| one.action == Action::Deny)
         })
     }
 

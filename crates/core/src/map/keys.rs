@@ -2,8 +2,7 @@
 //!
 //! The JSON Schema must have the same keys and words, and a test compares the two.
 
-use crate::policy::edits::edits;
-use crate::policy::steps::Steps;
+use crate::policy::{Steps, edits};
 
 /// Keys of a `RegistryMap` document.
 pub(super) const MAP: &[&str] = &[

@@ -97,7 +97,13 @@ fn group<'a>(diagnostic: &'a Diagnostic, files: &'a [SourceFile]) -> Group<'a> {
     let kind = AnnotationKind::Primary;
     let label = Some(diagnostic.path.as_str()).filter(|path| !path.is_empty());
     if diagnostic.line > 0
-        && let Some(snippet) = snippet(&diagnostic.file, (diagnostic.line, &diagnostic.span), files, kind, label)
+        && let Some(snippet) = snippet(
+            &diagnostic.file,
+            (diagnostic.line, &diagnostic.span),
+            files,
+            kind,
+            label,
+        )
     {
         group = group.element(snippet);
     } else if !diagnostic.file.is_empty() {

@@ -3,9 +3,11 @@
 //! A glob stands for one label of a host or for one namespace. This module must not treat
 //! dots specially: `*` is the only character with a meaning.
 
+pub(crate) mod text_map;
+
 use std::collections::BTreeSet;
 
-use super::text_map::TextMap;
+use text_map::TextMap;
 
 /// Whether the text contains a `*`.
 pub(crate) fn is_glob(text: &str) -> bool {

@@ -15,9 +15,9 @@ mod host_tree;
 
 use super::canonical::Location;
 use super::glob::GlobMap;
+use super::glob::text_map::TextMap;
 use super::precedence::{Rank, ScopeKind};
 use super::selectors::{Selectors, Undecided};
-use super::text_map::TextMap;
 use super::{Context, Entry, LabelsUnknown, Namespace, Pattern, Scope};
 use host_tree::{GlobHost, HostEnds, HostTree};
 

@@ -5,13 +5,16 @@
 //! image is bounded by a number of steps for any map, but it is not cheap: callers ask only
 //! for images that they show, not for all images that they judge.
 
+pub(crate) mod edits;
+pub(crate) mod steps;
+
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::canonical::{self, HTTPS};
-use super::edits::edits;
-use super::steps::Steps;
 use super::{Action, Context, Entry, Pattern, RulePosition};
+use edits::edits;
+use steps::Steps;
 
 /// How many hosts of the map are compared, in its order.
 const MOST_HOSTS: usize = 2_000;

@@ -50,8 +50,7 @@ pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics)
                     "the entries up to this one have {count} {}, and a map has at most {}",
                     bound.what, bound.most
                 );
-                diagnostics
-                    .add(Diagnostic::new(Severity::Error, place, message).help(bound.help));
+                diagnostics.add(Diagnostic::new(Severity::Error, place, message).help(bound.help));
                 break;
             }
         }

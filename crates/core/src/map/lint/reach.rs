@@ -18,6 +18,7 @@ pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics)
     }
 }
 
+/// A pattern, and the place where it stands.
 type Placed<'d, 's> = (&'d Pattern, &'d SourceSpan<'s>);
 
 fn denies<'d, 's>(draft: &'d MapDraft<'s>) -> impl Iterator<Item = Placed<'d, 's>> {
@@ -79,8 +80,9 @@ fn loopback(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics) {
     );
     let all = LOOPBACK.map(|host| format!("\"{host}:*\"")).join(", ");
     diagnostics.add(
-        Diagnostic::new(Severity::Warning, place, message)
-            .help(format!("write `match: [{all}]`, which covers every port too")),
+        Diagnostic::new(Severity::Warning, place, message).help(format!(
+            "write `match: [{all}]`, which covers every port too"
+        )),
     );
 }
 
@@ -97,8 +99,8 @@ fn aliased_hosts(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics) {
         if !pattern.is_glob() {
             continue;
         }
-        let mut unreached = aliases()
-            .filter(|(alias, host)| pattern.meets(alias) && !pattern.meets(host));
+        let mut unreached =
+            aliases().filter(|(alias, host)| pattern.meets(alias) && !pattern.meets(host));
         if let Some((alias, host)) = unreached.next() {
             let message = format!(
                 "this pattern does not cover {alias}, because images of this host are compared as {host}"

@@ -15,8 +15,7 @@ use crate::map::entry::DraftEntry;
 use crate::policy::glob::GlobMap;
 use crate::policy::pattern::is_path_prefix;
 use crate::policy::precedence::Rank;
-use crate::policy::steps::Steps;
-use crate::policy::{Action, Overlap, Pattern, Scope, glob};
+use crate::policy::{Action, Overlap, Pattern, Scope, Steps, glob};
 
 /// The number of warnings of each kind.
 const MOST_REPORTED: usize = 50;
@@ -107,7 +106,9 @@ fn shadowed_by_globs<'d, 's>(
     steps: &mut Steps,
     found: &mut Vec<Shadowed<'d, 's>>,
 ) -> ControlFlow<()> {
-    let allowed = allows.iter().map(|placed| placed.allow.pattern.loose_host());
+    let allowed = allows
+        .iter()
+        .map(|placed| placed.allow.pattern.loose_host());
     let denied = denies.iter().map(|deny| deny.pattern.loose_host());
     let (left, right): (Vec<String>, Vec<String>) = (allowed.collect(), denied.collect());
     let left: Vec<&str> = left.iter().map(String::as_str).collect();
@@ -131,7 +132,11 @@ fn shadowed_by_globs<'d, 's>(
         }
         ControlFlow::Continue(())
     });
-    if is_full { ControlFlow::Continue(()) } else { ended }
+    if is_full {
+        ControlFlow::Continue(())
+    } else {
+        ended
+    }
 }
 
 /// Compares the default `publicRegistries` with the denies. The default list has no place in
@@ -252,7 +257,10 @@ impl<'d, 's> DenyIndex<'d, 's> {
         } else {
             &ports[..]
         };
-        for paths in ports.iter().filter_map(|port| self.literal.get(&(host, *port))) {
+        for paths in ports
+            .iter()
+            .filter_map(|port| self.literal.get(&(host, *port)))
+        {
             let mut path = allow.pattern.path();
             loop {
                 steps.compare(path.len())?;
@@ -301,8 +309,7 @@ fn shadows_part(
         (Some(a), Some(d)) => a == d,
         _ => true,
     };
-    let may_precede =
-        order == Ordering::Greater || (order == Ordering::Equal && allow.is_entry);
+    let may_precede = order == Ordering::Greater || (order == Ordering::Equal && allow.is_entry);
     steps.compare(a.host().len() + d.host().len())?;
     let meet = ports_meet
         && may_precede

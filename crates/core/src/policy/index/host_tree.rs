@@ -145,7 +145,11 @@ impl HostTree {
         let Some(children) = &node.children else {
             return;
         };
-        for child in children.literal(label).into_iter().chain(children.globs(label)) {
+        for child in children
+            .literal(label)
+            .into_iter()
+            .chain(children.globs(label))
+        {
             self.below(*child, rest, found, looked_at);
         }
     }

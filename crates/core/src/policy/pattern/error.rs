@@ -65,7 +65,9 @@ pub(crate) enum PatternProblem {
     DoubleStar,
     #[error("a pattern cannot contain `{}`", shown(&.0.to_string()))]
     Character(char),
-    #[error("the port after the colon is missing: write a number from 1 to 65535, or `*` for every port")]
+    #[error(
+        "the port after the colon is missing: write a number from 1 to 65535, or `*` for every port"
+    )]
     NoPort,
     #[error("`{}` is not a port: write a number from 1 to 65535, or `*` for every port", shown(.0))]
     Port(String),

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Overlap, Scope};
+use crate::policy::{Overlap, Scope};
 
 /// The characters that one step compares.
 const CHARACTERS: usize = 16;
