@@ -2,7 +2,8 @@
 //!
 //! The memory of a map grows with its bytes, except for two things that are bounded here:
 //! an entry with many patterns and many namespaces makes a rule for each pair of them, and
-//! a short host with `*` can have many labels.
+//! a short host with `*` can have many labels. This module must not bound what an honest map
+//! of 100,000 entries needs.
 
 use crate::map::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::map::draft::MapDraft;

@@ -1,5 +1,5 @@
 //! Finds the pairs of globs whose ends do not exclude each other, without comparing each
-//! glob with each.
+//! glob with each. It must not decide what a pair means.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{Bound, ControlFlow};

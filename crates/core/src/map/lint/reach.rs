@@ -3,7 +3,7 @@
 //!
 //! An allow that reaches less is noticed at the first pod, but nobody notices a deny that
 //! does. The warnings about denies are made only while some image that no entry covers is
-//! admitted.
+//! admitted. This module must not make errors, because such maps are valid.
 
 use crate::map::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use crate::map::draft::MapDraft;

@@ -1,7 +1,8 @@
 //! The part of the comparison that is about different hosts with `*` of one rank.
 //!
 //! Two such patterns conflict in a namespace in which the entries of both exist, so entries
-//! that name their namespaces are compared by namespace, and only the others by host.
+//! that name their namespaces are compared by namespace, and only the others by host. This module must not define
+//! which pattern precedes another.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
