@@ -12,7 +12,7 @@ static ALLOCATED: PeakAlloc = PeakAlloc;
 
 /// The most bytes of memory for each byte of a map, as [`map::check`] and [`map::load`]
 /// promise it.
-const OF_EACH_BYTE: usize = 100;
+const OF_EACH_BYTE: usize = 150;
 
 /// What [`map::load`] may take beyond that, for pairs of a pattern and a namespace.
 const OF_PAIRS: usize = 60_000_000;
@@ -99,6 +99,12 @@ fn invalid() -> Vec<(&'static str, String)> {
     let value = "v".repeat(MAP / 4);
     let aliases = list(MAP / 2, |_| "*a".to_owned());
     let repeated = format!("{HEAD}contact: &a \"{value}\"\nregistries: {aliases}\n");
+    let keys = list(MAP / 2, |at| format!("k{at:x}: 1"));
+    let merges = list(MAP / 2, |_| "{<<: *a}".to_owned());
+    let merged = format!(
+        "{HEAD}a: &a {{{}}}\nregistries: {merges}\n",
+        keys.trim_matches(['[', ']']),
+    );
     let ones = list(MAP, |_| "1".to_owned());
     let nested = "{a: ".repeat(20_000);
     let unknown = |at: usize| format!("- {{x{at:x}: y}}\n");
@@ -109,6 +115,7 @@ fn invalid() -> Vec<(&'static str, String)> {
         ("wrong patterns", filled(wrong)),
         ("nothing but values", format!("{HEAD}x: {ones}\n")),
         ("an alias of a long text", repeated),
+        ("merged maps", merged),
         ("maps in maps", format!("{HEAD}registries: {nested}")),
     ]
 }
