@@ -7,6 +7,7 @@
 use crate::audit::AuditSinks;
 use crate::certs::served::ServedCertificate;
 use crate::observe::metrics::{Metrics, Port};
+use crate::registration::Registration;
 use crate::state::map_store::MapStore;
 use crate::state::namespaces::Namespaces;
 use pullpass_core::admission::Mode;
@@ -44,6 +45,8 @@ pub struct Handles {
     pub map_options: Options,
     /// The labels of namespaces.
     pub namespaces: Arc<Namespaces>,
+    /// Whether the API server calls this replica as it should.
+    pub registration: Arc<Registration>,
     /// The enforcement mode.
     pub mode: Mode,
     /// Where the records of decisions go.
@@ -60,6 +63,7 @@ impl Handles {
             maps,
             map_options: Options::default(),
             namespaces: Arc::new(Namespaces::new(Arc::clone(&metrics))),
+            registration: Arc::default(),
             mode: Mode::default(),
             audit: AuditSinks::default(),
             metrics,

@@ -3,5 +3,8 @@
 //! Each module sends the requests of one purpose; how they are sent is [`client`]'s.
 
 pub mod cert_store;
+pub mod changes;
 pub mod client;
 pub mod dry_run;
+pub mod map_object;
+pub mod webhook_objects;

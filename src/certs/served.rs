@@ -12,13 +12,27 @@ use jiff::Timestamp;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The pair in force, and whether the next one will come.
 #[derive(Debug)]
 pub struct ServedCertificate {
     pair: ArcSwapOption<Pair>,
     renewal: Health,
+    // Notified of each pair that is put in force.
+    replaced: watch::Sender<()>,
+    // What was last found in the Secret that nobody could use.
+    repaired: ArcSwapOption<RepairedSecret>,
     metrics: Arc<Metrics>,
+}
+
+/// Content of the Secret that could not be used, and was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairedSecret {
+    /// When it was found.
+    pub at: Timestamp,
+    /// What was wrong; safe to show.
+    pub problem: String,
 }
 
 impl ServedCertificate {
@@ -37,6 +51,8 @@ impl ServedCertificate {
         Self {
             pair: ArcSwapOption::empty(),
             renewal: Health::default(),
+            replaced: watch::Sender::new(()),
+            repaired: ArcSwapOption::empty(),
             metrics,
         }
     }
@@ -51,6 +67,29 @@ impl ServedCertificate {
     #[must_use]
     pub fn renewal(&self) -> &Health {
         &self.renewal
+    }
+
+    /// The pair in force.
+    #[must_use]
+    pub fn pair(&self) -> Option<Arc<Pair>> {
+        self.pair.load_full()
+    }
+
+    /// Notifies of each pair that is put in force from now on.
+    #[must_use]
+    pub fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
+    }
+
+    /// What was last found in the Secret that could not be used.
+    #[must_use]
+    pub fn repaired(&self) -> Option<Arc<RepairedSecret>> {
+        self.repaired.load_full()
+    }
+
+    /// Takes down what was found in the Secret.
+    pub(super) fn repairs(&self, repaired: RepairedSecret) {
+        self.repaired.store(Some(Arc::new(repaired)));
     }
 
     /// Puts a new pair in force, or keeps the old one and logs why.
@@ -89,6 +128,7 @@ impl ServedCertificate {
         self.metrics.certificate.loaded(true);
         self.metrics.certificate_in_force(pair.not_after);
         self.pair.store(Some(Arc::new(pair)));
+        self.replaced.send_replace(());
     }
 }
 

@@ -92,6 +92,8 @@ pub(super) struct SecretState {
     /// The leaf to serve, and the CA of this state that issued it.
     pub(super) leaf: Option<(Leaf, TrustAnchor)>,
     pub(super) times: RotationTimes,
+    /// What the Secret contains and cannot be used, in words.
+    pub(super) unusable: Vec<&'static str>,
 }
 
 /// The times that the certificates do not contain.
@@ -111,7 +113,27 @@ impl SecretState {
             Authority::from_bytes(content.expose(certificate), content.expose(key))
         };
         let (issuer, next) = (authority(ISSUER), authority(NEXT));
-        let mut retired = TrustAnchor::all_in_pem(content.expose(TRUSTED));
+        let has = |keys: &[&str]| keys.iter().any(|key| !content.expose(key).is_empty());
+        let mut unusable = Vec::new();
+        let mut note = |is_unusable, words| {
+            if is_unusable {
+                unusable.push(words);
+            }
+        };
+        note(
+            issuer.is_none() && has(&ISSUER),
+            "issuer.crt and issuer.key are not a CA and its key",
+        );
+        note(
+            next.is_none() && has(&NEXT),
+            "next.crt and next.key are not a CA and its key",
+        );
+        let trusted = TrustAnchor::all_in_pem(content.expose(TRUSTED));
+        note(
+            trusted.is_empty() && has(&[TRUSTED]),
+            "ca.crt contains no CA",
+        );
+        let mut retired = trusted;
         // A CA whose key is lost stays trusted, because a replica may still serve its leaves.
         for [certificate, _] in [ISSUER, NEXT] {
             for anchor in TrustAnchor::all_in_pem(content.expose(certificate)) {
@@ -129,12 +151,23 @@ impl SecretState {
             retired,
             leaf: None,
             times: RotationTimes::read(content.expose(TIMES)),
+            unusable: Vec::new(),
         };
         let leaf = Leaf::from_bytes(content.expose(CERTIFICATE), content.expose(KEY));
+        note(
+            leaf.is_none() && has(&[CERTIFICATE, KEY]),
+            "tls.crt and tls.key are not a serving certificate and its key",
+        );
+        let is_leaf = leaf.is_some();
         read.leaf = leaf.and_then(|leaf| {
             let anchor = read.trusted().find(|anchor| anchor.issued(&leaf))?.clone();
             Some((leaf, anchor))
         });
+        note(
+            is_leaf && read.leaf.is_none(),
+            "tls.crt was issued by a CA that the Secret does not contain",
+        );
+        read.unusable = unusable;
         read
     }
 
