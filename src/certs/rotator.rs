@@ -155,7 +155,8 @@ impl CertificateRotator {
             "the Secret of the certificates has content that cannot be used; pullpass replaces \
              it and goes on with the certificate that it serves: find out who has written it"
         );
-        self.certificate.repairs(RepairedSecret { at: now, problem });
+        self.certificate
+            .repairs(RepairedSecret { at: now, problem });
     }
 
     async fn write(&self, snapshot: &Snapshot, recipe: PlannedChange) -> Result<(), RotatorError> {

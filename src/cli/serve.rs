@@ -174,16 +174,17 @@ impl Args {
 
 /// Prints the addresses for people and scripts; these lines are an interface. With JSON they
 /// are a line of the log, because whoever reads JSON cannot read other lines between.
-fn announce(
-    bound: &Bound,
-    authority: Option<&AuthorityFile>,
-    format: LogFormat,
-) -> io::Result<()> {
+fn announce(bound: &Bound, authority: Option<&AuthorityFile>, format: LogFormat) -> io::Result<()> {
     let Addresses { webhook, admin } = bound.addresses()?;
     let ca = authority.map(|authority| authority.path.display());
     if format == LogFormat::Json {
         let (webhook, admin) = (format!("https://{webhook}"), format!("http://{admin}"));
-        tracing::info!(webhook, admin, ca = ca.map(tracing::field::display), "listening");
+        tracing::info!(
+            webhook,
+            admin,
+            ca = ca.map(tracing::field::display),
+            "listening"
+        );
         return Ok(());
     }
     let mut stdout = anstream::stdout();

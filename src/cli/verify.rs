@@ -16,7 +16,7 @@ use pullpass_core::policy::{LabelMap, Namespace, Policy};
 use pullpass_core::probe::{self, ApiResponse, Probe, ProbeOutcome, Sent};
 use pullpass_core::text::visible;
 use pullpass_core::well_known::MIRROR_POD_ANNOTATION;
-use replicas::{Replicas, ReplicaMap};
+use replicas::{ReplicaMap, Replicas};
 use report::{Identity, Map, Row, Summary, VerifyReport};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -84,7 +84,10 @@ impl Admin {
         match self.handles.mode {
             Mode::Observe => Check::new("mode", true, "observing: nothing is denied"),
             Mode::Enforce if self.handles.registration.state().enforces_nothing() => {
-                Check::warning("mode", "set to enforce, but nothing is enforced: see webhooks")
+                Check::warning(
+                    "mode",
+                    "set to enforce, but nothing is enforced: see webhooks",
+                )
             }
             Mode::Enforce => Check::new("mode", true, "enforcing"),
         }
@@ -171,12 +174,19 @@ impl Admin {
         }
         let object = self.handles.maps.object();
         if let Some(problem) = object.watch().problem() {
-            let _ = write!(words, "; its ConfigMap cannot be read: {}", visible(&problem));
+            let _ = write!(
+                words,
+                "; its ConfigMap cannot be read: {}",
+                visible(&problem)
+            );
         }
         match object.missing() {
             Some(missing) => {
                 let (object, since) = (&missing.object, missing.since);
-                let _ = write!(words, "; {object} does not exist since {since:.0}: create it again");
+                let _ = write!(
+                    words,
+                    "; {object} does not exist since {since:.0}: create it again"
+                );
                 Check::warning(name, words)
             }
             None => Check::new(name, true, words),

@@ -92,8 +92,7 @@ impl WebhookObjects {
 
     pub(super) fn hints(&self) -> Vec<BoxStream<'static, ()>> {
         let watch = |ConfigurationName { kind, name }: &ConfigurationName| {
-            let api: Api<DynamicObject> =
-                Api::all_with(self.client.clone(), &kind.resource());
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind.resource());
             hints(kube::runtime::watcher(api, by_name(name)))
         };
         self.names.iter().map(watch).collect()

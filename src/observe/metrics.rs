@@ -41,8 +41,8 @@ use entries::EntryFamily;
 pub use exposition::Format;
 use families::{Labels, PortFamilies, ReviewFamilies, register, register_with_unit};
 use map_series::MapSeries;
-pub use registration::WatchedObject;
 use registration::RegistrationMetrics;
+pub use registration::WatchedObject;
 pub use rotator::RotatorAction;
 use rotator::RotatorMetrics;
 

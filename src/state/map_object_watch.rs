@@ -67,9 +67,9 @@ impl MapObjectWatch {
         self.works(object);
         self.metrics.map_object_missing(true);
         let before = self.missing();
-        let is_due = before.as_ref().is_none_or(|before| {
-            now.duration_since(before.told).unsigned_abs() >= REMINDER
-        });
+        let is_due = before
+            .as_ref()
+            .is_none_or(|before| now.duration_since(before.told).unsigned_abs() >= REMINDER);
         if is_due {
             tracing::warn!(
                 %object,

@@ -45,7 +45,9 @@ impl MapUpdates {
             order: MapOrder::default(),
             maps,
         };
-        updates.order.shows(version_shown(updates.files.content()), false);
+        updates
+            .order
+            .shows(version_shown(updates.files.content()), false);
         updates.take(updates.files.content());
         updates
     }
@@ -107,7 +109,9 @@ impl MapUpdates {
         if self.order.shows(shown, is_watching) {
             self.take(self.files.content());
         } else {
-            tracing::debug!("the files of the registry map have changed to a version that is not newer");
+            tracing::debug!(
+                "the files of the registry map have changed to a version that is not newer"
+            );
         }
     }
 

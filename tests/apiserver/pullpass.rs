@@ -111,6 +111,11 @@ impl Pullpass {
         (status, body.to_owned())
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("pullpass.log")).unwrap()
+    }
+
     /// Ends it now.
     pub(crate) fn stop(&mut self) {
         self.daemon.take();

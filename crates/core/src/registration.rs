@@ -79,9 +79,9 @@ impl RegisteredWebhook {
     fn has_path(self, path: &str) -> bool {
         let path = path.strip_prefix('/').unwrap_or_default();
         match self {
-            Self::ValidateWorkloads => path.strip_prefix(self.as_str()).is_some_and(|rest| {
-                matches!(rest, "/warn" | "/deny")
-            }),
+            Self::ValidateWorkloads => path
+                .strip_prefix(self.as_str())
+                .is_some_and(|rest| matches!(rest, "/warn" | "/deny")),
             _ => path == self.as_str(),
         }
     }
@@ -219,7 +219,9 @@ pub fn judge(
         };
         match judged.destination(expected) {
             Err(elsewhere) => findings.push(elsewhere),
-            Ok(server_name) => findings.extend(judged.authority(configuration, expected, &server_name)),
+            Ok(server_name) => {
+                findings.extend(judged.authority(configuration, expected, &server_name))
+            }
         }
         findings.extend(judged.rules());
         findings.extend(judged.intention(configuration));
@@ -294,9 +296,10 @@ impl JudgedHook<'_> {
             (Some(url), _) => {
                 let host = host(authority_and_path(url).0);
                 let is_ours = expected.server_names.is_empty()
-                    || expected.server_names.iter().any(|name| {
-                        name.eq_ignore_ascii_case(host)
-                    });
+                    || expected
+                        .server_names
+                        .iter()
+                        .any(|name| name.eq_ignore_ascii_case(host));
                 if !is_ours {
                     return Err(elsewhere(format!(
                         "it calls {}, which is no name of the certificate that pullpass serves",
@@ -306,7 +309,10 @@ impl JudgedHook<'_> {
                 host.to_owned()
             }
             (None, Some((namespace, name))) => {
-                if expected.service.is_some_and(|ours| ours != (namespace, name)) {
+                if expected
+                    .service
+                    .is_some_and(|ours| ours != (namespace, name))
+                {
                     return Err(elsewhere(format!(
                         "it calls the Service {}/{}",
                         shown(namespace),
@@ -372,7 +378,10 @@ impl JudgedHook<'_> {
         (!left_out.is_empty()).then(|| {
             RegistrationFinding::changed(
                 format!("its rules leave out {}", left_out.join(", ")),
-                format!("pullpass is not asked about these: {}", self.webhook.without()),
+                format!(
+                    "pullpass is not asked about these: {}",
+                    self.webhook.without()
+                ),
             )
         })
     }

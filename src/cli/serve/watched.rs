@@ -19,7 +19,10 @@ pub(super) struct WatchArgs {
     mutating: Vec<String>,
     /// The same of a validating one; after a colon validate, validate-map or
     /// validate-workloads may say what it registers
-    #[arg(long = "validating-webhook-configuration", value_name = "NAME[:WEBHOOK]")]
+    #[arg(
+        long = "validating-webhook-configuration",
+        value_name = "NAME[:WEBHOOK]"
+    )]
     validating: Vec<Validating>,
     /// The ConfigMap that --config is mounted from, in the namespace of --namespace: it is
     /// watched, so that a change is in force before the kubelet has updated the files
@@ -45,9 +48,8 @@ impl FromStr for Validating {
             });
         };
         let mut webhooks = RegisteredWebhook::ALL.into_iter();
-        let webhook = webhooks.find(|webhook| {
-            *webhook != RegisteredWebhook::Mutate && webhook.as_str() == word
-        });
+        let webhook = webhooks
+            .find(|webhook| *webhook != RegisteredWebhook::Mutate && webhook.as_str() == word);
         match webhook {
             Some(_) => Ok(Self {
                 name: name.to_owned(),
@@ -61,7 +63,12 @@ impl FromStr for Validating {
 impl WatchArgs {
     /// The names of all webhook configurations.
     pub(super) fn configurations(&self) -> Vec<ConfigurationName> {
-        let named = |kind| move |name: &String| ConfigurationName { kind, name: name.clone() };
+        let named = |kind| {
+            move |name: &String| ConfigurationName {
+                kind,
+                name: name.clone(),
+            }
+        };
         let mutating = self.mutating.iter().map(named(ConfigurationKind::Mutating));
         let validating = self.validating.iter().map(|validating| &validating.name);
         mutating
@@ -75,7 +82,10 @@ impl WatchArgs {
         if configurations.is_empty() {
             return None;
         }
-        let mutating = self.mutating.iter().map(|_| Some(RegisteredWebhook::Mutate));
+        let mutating = self
+            .mutating
+            .iter()
+            .map(|_| Some(RegisteredWebhook::Mutate));
         let validating = self.validating.iter().map(|validating| validating.webhook);
         let service = namespace.zip(self.webhook_service.as_deref());
         Some(RegistrationSource {

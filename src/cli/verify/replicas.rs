@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// The labels that the chart gives to the pods of pullpass and to no others.
-const LABELS: &str = "&labelSelector=app.kubernetes.io%2Fpart-of%3Dpullpass,app.kubernetes.io%2Fcomponent%3Dwebhook";
+const LABELS: &str =
+    "&labelSelector=app.kubernetes.io%2Fpart-of%3Dpullpass,app.kubernetes.io%2Fcomponent%3Dwebhook";
 /// The name that the chart gives to the admin port.
 const PORT: &str = "admin";
 /// The metric whose label is the digest of the map in force.
@@ -33,10 +34,7 @@ pub(super) struct ReplicaMap {
 }
 
 /// Asks every ready replica in the namespace.
-pub(super) async fn ask(
-    api: &DryRunClient,
-    namespace: &str,
-) -> Result<Vec<ReplicaMap>, KubeError> {
+pub(super) async fn ask(api: &DryRunClient, namespace: &str) -> Result<Vec<ReplicaMap>, KubeError> {
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     let list = api.list(&pods, LABELS).await?;
     let mut replicas = Vec::new();
@@ -62,7 +60,9 @@ fn ready(pod: &Value) -> Option<(&str, u64)> {
     let conditions = pod.pointer("/status/conditions")?.as_array()?;
     let is_ready = conditions.iter().any(|condition| {
         condition.get("type").is_some_and(|kind| kind == "Ready")
-            && condition.get("status").is_some_and(|status| status == "True")
+            && condition
+                .get("status")
+                .is_some_and(|status| status == "True")
     });
     let is_going = pod.pointer("/metadata/deletionTimestamp").is_some();
     let name = pod.pointer("/metadata/name")?.as_str()?;
@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn the_digest_is_that_of_the_metric() {
-        let metrics = "# HELP pullpass_map_info The map.\npullpass_map_info{digest=\"sha256:ab\"} 1\n";
+        let metrics =
+            "# HELP pullpass_map_info The map.\npullpass_map_info{digest=\"sha256:ab\"} 1\n";
         assert_eq!(digest(metrics).as_deref(), Some("sha256:ab"));
         assert_eq!(digest("pullpass_map_entries 1\n"), None);
         assert_eq!(digest(""), None);

@@ -235,7 +235,11 @@ fn a_way_to_tls_must_be_chosen_and_be_whole() {
         &["--self-signed-secret", "tls", "--self-signed"],
         &["--self-signed-secret", "tls"],
         &["--self-signed", "--map-configmap", "pullpass-map"],
-        &["--self-signed", "--validating-webhook-configuration", "pullpass:mutate"],
+        &[
+            "--self-signed",
+            "--validating-webhook-configuration",
+            "pullpass:mutate",
+        ],
         &["--self-signed", "--extra-san", "localhost"],
         &["--self-signed", "--max-connections", "0"],
         &["--self-signed", "--shutdown-delay", "5"],
