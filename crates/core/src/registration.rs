@@ -220,7 +220,7 @@ pub fn judge(
         match judged.destination(expected) {
             Err(elsewhere) => findings.push(elsewhere),
             Ok(server_name) => {
-                findings.extend(judged.authority(configuration, expected, &server_name))
+                findings.extend(judged.authority(configuration, expected, &server_name));
             }
         }
         findings.extend(judged.rules());
@@ -474,4 +474,279 @@ fn is_same(wanted: &Value, found: &Value) -> bool {
 
 fn shown(text: &str) -> String {
     cut(visible(text), SHOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const SERVICE: (&str, &str) = ("pullpass", "pullpass");
+
+    fn validating() -> Value {
+        json!([{
+            "name": "validate.pullpass.dev",
+            "clientConfig": {
+                "service": {"namespace": "pullpass", "name": "pullpass", "path": "/validate", "port": 443},
+                "caBundle": "Q0E=",
+            },
+            "rules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE", "UPDATE"], "scope": "Namespaced"},
+                {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/ephemeralcontainers"], "operations": ["UPDATE"]},
+            ],
+            "namespaceSelector": {"matchLabels": {"a": "b"}},
+            "objectSelector": {},
+            "matchConditions": [{"name": "one", "expression": "true"}],
+            "failurePolicy": "Fail",
+        }])
+    }
+
+    fn annotations(extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let expected = json!({
+            "failurePolicy": "Fail",
+            "namespaceSelector": {"matchLabels": {"a": "b"}},
+            "matchConditions": [{"name": "one", "expression": "true"}],
+        });
+        let own = [(EXPECTED_ANNOTATION, expected.to_string())];
+        let extra = extra.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        own.into_iter()
+            .chain(extra)
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    }
+
+    fn judged(
+        webhook: RegisteredWebhook,
+        hooks: &Value,
+        annotated: &[(&str, &str)],
+    ) -> Vec<RegistrationFinding> {
+        let annotations = annotations(annotated);
+        let configuration = ObservedConfiguration {
+            annotations: Some(&annotations),
+            webhooks: Some(hooks),
+        };
+        let expected = Expectation {
+            service: Some(SERVICE),
+            server_names: &["pullpass.pullpass.svc".to_owned()],
+            refusal: &|bundle, name| {
+                assert_eq!(name, "pullpass.pullpass.svc");
+                (bundle != b"CA").then(|| "it was issued by another CA".to_owned())
+            },
+        };
+        judge(webhook, Some(&configuration), &expected)
+    }
+
+    fn problems(change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut hooks = validating();
+        change(&mut hooks[0]);
+        let findings = judged(RegisteredWebhook::Validate, &hooks, &[]);
+        findings
+            .into_iter()
+            .map(|finding| finding.problem)
+            .collect()
+    }
+
+    #[test]
+    fn a_configuration_of_the_chart_has_no_problem() {
+        assert_eq!(problems(|_| ()), [""; 0]);
+        // Wildcards cover more, and what is empty is as good as left out.
+        let wide = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*", "pods/*"], "operations": ["*"], "scope": "*"}]);
+        assert_eq!(problems(|hook| hook["rules"] = wide), [""; 0]);
+        assert_eq!(
+            problems(|hook| hook["objectSelector"] = Value::Null),
+            [""; 0]
+        );
+        // Nobody has said what these are meant to be.
+        assert_eq!(problems(|hook| hook["timeoutSeconds"] = json!(1)), [""; 0]);
+    }
+
+    #[test]
+    fn each_change_is_a_problem_of_its_own() {
+        type Change = fn(&mut Value);
+        let table: &[(Change, &str)] = &[
+            (
+                |hook| hook["failurePolicy"] = json!("Ignore"),
+                "its failurePolicy is Ignore instead of Fail",
+            ),
+            (
+                |hook| hook["namespaceSelector"] = json!({}),
+                "somebody changed its namespaceSelector",
+            ),
+            (
+                |hook| hook["matchConditions"] = json!([]),
+                "somebody changed its matchConditions",
+            ),
+            (
+                |hook| hook["clientConfig"]["caBundle"] = json!("T1RIRVI="),
+                "its caBundle does not fit the certificate that pullpass serves: it was issued by another CA",
+            ),
+            (
+                |hook| hook["clientConfig"]["caBundle"] = json!("not base64!"),
+                "its caBundle is empty",
+            ),
+            (
+                |hook| hook["clientConfig"]["caBundle"] = Value::Null,
+                "its caBundle is empty",
+            ),
+            (
+                |hook| hook["clientConfig"]["service"]["name"] = json!("other"),
+                "it calls the Service pullpass/other",
+            ),
+            (
+                |hook| hook["clientConfig"]["service"]["path"] = json!("/mutate"),
+                "it calls the path /mutate",
+            ),
+            (
+                |hook| hook["clientConfig"] = json!({"url": "https://evil.example:8443/validate"}),
+                "it calls https://evil.example:8443/validate, which is no name of the certificate that pullpass serves",
+            ),
+            (|hook| hook["clientConfig"] = json!({}), "it calls nothing"),
+            (
+                |hook| hook["rules"] = json!([]),
+                "its rules leave out CREATE pods, UPDATE pods, UPDATE pods/ephemeralcontainers",
+            ),
+            (
+                |hook| hook["rules"][0]["scope"] = json!("Cluster"),
+                "its rules leave out CREATE pods, UPDATE pods",
+            ),
+            (
+                |hook| hook["rules"][1]["resources"] = json!(["*"]),
+                "its rules leave out UPDATE pods/ephemeralcontainers",
+            ),
+        ];
+        for (change, problem) in table {
+            assert_eq!(problems(change), [*problem]);
+        }
+    }
+
+    #[test]
+    fn a_url_may_name_the_server_by_any_name_of_its_certificate() {
+        let url = json!({"url": "https://PULLPASS.pullpass.svc:443/validate", "caBundle": "Q0E="});
+        let mut hooks = validating();
+        hooks[0]["clientConfig"] = url;
+        let annotations = annotations(&[]);
+        let configuration = ObservedConfiguration {
+            annotations: Some(&annotations),
+            webhooks: Some(&hooks),
+        };
+        let expected = Expectation {
+            service: Some(SERVICE),
+            server_names: &["pullpass.pullpass.svc".to_owned()],
+            refusal: &|_, _| None,
+        };
+        assert_eq!(
+            judge(RegisteredWebhook::Validate, Some(&configuration), &expected),
+            []
+        );
+        assert_eq!(host("[::1]:8443"), "::1");
+        assert_eq!(host("a.example"), "a.example");
+    }
+
+    #[test]
+    fn what_is_missing_says_what_happens_to_whom() {
+        let expected = Expectation {
+            service: None,
+            server_names: &[],
+            refusal: &|_, _| None,
+        };
+        for (webhook, meanwhile) in [
+            (
+                RegisteredWebhook::Mutate,
+                "pods are created without the pull secrets",
+            ),
+            (
+                RegisteredWebhook::Validate,
+                "pods that the map denies are admitted",
+            ),
+            (RegisteredWebhook::ValidateMap, "no replica loads it"),
+            (
+                RegisteredWebhook::ValidateWorkloads,
+                "authors of workloads are told nothing",
+            ),
+        ] {
+            let [finding] = &judge(webhook, None, &expected)[..] else {
+                panic!("one finding");
+            };
+            assert_eq!(finding.problem, "it does not exist");
+            assert!(
+                finding.meanwhile.contains(meanwhile),
+                "{}",
+                finding.meanwhile
+            );
+            assert!(finding.stops_calls);
+        }
+        let none = judged(RegisteredWebhook::Validate, &json!([]), &[]);
+        assert_eq!(none[0].problem, "it contains no webhook");
+    }
+
+    #[test]
+    fn a_ca_bundle_that_its_owner_left_empty_is_not_judged() {
+        let mut hooks = validating();
+        hooks[0]["clientConfig"]["caBundle"] = Value::Null;
+        let by = |mode| {
+            judged(
+                RegisteredWebhook::Validate,
+                &hooks,
+                &[(CA_BUNDLE_ANNOTATION, mode)],
+            )
+        };
+        assert_eq!(by("provided"), []);
+        assert_eq!(by("certManager")[0].problem, "its caBundle is empty");
+    }
+
+    #[test]
+    fn what_is_registered_shows_in_names_and_paths() {
+        for (name, path, webhook) in [
+            (
+                "validate-map.pullpass.dev",
+                "/x",
+                Some(RegisteredWebhook::ValidateMap),
+            ),
+            (
+                "other.example",
+                "/validate-workloads/deny",
+                Some(RegisteredWebhook::ValidateWorkloads),
+            ),
+            ("other.example", "/validate-workloads", None),
+            ("validate.pullpass.dev.example", "/", None),
+        ] {
+            let hooks = json!([{"name": name, "clientConfig": {"service": {"path": path}}}]);
+            let configuration = ObservedConfiguration {
+                annotations: None,
+                webhooks: Some(&hooks),
+            };
+            assert_eq!(
+                RegisteredWebhook::of(&configuration),
+                webhook,
+                "{name} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn texts_of_an_object_are_safe_to_show_and_bounded() {
+        let name = format!("x\u{1b}[2J{}", "y".repeat(10_000));
+        let found = problems(|hook| {
+            hook["clientConfig"]["service"]["name"] = json!(name);
+            hook["failurePolicy"] = json!(name);
+        });
+        assert!(
+            found[0].starts_with("it calls the Service pullpass/x\\u{1b}[2Jy"),
+            "{}",
+            found[0]
+        );
+        assert!(found.iter().all(|problem| problem.len() < 400));
+        // Shapes that the API server never sends.
+        for odd in [
+            json!({}),
+            json!([1, "a", null]),
+            json!([{"rules": 5, "clientConfig": []}]),
+        ] {
+            let _ = judged(
+                RegisteredWebhook::Validate,
+                &odd,
+                &[(EXPECTED_ANNOTATION, "[")],
+            );
+        }
+    }
 }
