@@ -164,7 +164,7 @@ impl RegistrationWatch {
             let webhook = webhook
                 .or_else(|| RegisteredWebhook::of(observed.as_ref()?))
                 .unwrap_or(RegisteredWebhook::Validate);
-            let findings = self.judge(webhook, observed.as_ref(), now);
+            let findings = self.findings(webhook, observed.as_ref(), now);
             problems.extend(findings.into_iter().map(|finding| ConfigurationProblem {
                 object: format!("{} {}", webhook.kind(), name.name),
                 webhook,
@@ -176,7 +176,7 @@ impl RegistrationWatch {
         Ok(())
     }
 
-    fn judge(
+    fn findings(
         &self,
         webhook: RegisteredWebhook,
         observed: Option<&ObservedConfiguration<'_>>,

@@ -113,7 +113,7 @@ impl Pullpass {
 
     /// What it has logged.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("pullpass.log")).unwrap()
+        self.daemon.as_ref().map(Daemon::log).unwrap_or_default()
     }
 
     /// Ends it now.

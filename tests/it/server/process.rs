@@ -137,7 +137,7 @@ impl Drop for Serving {
 
 #[tokio::test]
 async fn sigterm_first_fails_readiness_then_answers_last_requests_then_exits_0() {
-    let mut serving = Serving::start(&["--shutdown-delay", "700ms", "--log-format", "json"]);
+    let mut serving = Serving::start(&["--shutdown-delay", "700ms"]);
     assert_eq!(serving.ready().await, 200);
     let mut client = serving.client().await;
     let request = post(Endpoint::Validate, &review("u"));
@@ -165,11 +165,73 @@ async fn sigterm_first_fails_readiness_then_answers_last_requests_then_exits_0()
     );
     assert!(serving.ended().await.success());
     assert!(!serving.ca.exists());
-    // One JSON object a line and nothing else.
-    for line in serving.log().lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+}
+
+/// What a container writes to both streams comes to one place, where it is read as JSON.
+#[test]
+fn with_json_every_line_of_the_output_is_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let map = directory.path().join("map.yaml");
+    fs::write(&map, MAP).unwrap();
+    let any = "127.0.0.1:0";
+    let listen = ["serve", "--listen", any, "--admin-listen", any];
+    let mut child = pullpass(&listen)
+        .args([
+            "--self-signed",
+            "--log-format",
+            "json",
+            "--shutdown-delay",
+            "0s",
+        ])
+        .arg("--config")
+        .arg(&map)
+        .env("TMPDIR", directory.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut line = || -> Option<serde_json::Value> {
+        let line = lines.next()?.unwrap();
+        Some(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")))
+    };
+    let listening = loop {
+        let line = line().expect("it listens");
+        assert!(line["level"].is_string(), "{line}");
+        if line["message"] == "listening" {
+            break line;
+        }
+    };
+    let text = |key: &str| listening[key].as_str().unwrap().to_owned();
+    assert!(
+        text("webhook").starts_with("https://127.0.0.1:"),
+        "{listening}"
+    );
+    assert!(
+        text("admin").starts_with("http://127.0.0.1:"),
+        "{listening}"
+    );
+    assert!(Path::new(&text("ca")).exists(), "{listening}");
+    let kill = format!("kill -TERM {}", child.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+    while let Some(line) = line() {
         assert!(line["level"].is_string(), "{line}");
     }
+    let mut stdout = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut stdout)
+        .unwrap();
+    assert_eq!(stdout, "");
+    assert!(child.wait().unwrap().success());
 }
 
 #[tokio::test]

@@ -133,6 +133,14 @@ impl SecretState {
             trusted.is_empty() && has(&[TRUSTED]),
             "ca.crt contains no CA",
         );
+        // Every change writes all CAs into `ca.crt`.
+        for (authority, words) in [
+            (&issuer, "ca.crt does not contain the CA of issuer.crt"),
+            (&next, "ca.crt does not contain the CA of next.crt"),
+        ] {
+            let is_foreign = |authority: &Authority| !trusted.contains(&authority.anchor);
+            note(authority.as_ref().is_some_and(is_foreign), words);
+        }
         let mut retired = trusted;
         // A CA whose key is lost stays trusted, because a replica may still serve its leaves.
         for [certificate, _] in [ISSUER, NEXT] {
