@@ -8,7 +8,7 @@
 
 use super::issuer::{CertificateMaker, MakeError};
 use super::pair::Pair;
-use super::served::{RepairedSecret, ServedCertificate};
+use super::served::{ForeignSecret, ServedCertificate};
 use crate::clock::wait_until;
 use crate::kube::cert_store::{CertStore, Snapshot};
 use crate::kube::changes::Pause;
@@ -50,8 +50,8 @@ pub struct CertificateRotator {
     rotation: Rotation,
     memory: ReplicaState,
     pace: Pace,
-    // What was last found in the Secret that cannot be used.
-    unusable: Vec<&'static str>,
+    // What others were last found to have written into the Secret.
+    foreign: Vec<&'static str>,
     certificate: Arc<ServedCertificate>,
     metrics: Arc<Metrics>,
 }
@@ -74,7 +74,7 @@ impl CertificateRotator {
             rotation,
             memory: ReplicaState::default(),
             pace: Pace::new(),
-            unusable: Vec::new(),
+            foreign: Vec::new(),
             certificate,
             metrics,
         }
@@ -108,7 +108,7 @@ impl CertificateRotator {
             .memory
             .plan(&snapshot.observed, now, &self.rotation.settings);
         self.metrics.authority_in_force(plan.authority_expires);
-        self.note(&plan.unusable, now);
+        self.note(&plan.foreign, now);
         // The server gets its leaf first: the requests below may fail.
         let mut done = plan.adopt.is_some();
         if let Some(adoption) = plan.adopt {
@@ -139,24 +139,24 @@ impl CertificateRotator {
     }
 
     /// Logs what somebody else has written into the Secret, once for each change of it.
-    fn note(&mut self, unusable: &[&'static str], now: Timestamp) {
-        if self.unusable == unusable {
+    fn note(&mut self, foreign: &[&'static str], now: Timestamp) {
+        if self.foreign == foreign {
             return;
         }
-        self.unusable = unusable.to_vec();
-        if unusable.is_empty() {
+        self.foreign = foreign.to_vec();
+        if foreign.is_empty() {
             return;
         }
-        let problem = unusable.join(", ");
-        self.metrics.secret_repaired();
+        let problem = foreign.join(", ");
+        self.metrics.secret_changed();
         tracing::warn!(
             secret = self.rotation.store.secret_name(),
             problem,
-            "the Secret of the certificates has content that cannot be used; pullpass replaces \
-             it and goes on with the certificate that it serves: find out who has written it"
+            "somebody else has written the Secret of the certificates; pullpass repairs what it \
+             cannot use, and goes on with the certificate that it serves: find out who writes it"
         );
         self.certificate
-            .repairs(RepairedSecret { at: now, problem });
+            .secret_changes(ForeignSecret { at: now, problem });
     }
 
     async fn write(&self, snapshot: &Snapshot, recipe: PlannedChange) -> Result<(), RotatorError> {

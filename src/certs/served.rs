@@ -21,14 +21,14 @@ pub struct ServedCertificate {
     renewal: Health,
     // Notified of each pair that is put in force.
     replaced: watch::Sender<()>,
-    // What was last found in the Secret that nobody could use.
-    repaired: ArcSwapOption<RepairedSecret>,
+    // What others were last found to have written into the Secret.
+    foreign_secret: ArcSwapOption<ForeignSecret>,
     metrics: Arc<Metrics>,
 }
 
-/// Content of the Secret that could not be used, and was replaced.
+/// What others have written into the Secret of the certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepairedSecret {
+pub struct ForeignSecret {
     /// When it was found.
     pub at: Timestamp,
     /// What was wrong; safe to show.
@@ -52,7 +52,7 @@ impl ServedCertificate {
             pair: ArcSwapOption::empty(),
             renewal: Health::default(),
             replaced: watch::Sender::new(()),
-            repaired: ArcSwapOption::empty(),
+            foreign_secret: ArcSwapOption::empty(),
             metrics,
         }
     }
@@ -81,15 +81,15 @@ impl ServedCertificate {
         self.replaced.subscribe()
     }
 
-    /// What was last found in the Secret that could not be used.
+    /// What others were last found to have written into the Secret.
     #[must_use]
-    pub fn repaired(&self) -> Option<Arc<RepairedSecret>> {
-        self.repaired.load_full()
+    pub fn foreign_secret(&self) -> Option<Arc<ForeignSecret>> {
+        self.foreign_secret.load_full()
     }
 
-    /// Takes down what was found in the Secret.
-    pub(super) fn repairs(&self, repaired: RepairedSecret) {
-        self.repaired.store(Some(Arc::new(repaired)));
+    /// Takes down what others have written into the Secret.
+    pub(super) fn secret_changes(&self, foreign: ForeignSecret) {
+        self.foreign_secret.store(Some(Arc::new(foreign)));
     }
 
     /// Puts a new pair in force, or keeps the old one and logs why.

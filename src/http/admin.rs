@@ -139,11 +139,11 @@ impl Admin {
         if let Some(problem) = self.certificate.renewal().problem() {
             let _ = write!(words, "; {problem}");
         }
-        if let Some(repaired) = self.certificate.repaired() {
+        if let Some(foreign) = self.certificate.foreign_secret() {
             let _ = write!(
                 words,
-                "; the Secret was repaired {:.0}: {}",
-                repaired.at, repaired.problem
+                "; somebody else wrote the Secret, seen {:.0}: {}",
+                foreign.at, foreign.problem
             );
         }
         Check::new("certificate", ok, words)

@@ -302,8 +302,8 @@ impl Metrics {
         self.registration.map_missing.set(i64::from(is_missing));
     }
 
-    /// The Secret of the certificates had content that could not be used.
-    pub fn secret_repaired(&self) {
+    /// Somebody else has written the Secret of the certificates.
+    pub fn secret_changed(&self) {
         self.registration.secret_problems.inc();
     }
 

@@ -95,7 +95,12 @@ impl Pullpass {
     pub(crate) fn write_map(&self, map: &str) {
         let new = self.folder.join(".registry-map.new");
         fs::write(&new, map).unwrap();
-        fs::rename(new, self.folder.join("registry-map.yaml")).unwrap();
+        fs::rename(new, self.map_path()).unwrap();
+    }
+
+    /// The file of the map.
+    pub(crate) fn map_path(&self) -> PathBuf {
+        self.folder.join("registry-map.yaml")
     }
 
     /// A page of the admin port: its status and text.

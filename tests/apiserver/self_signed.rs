@@ -555,9 +555,9 @@ async fn what_others_write_into_the_secret_is_reported_and_replaced() {
                 let (_, page) = replica.get("/readyz?verbose").await;
                 let (_, metrics) = replica.get("/metrics").await;
                 let log = replica.daemon.log();
-                if page.contains("the Secret was repaired")
+                if page.contains("somebody else wrote the Secret")
                     && page.contains(words)
-                    && log.contains("has content that cannot be used")
+                    && log.contains("somebody else has written the Secret of the certificates")
                     && !metrics.contains("pullpass_certificate_secret_problems_total 0\n")
                 {
                     return Some(());

@@ -67,9 +67,9 @@ pub struct RotationPlan {
     pub wake: Option<Timestamp>,
     /// When the CA that issues leaves expires.
     pub authority_expires: Option<Timestamp>,
-    /// What the Secret contains and cannot be used, in words. Somebody else has written it;
-    /// the plan replaces it.
-    pub unusable: Vec<&'static str>,
+    /// What the Secret contains or lacks because somebody else has written it, in words. The
+    /// plan repairs what cannot be used.
+    pub foreign: Vec<&'static str>,
 }
 
 /// A leaf to serve.
@@ -116,12 +116,12 @@ impl ReplicaState {
             Some(change) if change.reason == RotationReason::StillServed => None,
             _ => view.publish(),
         };
-        let mut unusable = state.unusable.clone();
+        let mut foreign = state.foreign(&observed.secret);
         if view.is_serving_untrusted() {
-            unusable.push("it does not contain the CA of the certificate that this replica serves");
+            foreign.push("it does not contain the CA of the certificate that this replica serves");
         }
         RotationPlan {
-            unusable,
+            foreign,
             publish,
             adopt: view.adopt(),
             wake: view.wake(),

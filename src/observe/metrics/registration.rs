@@ -55,7 +55,7 @@ impl RegistrationMetrics {
             secret_problems: register(
                 registry,
                 "certificate_secret_problems",
-                "Content of the Secret of the self-signed certificates that could not be used and was replaced",
+                "How often somebody else was found to have written the Secret of the self-signed certificates",
             ),
         }
     }

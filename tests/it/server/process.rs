@@ -174,62 +174,31 @@ fn with_json_every_line_of_the_output_is_json() {
     let map = directory.path().join("map.yaml");
     fs::write(&map, MAP).unwrap();
     let any = "127.0.0.1:0";
-    let listen = ["serve", "--listen", any, "--admin-listen", any];
-    let mut child = pullpass(&listen)
-        .args([
-            "--self-signed",
-            "--log-format",
-            "json",
-            "--shutdown-delay",
-            "0s",
-        ])
-        .arg("--config")
+    let mut child = pullpass(&["serve", "--listen", any, "--admin-listen", any])
+        .args(["--self-signed", "--log-format", "json"])
+        .args(["--shutdown-delay", "0s", "--config"])
         .arg(&map)
         .env("TMPDIR", directory.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let mut line = || -> Option<serde_json::Value> {
-        let line = lines.next()?.unwrap();
-        Some(serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}")))
-    };
-    let listening = loop {
-        let line = line().expect("it listens");
-        assert!(line["level"].is_string(), "{line}");
-        if line["message"] == "listening" {
-            break line;
-        }
-    };
-    let text = |key: &str| listening[key].as_str().unwrap().to_owned();
-    assert!(
-        text("webhook").starts_with("https://127.0.0.1:"),
-        "{listening}"
-    );
-    assert!(
-        text("admin").starts_with("http://127.0.0.1:"),
-        "{listening}"
-    );
-    assert!(Path::new(&text("ca")).exists(), "{listening}");
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+    let is_listening = |line: &serde_json::Value| line["message"] == "listening";
+    let listening = lines.find(is_listening).expect("it listens");
+    let text = |key: &str| listening[key].as_str().unwrap();
+    assert!(text("webhook").starts_with("https://127.0.0.1:"));
+    assert!(text("admin").starts_with("http://127.0.0.1:"));
+    assert!(Path::new(text("ca")).exists());
+
     let kill = format!("kill -TERM {}", child.id());
-    assert!(
-        Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
-    while let Some(line) = line() {
-        assert!(line["level"].is_string(), "{line}");
-    }
+    let kill = Command::new("sh").args(["-c", &kill]).status();
+    assert!(kill.unwrap().success());
+    assert!(lines.all(|line| line["level"].is_string()));
     let mut stdout = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut stdout)
-        .unwrap();
+    let mut pipe = child.stdout.take().unwrap();
+    pipe.read_to_string(&mut stdout).unwrap();
     assert_eq!(stdout, "");
     assert!(child.wait().unwrap().success());
 }

@@ -92,8 +92,6 @@ pub(super) struct SecretState {
     /// The leaf to serve, and the CA of this state that issued it.
     pub(super) leaf: Option<(Leaf, TrustAnchor)>,
     pub(super) times: RotationTimes,
-    /// What the Secret contains and cannot be used, in words.
-    pub(super) unusable: Vec<&'static str>,
 }
 
 /// The times that the certificates do not contain.
@@ -113,35 +111,7 @@ impl SecretState {
             Authority::from_bytes(content.expose(certificate), content.expose(key))
         };
         let (issuer, next) = (authority(ISSUER), authority(NEXT));
-        let has = |keys: &[&str]| keys.iter().any(|key| !content.expose(key).is_empty());
-        let mut unusable = Vec::new();
-        let mut note = |is_unusable, words| {
-            if is_unusable {
-                unusable.push(words);
-            }
-        };
-        note(
-            issuer.is_none() && has(&ISSUER),
-            "issuer.crt and issuer.key are not a CA and its key",
-        );
-        note(
-            next.is_none() && has(&NEXT),
-            "next.crt and next.key are not a CA and its key",
-        );
-        let trusted = TrustAnchor::all_in_pem(content.expose(TRUSTED));
-        note(
-            trusted.is_empty() && has(&[TRUSTED]),
-            "ca.crt contains no CA",
-        );
-        // Every change writes all CAs into `ca.crt`.
-        for (authority, words) in [
-            (&issuer, "ca.crt does not contain the CA of issuer.crt"),
-            (&next, "ca.crt does not contain the CA of next.crt"),
-        ] {
-            let is_foreign = |authority: &Authority| !trusted.contains(&authority.anchor);
-            note(authority.as_ref().is_some_and(is_foreign), words);
-        }
-        let mut retired = trusted;
+        let mut retired = TrustAnchor::all_in_pem(content.expose(TRUSTED));
         // A CA whose key is lost stays trusted, because a replica may still serve its leaves.
         for [certificate, _] in [ISSUER, NEXT] {
             for anchor in TrustAnchor::all_in_pem(content.expose(certificate)) {
@@ -159,24 +129,58 @@ impl SecretState {
             retired,
             leaf: None,
             times: RotationTimes::read(content.expose(TIMES)),
-            unusable: Vec::new(),
         };
         let leaf = Leaf::from_bytes(content.expose(CERTIFICATE), content.expose(KEY));
-        note(
-            leaf.is_none() && has(&[CERTIFICATE, KEY]),
-            "tls.crt and tls.key are not a serving certificate and its key",
-        );
-        let is_leaf = leaf.is_some();
         read.leaf = leaf.and_then(|leaf| {
             let anchor = read.trusted().find(|anchor| anchor.issued(&leaf))?.clone();
             Some((leaf, anchor))
         });
-        note(
-            is_leaf && read.leaf.is_none(),
-            "tls.crt was issued by a CA that the Secret does not contain",
-        );
-        read.unusable = unusable;
         read
+    }
+
+    /// What of this content, from which the state was read, pullpass never writes so: somebody
+    /// else has written it.
+    pub(super) fn foreign(&self, content: &SecretContent) -> Vec<&'static str> {
+        let has = |keys: &[&str]| keys.iter().any(|key| !content.expose(key).is_empty());
+        let trusted = TrustAnchor::all_in_pem(content.expose(TRUSTED));
+        // Every change writes all CAs into `ca.crt`.
+        let is_unknown = |authority: &Option<Authority>| {
+            let anchor = authority.as_ref().map(|authority| &authority.anchor);
+            anchor.is_some_and(|anchor| !trusted.contains(anchor))
+        };
+        let leaf = Leaf::from_bytes(content.expose(CERTIFICATE), content.expose(KEY));
+        let table = [
+            (
+                self.issuer.is_none() && has(&ISSUER),
+                "issuer.crt and issuer.key are not a CA and its key",
+            ),
+            (
+                self.next.is_none() && has(&NEXT),
+                "next.crt and next.key are not a CA and its key",
+            ),
+            (
+                trusted.is_empty() && has(&[TRUSTED]),
+                "ca.crt contains no CA",
+            ),
+            (
+                is_unknown(&self.issuer),
+                "ca.crt does not contain the CA of issuer.crt",
+            ),
+            (
+                is_unknown(&self.next),
+                "ca.crt does not contain the CA of next.crt",
+            ),
+            (
+                leaf.is_none() && has(&[CERTIFICATE, KEY]),
+                "tls.crt and tls.key are not a serving certificate and its key",
+            ),
+            (
+                leaf.is_some() && self.leaf.is_none(),
+                "tls.crt was issued by a CA that the Secret does not contain",
+            ),
+        ];
+        let found = table.into_iter().filter(|(is_foreign, _)| *is_foreign);
+        found.map(|(_, words)| words).collect()
     }
 
     /// Every CA that clients should trust, in the order in which it is written.
