@@ -8,6 +8,7 @@
 use crate::audit::AuditSinks;
 use crate::certs::served::ServedCertificate;
 use crate::observe::metrics::{Metrics, Port};
+use crate::registration::Registration;
 use crate::state::map_store::MapStore;
 use crate::state::namespaces::Namespaces;
 use pullpass_core::admission::Mode;
@@ -42,6 +43,8 @@ pub struct Handles {
     pub maps: Arc<MapStore>,
     /// The labels of namespaces.
     pub namespaces: Arc<Namespaces>,
+    /// Whether the API server calls this replica as it should.
+    pub registration: Arc<Registration>,
     /// The enforcement mode.
     pub mode: Mode,
     /// Where the records of decisions go.
@@ -57,6 +60,7 @@ impl Handles {
         Self {
             maps,
             namespaces: Arc::new(Namespaces::new(Arc::clone(&metrics))),
+            registration: Arc::default(),
             mode: Mode::default(),
             audit: AuditSinks::default(),
             metrics,

@@ -4,5 +4,8 @@
 //! must not keep state.
 
 pub mod cert_store;
+pub mod changes;
 pub mod client;
 pub mod dry_run;
+pub mod map_object;
+pub mod webhook_objects;

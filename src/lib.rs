@@ -4,7 +4,7 @@
 //! package reads, waits, counts and prints, in rooms whose arrows point one way:
 //!
 //! ```text
-//! cli ─▶ serve ─▶ http ─▶ { state, audit, certs } ─▶ { kube, observe }
+//! cli ─▶ serve ─▶ http ─▶ registration ─▶ { state, audit, certs } ─▶ { kube, observe }
 //! ```
 //!
 //! No room uses one to the left of it; `tests/it/architecture.rs` lists what each may use.
@@ -18,5 +18,6 @@ pub mod clock;
 pub mod http;
 pub mod kube;
 pub mod observe;
+pub mod registration;
 pub mod serve;
 pub mod state;

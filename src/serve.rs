@@ -12,9 +12,12 @@ use crate::certs::pair::{Pair, PairError, PairFiles};
 use crate::certs::rotator::{CertificateRotator, Rotation};
 use crate::certs::served::ServedCertificate;
 use crate::http::{self, Addresses, BindError, Handles, Limits};
+use crate::kube::map_object::MapObjectName;
 use crate::observe::metrics::Metrics;
+use crate::registration::{Registration, RegistrationSource, RegistrationWatch};
 use crate::state::expiry_log;
 use crate::state::map_store::{MapFile, MapStore};
+use crate::state::map_updates::MapUpdates;
 use crate::state::namespaces::{self, Namespaces};
 use background_tasks::BackgroundTasks;
 use pullpass_core::admission::Mode;
@@ -38,6 +41,10 @@ pub struct Config {
     pub certificate: CertificateSource,
     /// The registry map.
     pub map: MapFile,
+    /// The ConfigMap that the files of the map come from, if it is to be watched.
+    pub map_object: Option<MapObjectName>,
+    /// The webhook configurations to be watched.
+    pub registration: Option<RegistrationSource>,
     /// The enforcement mode.
     pub mode: Mode,
     /// Where decision records go, and of which reviews there are any.
@@ -97,14 +104,25 @@ impl Config {
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&metrics)));
         let watch = namespaces::run(Arc::clone(&namespaces), maps.asks_for_labels());
         tasks.start("namespaces", watch);
-        let reload = reload::map(self.map, Arc::clone(&maps));
-        tasks.start("map reload", reload::poll(self.poll_interval, reload));
+        let updates = MapUpdates::start(self.map, Arc::clone(&maps));
+        tasks.start(
+            "map reload",
+            updates.run(self.poll_interval, self.map_object),
+        );
+        let registration = Arc::new(Registration::default());
+        if let Some(source) = self.registration {
+            let (certificate, metrics) = (Arc::clone(&certificate), Arc::clone(&metrics));
+            let watch =
+                RegistrationWatch::new(source, certificate, Arc::clone(&registration), metrics);
+            tasks.start("registration watch", watch.run());
+        }
         tasks.start("expiry log", expiry_log::run(Arc::clone(&maps)));
         let decision_log = audit.decision_log.clone().map(|(log, _)| log);
         let server = http::Server {
             handles: Handles {
                 maps,
                 namespaces,
+                registration,
                 mode: self.mode,
                 audit,
                 metrics,

@@ -4,5 +4,8 @@
 
 pub mod expiry_log;
 pub mod file_watch;
+pub mod map_object_watch;
+pub mod map_order;
 pub mod map_store;
+pub mod map_updates;
 pub mod namespaces;

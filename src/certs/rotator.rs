@@ -8,12 +8,12 @@
 
 use super::issuer::{CertificateMaker, MakeError};
 use super::pair::Pair;
-use super::served::ServedCertificate;
+use super::served::{ForeignSecret, ServedCertificate};
 use crate::clock::wait_until;
 use crate::kube::cert_store::{CertStore, Snapshot};
+use crate::kube::changes::Pause;
 use crate::kube::client::KubeError;
 use crate::observe::metrics::{Metrics, RotatorAction};
-use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use pullpass_core::rotation::{Adoption, PlannedChange, ReplicaState, RotationSettings};
 use std::sync::Arc;
@@ -22,9 +22,6 @@ use tokio::time::{Instant, sleep};
 
 /// How often the objects are read without a hint, in case a watch has missed something.
 const READ_INTERVAL: Duration = Duration::from_mins(1);
-/// The pause after an error, which doubles with each further error up to the longest one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Writes without a pause; each further one waits a second. A client that reverts what we
 /// write must not cause a flood of writes.
 const WRITES: u32 = 10;
@@ -53,6 +50,8 @@ pub struct CertificateRotator {
     rotation: Rotation,
     memory: ReplicaState,
     pace: Pace,
+    // What others were last found to have written into the Secret.
+    foreign: Vec<&'static str>,
     certificate: Arc<ServedCertificate>,
     metrics: Arc<Metrics>,
 }
@@ -75,6 +74,7 @@ impl CertificateRotator {
             rotation,
             memory: ReplicaState::default(),
             pace: Pace::new(),
+            foreign: Vec::new(),
             certificate,
             metrics,
         }
@@ -83,29 +83,21 @@ impl CertificateRotator {
     /// Rotates for as long as the process lives.
     pub async fn run(mut self) {
         let mut changes = self.rotation.store.changes();
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::default();
         loop {
             let wait = match self.step().await {
                 Ok(NextStep::Now) => continue,
                 Ok(NextStep::In(wait)) => {
-                    pause = FIRST_PAUSE;
+                    pause.reset();
                     self.succeeds();
                     wait.min(READ_INTERVAL)
                 }
                 Err(error) => {
                     self.fails(&error);
-                    let wait = pause;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    wait
+                    pause.after_error()
                 }
             };
-            tokio::select! {
-                Some(()) = changes.next() => {
-                    // One step answers for everything that has changed by now.
-                    while let Some(Some(())) = changes.next().now_or_never() {}
-                }
-                () = sleep(wait) => {}
-            }
+            changes.wait(wait).await;
         }
     }
 
@@ -116,6 +108,7 @@ impl CertificateRotator {
             .memory
             .plan(&snapshot.observed, now, &self.rotation.settings);
         self.metrics.authority_in_force(plan.authority_expires);
+        self.note(&plan.foreign, now);
         // The server gets its leaf first: the requests below may fail.
         let mut done = plan.adopt.is_some();
         if let Some(adoption) = plan.adopt {
@@ -143,6 +136,27 @@ impl CertificateRotator {
                 plan.wake.map_or(READ_INTERVAL, |at| wait_until(now, at)),
             )),
         }
+    }
+
+    /// Logs what somebody else has written into the Secret, once for each change of it.
+    fn note(&mut self, foreign: &[&'static str], now: Timestamp) {
+        if self.foreign == foreign {
+            return;
+        }
+        self.foreign = foreign.to_vec();
+        if foreign.is_empty() {
+            return;
+        }
+        let problem = foreign.join(", ");
+        self.metrics.secret_changed();
+        tracing::warn!(
+            secret = self.rotation.store.secret_name(),
+            problem,
+            "somebody else has written the Secret of the certificates; pullpass repairs what it \
+             cannot use, and goes on with the certificate that it serves: find out who writes it"
+        );
+        self.certificate
+            .secret_changes(ForeignSecret { at: now, problem });
     }
 
     async fn write(&self, snapshot: &Snapshot, recipe: PlannedChange) -> Result<(), RotatorError> {

@@ -12,13 +12,27 @@ use jiff::Timestamp;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The pair in force, and whether the next one will come.
 #[derive(Debug)]
 pub struct ServedCertificate {
     pair: ArcSwapOption<Pair>,
     renewal: Health,
+    // Notified of each pair that is put in force.
+    replaced: watch::Sender<()>,
+    // What others were last found to have written into the Secret.
+    foreign_secret: ArcSwapOption<ForeignSecret>,
     metrics: Arc<Metrics>,
+}
+
+/// What others have written into the Secret of the certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignSecret {
+    /// When it was found.
+    pub at: Timestamp,
+    /// What was wrong; safe to show.
+    pub problem: String,
 }
 
 impl ServedCertificate {
@@ -37,6 +51,8 @@ impl ServedCertificate {
         Self {
             pair: ArcSwapOption::empty(),
             renewal: Health::default(),
+            replaced: watch::Sender::new(()),
+            foreign_secret: ArcSwapOption::empty(),
             metrics,
         }
     }
@@ -51,6 +67,29 @@ impl ServedCertificate {
     #[must_use]
     pub fn renewal(&self) -> &Health {
         &self.renewal
+    }
+
+    /// The pair in force.
+    #[must_use]
+    pub fn pair(&self) -> Option<Arc<Pair>> {
+        self.pair.load_full()
+    }
+
+    /// Notifies of each pair that is put in force from now on.
+    #[must_use]
+    pub fn replaced(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
+    }
+
+    /// What others were last found to have written into the Secret.
+    #[must_use]
+    pub fn foreign_secret(&self) -> Option<Arc<ForeignSecret>> {
+        self.foreign_secret.load_full()
+    }
+
+    /// Takes down what others have written into the Secret.
+    pub(super) fn secret_changes(&self, foreign: ForeignSecret) {
+        self.foreign_secret.store(Some(Arc::new(foreign)));
     }
 
     /// Puts a new pair in force, or keeps the old one and logs why.
@@ -89,6 +128,7 @@ impl ServedCertificate {
         self.metrics.certificate.loaded(true);
         self.metrics.certificate_in_force(pair.not_after);
         self.pair.store(Some(Arc::new(pair)));
+        self.replaced.send_replace(());
     }
 }
 

@@ -37,6 +37,8 @@ pub struct MapSource {
     pub loaded: LoadedMap,
     /// For people: a path, or `ConfigMap namespace/name`.
     pub source: String,
+    /// The namespace of pullpass, if it is known.
+    pub namespace: Option<String>,
 }
 
 /// A map in the cluster.
@@ -84,8 +86,13 @@ impl ClusterArgs {
                  it by --pullpass-namespace",
             );
         }
+        let namespace = own_namespace.clone();
         let loaded = map_args::load_with(&files, &Options { own_namespace })?;
-        Ok(MapSource { loaded, source })
+        Ok(MapSource {
+            loaded,
+            source,
+            namespace,
+        })
     }
 
     async fn map_objects(&self, api: &DryRunClient) -> Result<Vec<MapObject>, KubeError> {

@@ -22,9 +22,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use watched::WatchArgs;
 
 mod audit;
 mod self_signed;
+mod watched;
 
 /// Run the admission webhook
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,8 @@ pub struct Args {
     tls: TlsArgs,
     #[command(flatten)]
     self_signed: SelfSignedArgs,
+    #[command(flatten)]
+    watched: WatchArgs,
     /// The namespace that pullpass runs in; it is never touched
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -120,8 +124,9 @@ impl Args {
             admin_listen,
             tls,
             self_signed,
+            watched,
             namespace,
-            log_format: _,
+            log_format,
             log_level: _,
             audit,
             limits,
@@ -130,11 +135,15 @@ impl Args {
         let signals = Signals::new().map_err(CliError::unreachable)?;
         let (certificate, authority) = match tls.self_signed_secret {
             Some(secret) => (
-                self_signed.source(secret, namespace.as_deref()).await?,
+                self_signed
+                    .source(secret, namespace.as_deref(), &watched)
+                    .await?,
                 None,
             ),
             None => tls.source(listen)?,
         };
+        let map_object = watched.map_object(namespace.as_deref())?;
+        let registration = watched.registration(namespace.as_deref());
         let options = Options {
             own_namespace: namespace,
         };
@@ -145,6 +154,8 @@ impl Args {
             },
             certificate,
             map: MapFile::new(config, options),
+            map_object,
+            registration,
             mode: audit.mode(),
             decision_log: audit.decision_log(),
             events: audit.events().await?,
@@ -155,20 +166,32 @@ impl Args {
             StartError::Bind(BindError::Listen { .. }) => CliError::unreachable(error),
             _ => CliError::input(error),
         })?;
-        announce(&bound, authority.as_ref()).map_err(CliError::unreachable)?;
+        announce(&bound, authority.as_ref(), log_format).map_err(CliError::unreachable)?;
         signals.serve(bound).await;
         Ok(())
     }
 }
 
-/// Prints the addresses for people and scripts; these lines are an interface.
-fn announce(bound: &Bound, authority: Option<&AuthorityFile>) -> io::Result<()> {
+/// Prints the addresses for people and scripts; these lines are an interface. With JSON they
+/// are a line of the log, because whoever reads JSON cannot read other lines between.
+fn announce(bound: &Bound, authority: Option<&AuthorityFile>, format: LogFormat) -> io::Result<()> {
     let Addresses { webhook, admin } = bound.addresses()?;
+    let ca = authority.map(|authority| authority.path.display());
+    if format == LogFormat::Json {
+        let (webhook, admin) = (format!("https://{webhook}"), format!("http://{admin}"));
+        tracing::info!(
+            webhook,
+            admin,
+            ca = ca.map(tracing::field::display),
+            "listening"
+        );
+        return Ok(());
+    }
     let mut stdout = anstream::stdout();
     writeln!(stdout, "webhook: https://{webhook}")?;
     writeln!(stdout, "admin: http://{admin}")?;
-    if let Some(AuthorityFile { path, .. }) = authority {
-        writeln!(stdout, "ca: {}", path.display())?;
+    if let Some(ca) = ca {
+        writeln!(stdout, "ca: {ca}")?;
     }
     stdout.flush()
 }

@@ -5,22 +5,36 @@
 
 use super::cluster_args::{self, ClusterArgs, MapSource};
 use super::map_args::MapArgs;
-use super::output::{Format, Printer};
+use super::output::{self, Format, Printer};
 use super::{CliError, Status};
+use crate::http::deadline::parse_duration;
 use crate::kube::client::KubeError;
 use crate::kube::dry_run::DryRunClient;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use pullpass_core::policy::{LabelMap, Namespace, Policy};
-use pullpass_core::probe::{self, ApiResponse, Probe, ProbeKind, ProbeOutcome, Sent};
-use pullpass_core::text::{cut, visible};
+use pullpass_core::probe::{self, ApiResponse, Probe, ProbeOutcome, Sent};
+use pullpass_core::text::visible;
 use pullpass_core::well_known::MIRROR_POD_ANNOTATION;
-use serde::Serialize;
+use replicas::{ReplicaMap, Replicas};
+use report::{Identity, Map, Row, Summary, VerifyReport};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+mod replicas;
+mod report;
 
 /// Namespaces that are tried at the same time, few enough for a busy API server.
 const AT_ONCE: usize = 8;
+/// The pause before the next attempt with `--wait`.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Where the replicas cannot be asked, so many attempts on end must be good: each may reach
+/// another replica.
+const GOOD_ATTEMPTS: usize = 3;
+/// How often the replicas are asked in vain.
+const FAILURES: usize = 3;
 /// How many pods are searched for one that can take an ephemeral container.
 const PODS: usize = 50;
 
@@ -43,9 +57,25 @@ pub struct Args {
     /// Also try a pod with this image, such as docker.io/nginx; may be repeated
     #[arg(long = "image", value_name = "IMAGE")]
     images: Vec<String>,
+    /// Wait until this map is in force on all ready replicas, and until no answer is a finding
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "2m",
+        requires = "wait",
+        value_parser = timeout
+    )]
+    timeout: Duration,
     /// The output format
     #[arg(long, short, value_enum, default_value_t)]
     output: Format,
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a number with a unit, such as 90s or 2m".to_owned())
 }
 
 /// Runs the command.
@@ -71,82 +101,49 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
         ..
     } = &report.summary;
     // Where nothing shows that pullpass is called, nothing is verified.
-    printer.finish(if *findings > 0 || !unproven.is_empty() {
+    let is_other = |replica: &ReplicaMap| replica.digest.as_ref() != Some(&report.map.digest);
+    let differs = report.replicas.iter().any(is_other);
+    printer.finish(if *findings > 0 || differs || !unproven.is_empty() {
         Status::Findings
     } else {
         Status::Ok
     })
 }
 
-/// What is printed. The keys are a promise to scripts.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct VerifyReport {
-    time: Timestamp,
-    pullpass: &'static str,
-    cluster: Identity,
-    map: Map,
-    probes: Vec<Row>,
-    summary: Summary,
-}
-
-/// Which cluster it was.
-#[derive(Serialize)]
-struct Identity {
-    server: String,
-    context: Option<String>,
-    version: String,
-    /// That of the namespace `kube-system`, which lives as long as the cluster.
-    uid: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Map {
-    source: String,
-    digest: String,
-}
-
-#[derive(Serialize)]
-struct Row {
-    namespace: String,
-    probe: ProbeKind,
-    image: String,
-    expected: &'static str,
-    got: &'static str,
-    result: ProbeOutcome,
-    detail: String,
-}
-
-#[derive(Serialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct Summary {
-    as_expected: usize,
-    findings: usize,
-    not_tried: usize,
-    no_proof: usize,
-    exempt: usize,
-    /// Namespaces that are not exempt and in which nothing shows that pullpass is called.
-    unproven_namespaces: Vec<String>,
-}
-
 impl Args {
     async fn verify(&self) -> Result<VerifyReport, CliError> {
         let api = self.cluster.connect().await?;
         let cluster = identity(&api).await?;
-        let MapSource { loaded, source } = self.cluster.map(&self.map, &api).await?;
+        let MapSource {
+            loaded,
+            source,
+            namespace,
+        } = self.cluster.map(&self.map, &api).await?;
+        let policy = &loaded.policy;
+        let deadline = Instant::now() + self.timeout;
+        let replicas = if self.wait {
+            self.replicas(&api, namespace, policy.digest(), deadline)
+                .await?
+        } else {
+            Replicas::NotAsked
+        };
+        let wanted = match &replicas {
+            Replicas::NotAsked if self.wait => GOOD_ATTEMPTS,
+            _ => 1,
+        };
         let now = self.map.now();
-        let namespaces = self.namespaces(&api, &loaded.policy).await?;
-        let (api, policy) = (&api, &loaded.policy);
-        let tried = stream::iter(&namespaces).map(async |(name, labels)| {
-            let namespace = Namespace::labelled(name, labels);
-            let mut rows = Vec::new();
-            for probe in probe::probes(policy, namespace, now, &self.images)? {
-                rows.push(attempt(api, name, &probe).await?);
+        let namespaces = self.namespaces(&api, policy).await?;
+        let mut good = 0;
+        let rows = loop {
+            let rows = self.attempt_all(&api, policy, &namespaces, now).await?;
+            let summary = Summary::of(namespaces.keys(), &rows);
+            let is_good = summary.findings == 0 && summary.unproven_namespaces.is_empty();
+            good = if is_good { good + 1 } else { 0 };
+            if !self.wait || good >= wanted || Instant::now() >= deadline {
+                break rows;
             }
-            Ok::<_, CliError>(rows)
-        });
-        let rows: Vec<Vec<Row>> = tried.buffered(AT_ONCE).try_collect().await?;
-        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+            sleep(PAUSE).await;
+        };
         Ok(VerifyReport {
             time: now,
             pullpass: env!("CARGO_PKG_VERSION"),
@@ -155,9 +152,74 @@ impl Args {
                 source,
                 digest: policy.digest().to_owned(),
             },
+            replicas: match replicas {
+                Replicas::Asked(replicas) => replicas,
+                Replicas::NotAsked => Vec::new(),
+            },
             summary: Summary::of(namespaces.keys(), &rows),
             probes: rows,
         })
+    }
+
+    /// Waits until all ready replicas have the map; says so where they cannot be asked.
+    async fn replicas(
+        &self,
+        api: &DryRunClient,
+        namespace: Option<String>,
+        digest: &str,
+        deadline: Instant,
+    ) -> Result<Replicas, CliError> {
+        let Some(namespace) = namespace else {
+            return Err(CliError::input(
+                "--wait needs the namespace of pullpass; name it by --pullpass-namespace",
+            ));
+        };
+        let mut failures = 0;
+        loop {
+            let replicas = match replicas::ask(api, &namespace).await {
+                Ok(replicas) => replicas,
+                // A pod may have gone since it was listed.
+                Err(_) if failures < FAILURES && Instant::now() < deadline => {
+                    failures += 1;
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => {
+                    let why = visible(&error.to_string());
+                    output::say(&format_args!(
+                        "note: the replicas cannot be asked which map is in force: {why}; \
+                         waiting for {GOOD_ATTEMPTS} attempts without a finding instead"
+                    ));
+                    return Ok(Replicas::NotAsked);
+                }
+            };
+            let is_done = |replica: &ReplicaMap| replica.digest.as_deref() == Some(digest);
+            let are_done = !replicas.is_empty() && replicas.iter().all(is_done);
+            if are_done || Instant::now() >= deadline {
+                return Ok(Replicas::Asked(replicas));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Every probe of every namespace.
+    async fn attempt_all(
+        &self,
+        api: &DryRunClient,
+        policy: &Policy,
+        namespaces: &BTreeMap<String, LabelMap>,
+        now: Timestamp,
+    ) -> Result<Vec<Row>, CliError> {
+        let tried = stream::iter(namespaces).map(async |(name, labels)| {
+            let namespace = Namespace::labelled(name, labels);
+            let mut rows = Vec::new();
+            for probe in probe::probes(policy, namespace, now, &self.images)? {
+                rows.push(attempt(api, name, &probe).await?);
+            }
+            Ok::<_, CliError>(rows)
+        });
+        let rows: Vec<Vec<Row>> = tried.buffered(AT_ONCE).try_collect().await?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// The namespaces to try, with their labels where the map asks for those.
@@ -291,110 +353,4 @@ fn running(pod: &Value) -> Option<&str> {
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
     (!is_over && !is_going && !is_static && is_plain).then_some(name)
-}
-
-impl Summary {
-    fn of<'n>(namespaces: impl Iterator<Item = &'n String>, rows: &[Row]) -> Self {
-        let count = |wanted: ProbeOutcome| rows.iter().filter(|row| row.result == wanted).count();
-        let shows =
-            |row: &&Row| matches!(row.result, ProbeOutcome::AsExpected | ProbeOutcome::Exempt);
-        let proven: std::collections::HashSet<&str> = rows
-            .iter()
-            .filter(shows)
-            .map(|row| row.namespace.as_str())
-            .collect();
-        let unproven = namespaces.filter(|name| !proven.contains(name.as_str()));
-        Self {
-            as_expected: count(ProbeOutcome::AsExpected),
-            findings: count(ProbeOutcome::Finding),
-            not_tried: count(ProbeOutcome::NotTried),
-            no_proof: count(ProbeOutcome::NoProof),
-            exempt: count(ProbeOutcome::Exempt),
-            unproven_namespaces: unproven.cloned().collect(),
-        }
-    }
-}
-
-/// How much of an image a table shows, in characters.
-const IMAGE: usize = 48;
-
-impl VerifyReport {
-    fn tell(&self, printer: &mut Printer) -> Result<(), CliError> {
-        let Identity {
-            server,
-            context,
-            version,
-            uid,
-        } = &self.cluster;
-        let context = context.as_deref().unwrap_or("none");
-        let uid = uid.as_deref().unwrap_or("unknown");
-        printer.line(format_args!("time      {}", self.time))?;
-        printer.line(format_args!("pullpass  {}", self.pullpass))?;
-        printer.line(format_args!(
-            "cluster   {server}, Kubernetes {version}, context {context}, uid {uid}"
-        ))?;
-        printer.line(format_args!(
-            "map       {}, {}",
-            self.map.source, self.map.digest
-        ))?;
-        printer.line("")?;
-        self.table(printer)?;
-        printer.line("")?;
-        let Summary {
-            as_expected,
-            findings,
-            not_tried,
-            no_proof,
-            exempt,
-            unproven_namespaces: unproven,
-        } = &self.summary;
-        printer.line(format_args!(
-            "findings: {findings}, as expected: {as_expected}, no proof: {no_proof}, \
-             not tried: {not_tried}, exempt: {exempt}"
-        ))?;
-        if !unproven.is_empty() {
-            printer.line(format_args!(
-                "nothing shows that pullpass is called in: {}",
-                unproven.join(", ")
-            ))?;
-        }
-        Ok(())
-    }
-
-    fn table(&self, printer: &mut Printer) -> Result<(), CliError> {
-        let head = ["NAMESPACE", "PROBE", "IMAGE", "EXPECTED", "GOT", "RESULT"];
-        let mut lines = vec![head.map(str::to_owned)];
-        for row in &self.probes {
-            let image = match row.image.as_str() {
-                "" => "-".to_owned(),
-                image => cut(visible(image), IMAGE),
-            };
-            lines.push([
-                row.namespace.clone(),
-                row.probe.as_str().to_owned(),
-                image,
-                row.expected.to_owned(),
-                row.got.to_owned(),
-                row.result.as_str().to_owned(),
-            ]);
-        }
-        let mut widths = [0; 6];
-        for line in &lines {
-            for (width, cell) in widths.iter_mut().zip(line) {
-                *width = cell.chars().count().max(*width);
-            }
-        }
-        let details = std::iter::once("").chain(self.probes.iter().map(|row| row.detail.as_str()));
-        for (line, detail) in lines.iter().zip(details) {
-            let cells = line.iter().zip(widths);
-            let cells: Vec<String> = cells
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            printer.line(cells.join("  ").trim_end())?;
-            if !detail.is_empty() {
-                printer.line(format_args!("    {detail}"))?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -54,6 +54,7 @@ impl Admin {
             self.check_shutdown(),
         ];
         checks.extend(self.check_namespaces());
+        checks.extend(self.check_webhooks());
         checks
     }
 
@@ -80,11 +81,50 @@ impl Admin {
 
     /// Never fails; people look for the mode here.
     fn check_mode(&self) -> Check {
-        let words = match self.handles.mode {
-            Mode::Enforce => "enforcing",
-            Mode::Observe => "observing: nothing is denied",
-        };
-        Check::new("mode", true, words)
+        match self.handles.mode {
+            Mode::Observe => Check::new("mode", true, "observing: nothing is denied"),
+            Mode::Enforce if self.handles.registration.state().enforces_nothing() => {
+                Check::warning(
+                    "mode",
+                    "set to enforce, but nothing is enforced: see webhooks",
+                )
+            }
+            Mode::Enforce => Check::new("mode", true, "enforcing"),
+        }
+    }
+
+    /// Never fails: a replica that is not ready would make it worse. Left out where no webhook
+    /// configuration is watched.
+    fn check_webhooks(&self) -> Option<Check> {
+        let name = "webhooks";
+        let state = self.handles.registration.state();
+        if state.watched == 0 {
+            return None;
+        }
+        let unread = self.handles.registration.reading().problem();
+        if state.problems.is_empty() {
+            let known = format!("{} configurations are as they should be", state.watched);
+            return Some(match unread {
+                Some(problem) => Check::warning(
+                    name,
+                    format!("the configurations cannot be read: {}", visible(&problem)),
+                ),
+                None if state.is_known => Check::new(name, true, known),
+                None => Check::new(name, true, "not read yet"),
+            });
+        }
+        let problems = state.problems.iter().map(|problem| {
+            let finding = &problem.finding;
+            format!(
+                "{}: {}; {}; {}",
+                problem.object, finding.problem, finding.meanwhile, finding.remedy
+            )
+        });
+        let mut words = problems.collect::<Vec<_>>().join(" | ");
+        if let Some(problem) = unread {
+            let _ = write!(words, " | since then unread: {}", visible(&problem));
+        }
+        Some(Check::warning(name, words))
     }
 
     fn check_certificate(&self, now: Timestamp) -> Check {
@@ -98,6 +138,13 @@ impl Admin {
         };
         if let Some(problem) = self.certificate.renewal().problem() {
             let _ = write!(words, "; {problem}");
+        }
+        if let Some(foreign) = self.certificate.foreign_secret() {
+            let _ = write!(
+                words,
+                "; somebody else wrote the Secret, seen {:.0}: {}",
+                foreign.at, foreign.problem
+            );
         }
         Check::new("certificate", ok, words)
     }
@@ -125,7 +172,25 @@ impl Admin {
                 first_line(&refused.error)
             );
         }
-        Check::new(name, true, words)
+        let object = self.handles.maps.object();
+        if let Some(problem) = object.watch().problem() {
+            let _ = write!(
+                words,
+                "; its ConfigMap cannot be read: {}",
+                visible(&problem)
+            );
+        }
+        match object.missing() {
+            Some(missing) => {
+                let (object, since) = (&missing.object, missing.since);
+                let _ = write!(
+                    words,
+                    "; {object} does not exist since {since:.0}: create it again"
+                );
+                Check::warning(name, words)
+            }
+            None => Check::new(name, true, words),
+        }
     }
 }
 
@@ -142,13 +207,26 @@ fn first_line(error: &MapError) -> String {
 struct Check {
     name: &'static str,
     ok: bool,
+    // Whether somebody should look although the replica is ready.
+    warns: bool,
     words: String,
 }
 
 impl Check {
     fn new(name: &'static str, ok: bool, words: impl Into<String>) -> Self {
-        let words = words.into();
-        Self { name, ok, words }
+        Self {
+            name,
+            ok,
+            warns: false,
+            words: words.into(),
+        }
+    }
+
+    fn warning(name: &'static str, words: impl Into<String>) -> Self {
+        Self {
+            warns: true,
+            ..Self::new(name, true, words)
+        }
     }
 }
 
@@ -169,8 +247,13 @@ async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respons
         return "ok\n".into_response();
     }
     let mut text = String::new();
-    for Check { name, ok, words } in checks {
-        let (sign, state) = if ok { ('+', "ok") } else { ('-', "failed") };
+    for check in checks {
+        let Check { name, words, .. } = &check;
+        let (sign, state) = match check {
+            Check { ok: false, .. } => ('-', "failed"),
+            Check { warns: true, .. } => ('!', "warning"),
+            Check { .. } => ('+', "ok"),
+        };
         let _ = writeln!(text, "[{sign}]{name} {state}: {words}");
     }
     let status = if ok {

@@ -5,18 +5,15 @@
 //! [`KubeError::Conflict`], and the caller reads again. This module must not create or delete an
 //! object, because the chart does, and it must not decide anything.
 
-use super::client::{self, KubeError, request, with_causes};
+use super::changes::{Changes, by_name, hints};
+use super::client::{self, KubeError, request};
+use super::webhook_objects::{ConfigurationName, WebhookObjects};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt as _;
-use futures_util::stream::{BoxStream, select_all};
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
-};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DynamicObject, PartialObjectMeta, Patch, PatchParams};
 use kube::core::ApiResource;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use pullpass_core::rotation::{Observation, SecretChange};
 use pullpass_core::well_known::CA_BUNDLE_ANNOTATION;
@@ -35,10 +32,8 @@ pub struct ObjectNames {
     pub namespace: String,
     /// The Secret.
     pub secret: String,
-    /// `MutatingWebhookConfiguration`s; those that do not exist are left out.
-    pub mutating: Vec<String>,
-    /// `ValidatingWebhookConfiguration`s; those that do not exist are left out.
-    pub validating: Vec<String>,
+    /// The webhook configurations; those that do not exist are left out.
+    pub configurations: Vec<ConfigurationName>,
 }
 
 /// A client for these objects.
@@ -46,6 +41,7 @@ pub struct ObjectNames {
 pub struct CertStore {
     client: Client,
     names: ObjectNames,
+    webhooks: WebhookObjects,
 }
 
 impl fmt::Debug for CertStore {
@@ -82,15 +78,20 @@ impl CertStore {
     /// Takes `$KUBECONFIG`, or else the ServiceAccount of the pod; does not connect yet.
     pub async fn new(names: ObjectNames) -> Result<Self, KubeError> {
         let client = client::connect().await?;
-        Ok(Self { client, names })
+        let webhooks = WebhookObjects::with_client(client.clone(), names.configurations.clone());
+        Ok(Self {
+            client,
+            names,
+            webhooks,
+        })
     }
 
     /// Reads everything: the `caBundle`s first, see [`Observation`].
     pub async fn read(&self) -> Result<Snapshot, KubeError> {
-        let mut configurations = Vec::new();
-        for (resource, name) in self.configurations() {
-            configurations.extend(self.configuration(resource, name).await?);
-        }
+        let objects = self.webhooks.read().await?.into_iter();
+        let configurations: Vec<WebhookConfiguration> = objects
+            .filter_map(|(name, object)| WebhookConfiguration::of(name, &object?))
+            .collect();
         let read = request(&self.secret_name(), self.secret().get(&self.names.secret)).await;
         let secret = read.map_err(|error| match error {
             KubeError::Missing(what) => KubeError::Missing(format!(
@@ -174,72 +175,42 @@ impl CertStore {
         Ok(())
     }
 
-    /// An endless stream that gives something whenever one of the objects may have changed.
+    /// Watches the objects.
     #[must_use]
-    pub fn changes(&self) -> BoxStream<'static, ()> {
-        let config =
-            |name: &str| watcher::Config::default().fields(&format!("metadata.name={name}"));
+    pub fn changes(&self) -> Changes {
         let secret: Api<PartialObjectMeta<Secret>> =
             Api::namespaced(self.client.clone(), &self.names.namespace);
-        let mut streams: Vec<BoxStream<'static, ()>> =
-            vec![hints(watcher(secret, config(&self.names.secret)))];
-        for (resource, name) in self.configurations() {
-            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-            streams.push(hints(watcher(api, config(name))));
-        }
-        select_all(streams).boxed()
+        let mut streams = vec![hints(watcher(secret, by_name(&self.names.secret)))];
+        streams.extend(self.webhooks.hints());
+        Changes::of(streams)
     }
 
     /// The Secret in words.
-    fn secret_name(&self) -> String {
+    #[must_use]
+    pub fn secret_name(&self) -> String {
         format!("Secret {}/{}", self.names.namespace, self.names.secret)
     }
 
     fn secret(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), &self.names.namespace)
     }
+}
 
-    fn configurations(&self) -> impl Iterator<Item = (ApiResource, &str)> {
-        let mutating = ApiResource::erase::<MutatingWebhookConfiguration>(&());
-        let validating = ApiResource::erase::<ValidatingWebhookConfiguration>(&());
-        [
-            (mutating, &self.names.mutating),
-            (validating, &self.names.validating),
-        ]
-        .into_iter()
-        .flat_map(|(resource, names)| {
-            names
-                .iter()
-                .map(move |name| (resource.clone(), name.as_str()))
-        })
-    }
-
-    /// `None` when there is no such object, or its `caBundle` comes from elsewhere: the API
-    /// server then calls nobody through it who has to be trusted by our CA.
-    async fn configuration(
-        &self,
-        resource: ApiResource,
-        name: &str,
-    ) -> Result<Option<WebhookConfiguration>, KubeError> {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-        let what = format!("{} {name}", resource.kind);
-        let object = match request(&what, api.get(name)).await {
-            Ok(object) => object,
-            Err(KubeError::Missing(_)) => return Ok(None),
-            Err(error) => return Err(error),
-        };
+impl WebhookConfiguration {
+    /// `None` when its `caBundle` comes from elsewhere: the API server then calls nobody
+    /// through it who has to be trusted by our CA.
+    fn of(name: &ConfigurationName, object: &DynamicObject) -> Option<Self> {
         let annotations = object.metadata.annotations.as_ref();
         if annotations.is_some_and(|all| all.contains_key(CA_BUNDLE_ANNOTATION)) {
-            return Ok(None);
+            return None;
         }
         let hooks = object.data.get("webhooks").and_then(Value::as_array);
-        let hooks = hooks.into_iter().flatten().filter_map(hook).collect();
-        Ok(Some(WebhookConfiguration {
-            resource,
-            name: name.to_owned(),
+        Some(Self {
+            resource: name.kind.resource(),
+            name: name.name.clone(),
             version: ObjectVersion::of(&object.metadata),
-            hooks,
-        }))
+            hooks: hooks.into_iter().flatten().filter_map(hook).collect(),
+        })
     }
 }
 
@@ -250,23 +221,6 @@ fn hook(hook: &Value) -> Option<(String, Vec<u8>)> {
     let bundle = bundle.and_then(Value::as_str).unwrap_or_default();
     let bundle = STANDARD.decode(bundle).unwrap_or_default();
     Some((name.to_owned(), bundle))
-}
-
-/// Leaves out errors: the watch begins again by itself with growing pauses, and the
-/// caller reads from time to time anyway.
-fn hints<T: Send + 'static>(
-    events: impl futures_util::Stream<Item = Result<T, watcher::Error>> + Send + 'static,
-) -> BoxStream<'static, ()> {
-    let hints = events
-        .default_backoff()
-        .filter_map(async |event| match event {
-            Ok(_) => Some(()),
-            Err(error) => {
-                tracing::debug!(error = with_causes(&error), "a watch was interrupted");
-                None
-            }
-        });
-    hints.boxed()
 }
 
 impl ObjectVersion {

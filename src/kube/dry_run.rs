@@ -78,6 +78,14 @@ impl DryRunClient {
         })
     }
 
+    /// Reads the text at a path, of a pod to which the API server forwards the request.
+    pub async fn get_text(&self, path: &str) -> Result<String, KubeError> {
+        // What is no JSON comes as the message.
+        let body = self.get(path).await?;
+        let text = body.get("message").and_then(Value::as_str);
+        Ok(text.unwrap_or_default().to_owned())
+    }
+
     /// Reads a list, page by page.
     pub async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, KubeError> {
         let mut items = Vec::new();

@@ -19,6 +19,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use pullpass_core::admission::{Endpoint, Mode, Outcome, WorkloadMode};
 use pullpass_core::policy::Entry;
+use pullpass_core::registration::RegisteredWebhook;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ mod exposition;
 mod families;
 mod map_series;
 mod process;
+mod registration;
 mod rotator;
 
 use audit::AuditMetrics;
@@ -39,6 +41,8 @@ use entries::EntryFamily;
 pub use exposition::ExpositionFormat;
 use families::{MetricLabels, PortFamilies, ReviewFamilies, register, register_with_unit};
 use map_series::MapSeries;
+use registration::RegistrationMetrics;
+pub use registration::WatchedObject;
 pub use rotator::RotatorAction;
 use rotator::RotatorMetrics;
 
@@ -117,6 +121,7 @@ pub struct Metrics {
     pub certificate: LoadMetrics,
     certificate_not_after: Gauge,
     rotator: RotatorMetrics,
+    registration: RegistrationMetrics,
     map_series: MapSeries,
     audit: AuditMetrics,
     observing: Gauge,
@@ -282,6 +287,26 @@ impl Metrics {
         self.rotator.authority_not_after.set(seconds);
     }
 
+    /// How much is wrong with the configuration of this webhook.
+    pub fn registration_problems(&self, webhook: RegisteredWebhook, count: usize) {
+        self.registration.found(webhook, count);
+    }
+
+    /// Whether an object that is watched can be read.
+    pub fn watch_works(&self, object: WatchedObject, works: bool) {
+        self.registration.watch_works(object, works);
+    }
+
+    /// Whether the ConfigMap of the map is missing.
+    pub fn map_object_missing(&self, is_missing: bool) {
+        self.registration.map_missing.set(i64::from(is_missing));
+    }
+
+    /// Somebody else has written the Secret of the certificates.
+    pub fn secret_changed(&self) {
+        self.registration.secret_problems.inc();
+    }
+
     /// The enforcement mode.
     pub fn in_mode(&self, mode: Mode) {
         self.observing.set(i64::from(mode == Mode::Observe));
@@ -352,6 +377,7 @@ impl Default for Metrics {
             map_loaded,
             certificate_not_after,
             rotator,
+            registration: RegistrationMetrics::register(ours),
             map_series: MapSeries::register(ours),
             audit: AuditMetrics::register(ours),
             observing,

@@ -1,11 +1,10 @@
-//! Files that are read again while the server runs: the registry map and the certificate. This
-//! module must not judge what it reads.
+//! The files of the certificate, which are read again while the server runs. This module must
+//! not judge what it reads.
 
 use crate::certs::pair::{PairBytes, PairError, PairFiles};
 use crate::certs::served::ServedCertificate;
 use crate::observe::metrics::Metrics;
 use crate::state::file_watch::FileWatch;
-use crate::state::map_store::{MapFile, MapStore};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,30 +32,11 @@ pub(super) fn certificate(
     Ok((certificate, reload))
 }
 
-/// Loads the map, and returns what looks for a new one and takes it.
-pub(super) fn map(file: MapFile, maps: Arc<MapStore>) -> impl FnMut() + Send + 'static {
-    let reading = file.clone();
-    let mut watch = FileWatch::new(move || reading.read());
-    let take = move |read: &Result<Vec<_>, _>| {
-        let new = read
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|files| file.compile(files));
-        maps.replace(new, Timestamp::now());
-    };
-    take(watch.content());
-    move || {
-        if let Some(new) = watch.changed() {
-            take(new);
-        }
-    }
-}
-
 /// Calls `reload` again and again; ends only when it panics.
 pub(super) async fn poll(interval: Duration, mut reload: impl FnMut() + Send + 'static) {
     loop {
         sleep(interval).await;
-        // Reading and compiling a large map takes long enough to hold up reviews.
+        // A disk can take long enough to hold up reviews.
         let step = tokio::task::spawn_blocking(move || {
             reload();
             reload

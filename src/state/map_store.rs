@@ -5,6 +5,7 @@
 //! that is mounted late or repaired needs no restart, and it never guesses, because without
 //! a map there is no verdict. This module must not decide about images.
 
+use super::map_object_watch::MapObjectWatch;
 use crate::observe::metrics::{EntryCounters, Metrics};
 use arc_swap::{ArcSwapOption, Guard};
 use jiff::Timestamp;
@@ -49,6 +50,18 @@ impl MapFile {
     #[must_use]
     pub fn new(path: PathBuf, options: Options) -> Self {
         Self { path, options }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What every version of the map is compiled with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// The files of the map, as [`read`] finds them.
@@ -146,6 +159,7 @@ pub struct MapStore {
     replaced: watch::Sender<()>,
     // Whether the one in force asks for labels of namespaces.
     asks_for_labels: watch::Sender<bool>,
+    object: MapObjectWatch,
     metrics: Arc<Metrics>,
 }
 
@@ -167,6 +181,7 @@ impl MapStore {
             refused: ArcSwapOption::empty(),
             replaced: watch::Sender::new(()),
             asks_for_labels: watch::Sender::new(false),
+            object: MapObjectWatch::new(Arc::clone(&metrics)),
             metrics,
         }
     }
@@ -186,6 +201,12 @@ impl MapStore {
     #[must_use]
     pub fn asks_for_labels(&self) -> watch::Receiver<bool> {
         self.asks_for_labels.subscribe()
+    }
+
+    /// Whether the ConfigMap of the map exists and can be watched.
+    #[must_use]
+    pub fn object(&self) -> &MapObjectWatch {
+        &self.object
     }
 
     /// Whether there is a map.

@@ -100,10 +100,15 @@ impl Daemon {
         status
     }
 
+    /// The whole log.
+    pub(crate) fn log(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// Name and last lines of the log, for whoever has to find out.
     pub(crate) fn tail(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         let last = lines
             .get(lines.len().saturating_sub(15)..)

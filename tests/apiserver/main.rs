@@ -45,4 +45,5 @@ mod suites;
 mod untouched;
 mod updates;
 mod verify;
+mod watches;
 mod workloads;

@@ -95,7 +95,12 @@ impl Pullpass {
     pub(crate) fn write_map(&self, map: &str) {
         let new = self.folder.join(".registry-map.new");
         fs::write(&new, map).unwrap();
-        fs::rename(new, self.folder.join("registry-map.yaml")).unwrap();
+        fs::rename(new, self.map_path()).unwrap();
+    }
+
+    /// The file of the map.
+    pub(crate) fn map_path(&self) -> PathBuf {
+        self.folder.join("registry-map.yaml")
     }
 
     /// A page of the admin port: its status and text.
@@ -109,6 +114,11 @@ impl Pullpass {
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
         (status, body.to_owned())
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.daemon.as_ref().map(Daemon::log).unwrap_or_default()
     }
 
     /// Ends it now.

@@ -516,6 +516,70 @@ async fn a_secret_that_is_emptied_or_deleted_is_made_anew_while_pods_are_created
 }
 
 #[tokio::test]
+async fn what_others_write_into_the_secret_is_reported_and_replaced() {
+    let Some(scene) = Scene::new("secret-foreign", &["--self-signed-settle-time=2s"]).await else {
+        return;
+    };
+    scene.helm().await;
+    scene.ready().await;
+    let bundle = scene.agreed().await;
+    let path = format!("secrets/{SECRET}");
+    let made = crate::certificate::loopback();
+    let foreign =
+        json!({"tls.crt": STANDARD.encode(made.certificate), "tls.key": STANDARD.encode(made.key)});
+    for (number, (data, words)) in [
+        (
+            json!({"tls.crt": STANDARD.encode("garbage")}),
+            "tls.crt and tls.key are not a serving certificate and its key",
+        ),
+        (
+            json!({"issuer.key": STANDARD.encode("garbage")}),
+            "issuer.crt and issuer.key are not a CA and its key",
+        ),
+        (
+            foreign,
+            "tls.crt was issued by a CA that the Secret does not contain",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        scene
+            .namespace
+            .patch(&path, &json!({"data": data}))
+            .await
+            .succeeded();
+        // Either replica may be the faster one, and the other then sees what is whole again.
+        eventually("a warning", async || {
+            for replica in &scene.replicas {
+                let (_, page) = replica.get("/readyz?verbose").await;
+                let (_, metrics) = replica.get("/metrics").await;
+                let log = replica.daemon.log();
+                if page.contains("somebody else wrote the Secret")
+                    && page.contains(words)
+                    && log.contains("somebody else has written the Secret of the certificates")
+                    && !metrics.contains("pullpass_certificate_secret_problems_total 0\n")
+                {
+                    return Some(());
+                }
+            }
+            None
+        })
+        .await;
+        eventually("a Secret that is whole again", async || {
+            let now = scene.secret("tls.crt").await;
+            (now.starts_with("-----BEGIN") && scene.bundle().await.is_some()).then_some(())
+        })
+        .await;
+        scene.handshakes().await;
+        assert!(
+            number > 0 || scene.agreed().await == bundle,
+            "the CA is the same"
+        );
+    }
+}
+
+#[tokio::test]
 async fn ca_and_leaf_rotate_by_themselves_while_pods_are_created() {
     let flags = [
         "--self-signed-ca-lifetime=45s",

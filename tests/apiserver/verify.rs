@@ -351,3 +351,33 @@ async fn what_others_refuse_is_not_taken_for_ours() {
         said.text
     );
 }
+
+/// A map that is on its way is waited for. There are no pods of pullpass here that could be
+/// asked, which tests/cluster does.
+#[tokio::test]
+async fn with_wait_the_map_that_is_on_its_way_is_waited_for() {
+    let Some(scene) = Scene::new(&MAP.replace("corp-pull", "old-pull")).await else {
+        return;
+    };
+    let said = verify(&scene, Some(MAP), &["--wait", "--timeout", "2s"]);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert!(
+        said.text.contains("a different map is in force"),
+        "{}",
+        said.text
+    );
+    let note = "note: the replicas cannot be asked which map is in force: there is no ready pod of \
+                pullpass in the namespace pullpass; waiting for 3 attempts without a finding instead";
+    assert!(said.text.contains(note), "{}", said.text);
+
+    let path = scene.pullpass.map_path();
+    let map = MAP.replace("NAMESPACE", &scene.name);
+    let kubelet = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        std::fs::write(path, map).unwrap();
+    });
+    let said = verify(&scene, Some(MAP), &["--wait", "--timeout", "1m"]);
+    kubelet.join().unwrap();
+    assert_eq!(said.code, Some(0), "{}", said.text);
+    assert!(said.text.contains("findings: 0,"), "{}", said.text);
+}

@@ -49,6 +49,7 @@ fn two_replicas_go_through_two_ca_rotations_without_a_failed_handshake() {
     let passed = world.passed().as_hours() / 24;
     assert!((486..=540).contains(&passed), "{passed} days");
     assert!(world.handshakes > 1000, "{} handshakes", world.handshakes);
+    assert_eq!(world.foreign, [""; 0], "nobody else has written the Secret");
 }
 
 #[test]
@@ -65,6 +66,7 @@ fn crashes_at_any_step_and_clocks_that_disagree_change_nothing() {
         world.calm_down();
         assert!(world.crashed > 20, "{} crashes", world.crashed);
         assert_eq!(world.count(RotationReason::NextAuthority), 2);
+        assert_eq!(world.foreign, [""; 0], "nobody else has written the Secret");
     }
 }
 
@@ -86,6 +88,18 @@ fn an_edited_secret_or_bundle_is_put_right_without_a_failed_handshake() {
                 world.trusted()
             );
             assert!(world.all_serve(), "{trouble:?}");
+            let is_reported = match trouble {
+                // What was once in the Secret, and what is not in it.
+                Trouble::RolledBack
+                | Trouble::RolledBackFar
+                | Trouble::LostTimes
+                | Trouble::WildTimes
+                | Trouble::NoBundle
+                | Trouble::ForeignBundle
+                | Trouble::NonsenseBundle => continue,
+                _ => !world.foreign.is_empty(),
+            };
+            assert!(is_reported, "{trouble:?} is not reported");
         }
     }
 }
@@ -101,6 +115,7 @@ fn a_secret_from_before_a_ca_rotation_is_gone_back_to_in_order() {
         world.make(Trouble::RolledBackFar);
         world.calm_down();
         assert!(world.count(RotationReason::StillServed) > 0);
+        assert!(!world.foreign.is_empty(), "the Secret lacks what is served");
         world.pass(SignedDuration::from_hours(24 * 60));
         assert_eq!(world.trusted().len(), 1);
     }

@@ -110,7 +110,7 @@ imagePullSecrets:
 
 {{/* Whether pullpass calls the API server at all: "true" or "false". */}}
 {{- define "pullpass.callsTheApi" -}}
-{{- or (eq .Values.certificates.mode "selfSigned") .Values.events.enabled (eq (include "pullpass.watchesNamespaces" .) "true") -}}
+{{- or (eq .Values.certificates.mode "selfSigned") .Values.events.enabled .Values.watch.map .Values.watch.webhooks (eq (include "pullpass.watchesNamespaces" .) "true") | default false -}}
 {{- end -}}
 
 {{/* Whether the map depends on labels of namespaces: "true" or "false". A text search in the JSON
@@ -214,9 +214,9 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- toYaml (merge dict (dict "matchExpressions" $expressions) $selector) -}}
 {{- end -}}
 
-{{/* The annotations of a webhook configuration. Takes root and hook. */}}
+{{/* The annotations of a webhook configuration. Takes root, hook, and its key in `webhooks`. */}}
 {{- define "pullpass.webhookAnnotations" -}}
-{{- $ours := dict -}}
+{{- $ours := dict "pullpass.dev/expected" (include "pullpass.expected" .) -}}
 {{- if eq .root.Values.certificates.mode "certManager" -}}
 {{- $_ := set $ours "cert-manager.io/inject-ca-from" (printf "%s/%s" (include "pullpass.namespace" .root) (include "pullpass.fullname" .root)) -}}
 {{- end -}}

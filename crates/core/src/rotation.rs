@@ -67,6 +67,9 @@ pub struct RotationPlan {
     pub wake: Option<Timestamp>,
     /// When the CA that issues leaves expires.
     pub authority_expires: Option<Timestamp>,
+    /// What the Secret contains or lacks because somebody else has written it, in words. The
+    /// plan repairs what cannot be used.
+    pub foreign: Vec<&'static str>,
 }
 
 /// A leaf to serve.
@@ -113,7 +116,12 @@ impl ReplicaState {
             Some(change) if change.reason == RotationReason::StillServed => None,
             _ => view.publish(),
         };
+        let mut foreign = state.foreign(&observed.secret);
+        if view.is_serving_untrusted() {
+            foreign.push("it does not contain the CA of the certificate that this replica serves");
+        }
         RotationPlan {
+            foreign,
             publish,
             adopt: view.adopt(),
             wake: view.wake(),
@@ -196,12 +204,19 @@ impl Planner<'_> {
     /// serves until the change to the new content is complete.
     fn still_served(&self) -> Option<PlannedChange> {
         let (leaf, anchor) = self.memory.serving.as_ref()?;
-        let lost = leaf.not_after() > self.now && !self.state.trusted().any(|a| a == anchor);
+        let lost = self.is_serving_untrusted();
         // Where no CA can issue the next leaf, the next change keeps the anchor.
         (lost && self.issuer().is_some()).then(|| {
             let mut change = PlannedChange::new(RotationReason::StillServed, self.state);
             change.retire(anchor.clone(), leaf.not_after());
             change
+        })
+    }
+
+    /// Whether the Secret lacks the CA of what this replica serves.
+    fn is_serving_untrusted(&self) -> bool {
+        self.memory.serving.as_ref().is_some_and(|(leaf, anchor)| {
+            leaf.not_after() > self.now && !self.state.trusted().any(|a| a == anchor)
         })
     }
 

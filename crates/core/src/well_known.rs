@@ -18,6 +18,11 @@ pub const INJECTED_ANNOTATION: &str = "pullpass.dev/injected";
 /// older replica still runs, and must not take the field back.
 pub const CA_BUNDLE_ANNOTATION: &str = "pullpass.dev/ca-bundle";
 
+/// The annotation of a webhook configuration in which the chart writes down, as JSON, what its
+/// fields `failurePolicy`, `namespaceSelector`, `objectSelector` and `matchConditions` are meant
+/// to be. A change of the object that does not come from the chart shows in the difference.
+pub const EXPECTED_ANNOTATION: &str = "pullpass.dev/expected";
+
 /// The annotation that the kubelet sets on the mirror pod of a static pod
 /// (`kubetypes.ConfigMirrorAnnotationKey` in `pkg/kubelet/types`).
 pub const MIRROR_POD_ANNOTATION: &str = "kubernetes.io/config.mirror";

@@ -1,6 +1,7 @@
 //! The flags of the self-signed certificate that the replicas rotate. This module must not make
 //! certificates.
 
+use super::watched::WatchArgs;
 use crate::certs::rotator::Rotation;
 use crate::cli::CliError;
 use crate::kube::cert_store::{CertStore, ObjectNames};
@@ -34,18 +35,8 @@ pub(super) struct SelfSignedArgs {
     conflicts_with_all = ["tls_cert", "tls_key", "self_signed"]
 )]
 struct NameArgs {
-    /// The Service through which the API server calls; with --self-signed-secret
-    #[arg(long, value_name = "NAME")]
-    webhook_service: Option<String>,
-    /// A mutating webhook configuration whose caBundle is written; may be repeated; with
+    /// A further DNS name or IP address of the server; may be repeated; with
     /// --self-signed-secret
-    #[arg(long = "mutating-webhook-configuration", value_name = "NAME")]
-    mutating: Vec<String>,
-    /// A validating webhook configuration whose caBundle is written; may be repeated; with
-    /// --self-signed-secret
-    #[arg(long = "validating-webhook-configuration", value_name = "NAME")]
-    validating: Vec<String>,
-    /// A further DNS name or IP address of the server; may be repeated
     #[arg(long = "extra-san", value_name = "NAME")]
     extra_sans: Vec<String>,
 }
@@ -56,26 +47,30 @@ impl SelfSignedArgs {
         self,
         secret: String,
         namespace: Option<&str>,
+        watched: &WatchArgs,
     ) -> Result<CertificateSource, CliError> {
-        let settings = self.settings(namespace)?;
+        let settings = self.settings(namespace, watched)?;
         let names = ObjectNames {
             namespace: namespace.unwrap_or_default().to_owned(),
             secret,
-            mutating: self.names.mutating,
-            validating: self.names.validating,
+            configurations: watched.configurations(),
         };
         let store = CertStore::new(names).await.map_err(CliError::unreachable)?;
         let rotation = Rotation { store, settings };
         Ok(CertificateSource::Rotated(Box::new(rotation)))
     }
 
-    fn settings(&self, namespace: Option<&str>) -> Result<RotationSettings, CliError> {
+    fn settings(
+        &self,
+        namespace: Option<&str>,
+        watched: &WatchArgs,
+    ) -> Result<RotationSettings, CliError> {
         let Some(namespace) = namespace else {
             return Err(CliError::input(
                 "--self-signed-secret needs the namespace of the Secret and the Service; name it by --namespace or POD_NAMESPACE",
             ));
         };
-        let Some(service) = &self.names.webhook_service else {
+        let Some(service) = &watched.webhook_service else {
             return Err(CliError::input(
                 "--self-signed-secret needs the Service of the webhook; name it by --webhook-service",
             ));

@@ -99,6 +99,8 @@ pub(crate) struct World {
     written: Vec<RotationReason>,
     /// The CA by which a leaf is accepted, if it is.
     verified: HashMap<(Vec<u8>, String), Option<TrustAnchor>>,
+    /// What replicas found that others have written into the Secret.
+    pub(crate) foreign: Vec<&'static str>,
 }
 
 struct Replica {
@@ -165,6 +167,7 @@ impl World {
                 .collect(),
             written: Vec::new(),
             verified: HashMap::new(),
+            foreign: Vec::new(),
         }
     }
 
@@ -382,6 +385,7 @@ impl World {
         };
         let replica = &mut self.replicas[at];
         let plan = replica.memory.plan(&observed, now, &replica.settings);
+        self.foreign.extend(&plan.foreign);
         let mut actions = VecDeque::new();
         actions.extend(plan.write.map(Box::new).map(Action::Make));
         for (hook, bundle) in bundles.iter().enumerate() {

@@ -137,7 +137,7 @@ impl Drop for Serving {
 
 #[tokio::test]
 async fn sigterm_first_fails_readiness_then_answers_last_requests_then_exits_0() {
-    let mut serving = Serving::start(&["--shutdown-delay", "700ms", "--log-format", "json"]);
+    let mut serving = Serving::start(&["--shutdown-delay", "700ms"]);
     assert_eq!(serving.ready().await, 200);
     let mut client = serving.client().await;
     let request = post(Endpoint::Validate, &review("u"));
@@ -165,11 +165,42 @@ async fn sigterm_first_fails_readiness_then_answers_last_requests_then_exits_0()
     );
     assert!(serving.ended().await.success());
     assert!(!serving.ca.exists());
-    // One JSON object a line and nothing else.
-    for line in serving.log().lines() {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line["level"].is_string(), "{line}");
-    }
+}
+
+/// What a container writes to both streams comes to one place, where it is read as JSON.
+#[test]
+fn with_json_every_line_of_the_output_is_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let map = directory.path().join("map.yaml");
+    fs::write(&map, MAP).unwrap();
+    let any = "127.0.0.1:0";
+    let mut child = pullpass(&["serve", "--listen", any, "--admin-listen", any])
+        .args(["--self-signed", "--log-format", "json"])
+        .args(["--shutdown-delay", "0s", "--config"])
+        .arg(&map)
+        .env("TMPDIR", directory.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+    let is_listening = |line: &serde_json::Value| line["message"] == "listening";
+    let listening = lines.find(is_listening).expect("it listens");
+    let text = |key: &str| listening[key].as_str().unwrap();
+    assert!(text("webhook").starts_with("https://127.0.0.1:"));
+    assert!(text("admin").starts_with("http://127.0.0.1:"));
+    assert!(Path::new(text("ca")).exists());
+
+    let kill = format!("kill -TERM {}", child.id());
+    let kill = Command::new("sh").args(["-c", &kill]).status();
+    assert!(kill.unwrap().success());
+    assert!(lines.all(|line| line["level"].is_string()));
+    let mut stdout = String::new();
+    let mut pipe = child.stdout.take().unwrap();
+    pipe.read_to_string(&mut stdout).unwrap();
+    assert_eq!(stdout, "");
+    assert!(child.wait().unwrap().success());
 }
 
 #[tokio::test]
@@ -234,7 +265,12 @@ fn a_way_to_tls_must_be_chosen_and_be_whole() {
         &["--self-signed", "--body-memory", "none"],
         &["--self-signed-secret", "tls", "--self-signed"],
         &["--self-signed-secret", "tls"],
-        &["--self-signed", "--webhook-service", "pullpass"],
+        &["--self-signed", "--map-configmap", "pullpass-map"],
+        &[
+            "--self-signed",
+            "--validating-webhook-configuration",
+            "pullpass:mutate",
+        ],
         &["--self-signed", "--extra-san", "localhost"],
         &["--self-signed", "--max-connections", "0"],
         &["--self-signed", "--shutdown-delay", "5"],

@@ -113,6 +113,8 @@ impl Server {
                 key: directory.path().join("tls.key"),
             }),
             map: MapFile::new(directory.path().join("map.yaml"), Options::default()),
+            map_object: None,
+            registration: None,
             mode: Mode::Enforce,
             decision_log: None,
             events: None,

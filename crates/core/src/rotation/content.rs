@@ -138,6 +138,51 @@ impl SecretState {
         read
     }
 
+    /// What of this content, from which the state was read, pullpass never writes so: somebody
+    /// else has written it.
+    pub(super) fn foreign(&self, content: &SecretContent) -> Vec<&'static str> {
+        let has = |keys: &[&str]| keys.iter().any(|key| !content.expose(key).is_empty());
+        let trusted = TrustAnchor::all_in_pem(content.expose(TRUSTED));
+        // Every change writes all CAs into `ca.crt`.
+        let is_unknown = |authority: &Option<Authority>| {
+            let anchor = authority.as_ref().map(|authority| &authority.anchor);
+            anchor.is_some_and(|anchor| !trusted.contains(anchor))
+        };
+        let leaf = Leaf::from_bytes(content.expose(CERTIFICATE), content.expose(KEY));
+        let table = [
+            (
+                self.issuer.is_none() && has(&ISSUER),
+                "issuer.crt and issuer.key are not a CA and its key",
+            ),
+            (
+                self.next.is_none() && has(&NEXT),
+                "next.crt and next.key are not a CA and its key",
+            ),
+            (
+                trusted.is_empty() && has(&[TRUSTED]),
+                "ca.crt contains no CA",
+            ),
+            (
+                is_unknown(&self.issuer),
+                "ca.crt does not contain the CA of issuer.crt",
+            ),
+            (
+                is_unknown(&self.next),
+                "ca.crt does not contain the CA of next.crt",
+            ),
+            (
+                leaf.is_none() && has(&[CERTIFICATE, KEY]),
+                "tls.crt and tls.key are not a serving certificate and its key",
+            ),
+            (
+                leaf.is_some() && self.leaf.is_none(),
+                "tls.crt was issued by a CA that the Secret does not contain",
+            ),
+        ];
+        let found = table.into_iter().filter(|(is_foreign, _)| *is_foreign);
+        found.map(|(_, words)| words).collect()
+    }
+
     /// Every CA that clients should trust, in the order in which it is written.
     pub(super) fn trusted(&self) -> impl Iterator<Item = &TrustAnchor> {
         let issuing = [&self.issuer, &self.next].into_iter().flatten();
