@@ -70,6 +70,63 @@ fn explain_answers_each_line_with_a_line() {
 }
 
 #[test]
+fn explain_says_what_an_answer_depends_on_and_only_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = folder.path().join("map.yaml");
+    std::fs::write(
+        &map,
+        "apiVersion: pullpass.dev/v1
+kind: RegistryMap
+registries:
+  - {name: all, match: a.example}
+  - {name: some, match: a.example/team, namespaces: [team-a]}
+  - {name: closer, match: b.example/team/app}
+  - {name: labelled, match: b.example/team, action: deny, namespaceSelector: {matchLabels: {team: a}}}
+publicRegistries: []
+unknownRegistries: {default: warn, overrides: [{namespaceSelector: {matchLabels: {team: a}}, action: deny}]}
+",
+    )
+    .unwrap();
+    let input =
+        b"a.example/x\na.example/team/x\nb.example/team/x\nb.example/team/app\nc.example/x\nA?\n";
+    let depends = |more: &[&str]| -> Vec<String> {
+        let args = [&["explain", "--config", map.to_str().unwrap(), "-"], more].concat();
+        let output = with_input(&args, input);
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        let lines = lines(&output);
+        lines
+            .iter()
+            .map(|line| line["dependsOn"].to_string())
+            .collect()
+    };
+    let (none, name, labels) = ("null", "[\"namespace\"]", "[\"namespaceLabels\"]");
+    assert_eq!(depends(&[]), [none, name, name, none, name, name]);
+    let named = ["--namespace", "team-a"];
+    assert_eq!(depends(&named), [none, none, labels, none, labels, labels]);
+    let known = [&named[..], &["--namespace-labels", "team=a"]].concat();
+    assert_eq!(depends(&known), [none; 6]);
+}
+
+#[test]
+fn labels_that_are_none_are_refused() {
+    for labels in ["=x", "x", "a=b,a=c"] {
+        let args = [
+            "explain",
+            "--namespace",
+            "a",
+            "--namespace-labels",
+            labels,
+            "nginx",
+        ];
+        let output = pullpass(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{labels}");
+    }
+}
+
+#[test]
 fn explain_works_without_a_map_and_says_so() {
     let output = with_input(&["explain", "-"], b"nginx\nnowhere.example/x\n");
     assert!(output.status.success());

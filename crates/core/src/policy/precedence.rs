@@ -346,7 +346,7 @@ mod tests {
     use crate::map::{self, Options, SourceFile};
     use crate::policy::precedence::SelectorInMap;
     use crate::policy::{
-        Namespace, Policy, Ranked, RankedScope, Rule, canonical::Location, glob, pattern,
+        Action, Namespace, Policy, Ranked, RankedScope, Rule, canonical::Location, glob, pattern,
     };
     use jiff::Timestamp;
 
@@ -422,6 +422,34 @@ unknownRegistries: deny
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_listed_rule_has_the_action_secrets_and_words_of_its_time() {
+        let policy = load(
+            "registries:
+  - {name: old, match: old.example, action: deny, from: 2027-03-01, pullSecrets: [p], reason: moved}
+  - {name: guest, match: guest.example, action: warn, until: 2027-03-05}
+",
+        );
+        let at = |time: &str| -> Vec<_> {
+            let ranked = policy.ranked(time.parse().unwrap()).unwrap();
+            let entries = ranked.iter().filter(|rule| rule.cause().is_some());
+            entries
+                .map(|rule| (rule.action, rule.pull_secrets.len(), rule.cause().unwrap()))
+                .collect()
+        };
+        let guest = (Action::Warn, 0, "entry \"guest\" warns about it".to_owned());
+        let before = "entry \"old\" denies it from 2027-03-01 on; moved".to_owned();
+        let after = "entry \"old\" denies it; moved".to_owned();
+        assert_eq!(
+            at("2027-02-28T23:59:59Z"),
+            [guest.clone(), (Action::Warn, 1, before)]
+        );
+        assert_eq!(
+            at("2027-03-01T00:00:00Z"),
+            [guest, (Action::Deny, 0, after)]
+        );
     }
 
     #[test]
