@@ -7,6 +7,7 @@
 use crate::audit::AuditSinks;
 use crate::certs::served::ServedCertificate;
 use crate::observe::metrics::{Metrics, Port};
+use crate::observe::throttle::Throttle;
 use crate::state::map_store::MapStore;
 use crate::state::namespaces::Namespaces;
 use pullpass_core::admission::Mode;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 pub mod admin;
 pub mod body;
+pub mod caller;
 mod connection;
 pub mod deadline;
 mod listener;
@@ -31,6 +33,7 @@ mod tls;
 pub mod webhook;
 
 use admin::Admin;
+use caller::CallerPolicy;
 use connection::Ending;
 use listener::Listener;
 use webhook::Webhook;
@@ -46,6 +49,8 @@ pub struct Handles {
     pub namespaces: Arc<Namespaces>,
     /// The enforcement mode.
     pub mode: Mode,
+    /// Who is answered.
+    pub callers: CallerPolicy,
     /// Where the records of decisions go.
     pub audit: AuditSinks,
     /// What is counted.
@@ -61,7 +66,8 @@ impl Handles {
             map_options: Options::default(),
             namespaces: Arc::new(Namespaces::new(Arc::clone(&metrics))),
             mode: Mode::default(),
-            audit: AuditSinks::default(),
+            callers: CallerPolicy::default(),
+            audit: AuditSinks::new(Arc::clone(&metrics)),
             metrics,
         }
     }
@@ -169,7 +175,7 @@ impl Server {
             limits,
         } = self;
         let metrics = Arc::clone(&handles.metrics);
-        let tls = tls::server_config(Arc::clone(&certificate))?;
+        let tls = tls::server_config(Arc::clone(&certificate), &handles.callers)?;
         let ending = Ending::default();
         let webhook = Webhook::new(handles.clone(), limits);
         let admin = Admin {
@@ -184,6 +190,7 @@ impl Server {
             router,
             limits,
             metrics: Arc::clone(&metrics),
+            refused_certificate: Throttle::default(),
             ending,
             connections: TaskTracker::new(),
         };

@@ -12,6 +12,7 @@ use crate::observe::log::{self, LogFilter, LogFormat};
 use crate::serve::{Bound, CertificateSource, Config, POLL_INTERVAL, StartError};
 use crate::state::map_store::MapFile;
 use audit::AuditArgs;
+use caller::CallerArgs;
 use pullpass_core::map::Options;
 use self_signed::SelfSignedArgs;
 use std::fs::{self, DirBuilder};
@@ -24,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod audit;
+mod caller;
 mod self_signed;
 
 /// Run the admission webhook
@@ -42,6 +44,8 @@ pub struct Args {
     tls: TlsArgs,
     #[command(flatten)]
     self_signed: SelfSignedArgs,
+    #[command(flatten)]
+    callers: CallerArgs,
     /// The namespace that pullpass runs in; it is never touched
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -120,6 +124,7 @@ impl Args {
             admin_listen,
             tls,
             self_signed,
+            callers,
             namespace,
             log_format: _,
             log_level: _,
@@ -146,6 +151,7 @@ impl Args {
             certificate,
             map: MapFile::new(config, options),
             mode: audit.mode(),
+            client_authentication: callers.authentication(),
             decision_log: audit.decision_log(),
             events: audit.events().await?,
             limits: limits.into(),

@@ -49,6 +49,7 @@ impl Admin {
     fn checks(&self, now: Timestamp) -> Vec<Check> {
         let mut checks = vec![
             self.check_mode(),
+            self.check_callers(),
             self.check_map(),
             self.check_certificate(now),
             self.check_shutdown(),
@@ -85,6 +86,11 @@ impl Admin {
             Mode::Observe => "observing: nothing is denied",
         };
         Check::new("mode", true, words)
+    }
+
+    /// Never fails: what keeps callers out is not this replica's.
+    fn check_callers(&self) -> Check {
+        Check::new("callers", true, self.handles.callers.to_string())
     }
 
     fn check_certificate(&self, now: Timestamp) -> Check {

@@ -1,5 +1,7 @@
-//! Files that are read again while the server runs: the registry map and the certificate.
+//! Files that are read again while the server runs: the registry map, the certificate and the
+//! CAs of callers.
 
+use crate::certs::client_ca::{ClientCa, ClientCaError, ClientCaFile};
 use crate::certs::pair::{PairBytes, PairError, PairFiles};
 use crate::certs::served::ServedCertificate;
 use crate::observe::metrics::Metrics;
@@ -30,6 +32,27 @@ pub(super) fn certificate(
         }
     };
     Ok((certificate, reload))
+}
+
+/// Loads the CAs of callers, and returns them with what looks for new ones and takes them.
+pub(super) fn client_ca(
+    file: ClientCaFile,
+    metrics: Arc<Metrics>,
+) -> Result<(Arc<ClientCa>, impl FnMut() + Send + 'static), ClientCaError> {
+    let reading = file.clone();
+    let mut watch = FileWatch::new(move || reading.read());
+    let ca = Arc::new(ClientCa::new(file, content(watch.content()), metrics)?);
+    let served = Arc::clone(&ca);
+    let reload = move || {
+        if let Some(new) = watch.changed() {
+            served.replace(content(new));
+        }
+    };
+    Ok((ca, reload))
+}
+
+fn content(read: &Result<Vec<u8>, ClientCaError>) -> Result<&[u8], ClientCaError> {
+    read.as_deref().map_err(Clone::clone)
 }
 
 /// Loads the map, and returns what looks for a new one and takes it.
