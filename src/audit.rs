@@ -74,7 +74,10 @@ impl AuditSinks {
         }
         if let Some((log, _)) = &self.decision_log {
             let kibibytes = record.approximate_bytes().div_ceil(1024);
-            if self.limits.allow(origin, LimitedEffect::DecisionRecord, kibibytes) {
+            if self
+                .limits
+                .allow(origin, LimitedEffect::DecisionRecord, kibibytes)
+            {
                 log.put(record);
             }
         }

@@ -70,7 +70,11 @@ impl EventQueue {
 }
 
 /// Creates what comes out of the queue, until nobody can put anything in.
-pub async fn create(source: EventSource, mut waiting: Receiver<WaitingEvent>, metrics: Arc<Metrics>) {
+pub async fn create(
+    source: EventSource,
+    mut waiting: Receiver<WaitingEvent>,
+    metrics: Arc<Metrics>,
+) {
     let mut budget = EventBudget::default();
     while let Some((event, peer)) = waiting.recv().await {
         let now = Timestamp::now();

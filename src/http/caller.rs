@@ -87,7 +87,9 @@ impl CallerPolicy {
             (Self::Certificates { .. }, Identity::Anonymous) => Err(CallerRefusal::NoCertificate),
             (Self::Certificates { names, .. }, Identity::Certificate(own)) => {
                 let is_allowed = own.iter().any(|name| names.contains(name));
-                is_allowed.then(|| origin(true)).ok_or(CallerRefusal::OtherName)
+                is_allowed
+                    .then(|| origin(true))
+                    .ok_or(CallerRefusal::OtherName)
             }
         }
     }

@@ -83,7 +83,8 @@ impl Listener {
         let router = self.router.clone();
         let (limits, ending) = (&self.limits, &self.ending);
         let Some(tls) = &self.tls else {
-            return connection::serve(stream, router, Caller::new(peer, None), limits, ending).await;
+            return connection::serve(stream, router, Caller::new(peer, None), limits, ending)
+                .await;
         };
         match timeout(limits.handshake_timeout, tls.accept(stream)).await {
             Ok(Ok(stream)) => {

@@ -188,11 +188,7 @@ impl Webhook {
     }
 
     /// Reviews a new registry map; there need not be one in force.
-    async fn review_map(
-        &self,
-        origin: Origin,
-        request: Request,
-    ) -> Result<Vec<u8>, RequestError> {
+    async fn review_map(&self, origin: Origin, request: Request) -> Result<Vec<u8>, RequestError> {
         check(&request)?;
         let limit = self.limits.max_body.min(MOST_MAP_BYTES);
         let received = self.read(request, limit).await?;

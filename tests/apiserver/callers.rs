@@ -30,7 +30,10 @@ unknownRegistries: deny
 
 /// A file with the certificates of these authorities, replaced in one step.
 fn write(file: &Path, authorities: &[&CallerAuthority]) {
-    let pem: String = authorities.iter().map(|authority| authority.pem()).collect();
+    let pem: String = authorities
+        .iter()
+        .map(|authority| authority.pem())
+        .collect();
     let new = file.with_extension("new");
     fs::write(&new, pem).unwrap();
     fs::rename(new, file).unwrap();
@@ -115,7 +118,9 @@ async fn forge(scene: &Scene, identity: Option<&str>) -> std::io::Result<(u16, S
     let read = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     let Some(status) = answer.split(' ').nth(1) else {
-        return Err(read.err().unwrap_or_else(|| std::io::Error::other("closed")));
+        return Err(read
+            .err()
+            .unwrap_or_else(|| std::io::Error::other("closed")));
     };
     let status = status.parse().unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -132,13 +137,20 @@ async fn the_api_server_is_answered_and_strangers_get_401() {
     let unknown = pod("registry.unknown.example/web");
     let denied = scene.namespace.create("pods?dryRun=All", &unknown).await;
     assert_eq!(denied.status, 403, "{}", denied.message());
-    assert!(denied.message().contains("is not allowed"), "{}", denied.message());
+    assert!(
+        denied.message().contains("is not allowed"),
+        "{}",
+        denied.message()
+    );
 
     let kubelet = plane.callers[0].issue("system:node:one");
     for identity in [None, Some(kubelet.as_str())] {
         let (status, body) = forge(&scene, identity).await.unwrap();
         assert_eq!(status, 401, "{body}");
-        assert!(!body.contains("corp"), "it names a Secret or an entry: {body}");
+        assert!(
+            !body.contains("corp"),
+            "it names a Secret or an entry: {body}"
+        );
     }
     let foreign = CallerAuthority::new().issue(CALLER);
     forge(&scene, Some(&foreign)).await.unwrap_err();
@@ -171,7 +183,10 @@ async fn an_api_server_of_another_name_is_refused_and_whoever_creates_a_pod_read
         .await;
     assert_eq!(answer.status, 500, "{}", answer.message());
     let words = answer.message();
-    assert!(words.contains("failed calling webhook") && words.contains("--client-name"), "{words}");
+    assert!(
+        words.contains("failed calling webhook") && words.contains("--client-name"),
+        "{words}"
+    );
 }
 
 #[tokio::test]

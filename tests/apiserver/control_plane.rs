@@ -260,7 +260,8 @@ fn write_caller(folder: &Path, authority: &CallerAuthority) {
 /// asks for no certificate gets none.
 fn admission_configuration(folder: &Path) -> String {
     let caller = folder.join("caller.pem");
-    let users = json!([{"name": "*", "user": {"client-certificate": caller, "client-key": caller}}]);
+    let users =
+        json!([{"name": "*", "user": {"client-certificate": caller, "client-key": caller}}]);
     let kubeconfig = folder.join("webhooks.kubeconfig");
     let config = json!({"apiVersion": "v1", "kind": "Config", "users": users});
     fs::write(&kubeconfig, config.to_string()).unwrap();

@@ -138,7 +138,9 @@ impl Scene {
         let name = self.name();
         policy["metadata"] = json!({"name": name});
         let account = policy["spec"]["matchConditions"][0]["expression"].as_str();
-        let account = account.unwrap().replace(":pullpass:", &format!(":{}:", self.namespace.name));
+        let account = account
+            .unwrap()
+            .replace(":pullpass:", &format!(":{}:", self.namespace.name));
         policy["spec"]["matchConditions"][0]["expression"] = json!(account);
         binding["metadata"] = json!({"name": name});
         binding["spec"]["policyName"] = json!(name);
