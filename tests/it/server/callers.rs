@@ -1,9 +1,7 @@
 //! Who is answered: client certificates as a caller meets them, and what a peer without one
 //! can cause. The API server's own certificate is in `tests/apiserver/callers.rs`.
 
-use super::support::{
-    Answer, Client, PATIENCE, Server, client_config, in_time, make_certificates, post, review,
-};
+use super::support::{Answer, Client, PATIENCE, Server, in_time, make_certificates, post, review};
 use pullpass::audit::decision_log::Destination;
 use pullpass::certs::client_ca::ClientCaFile;
 use pullpass::serve::{ClientAuthentication, Config, StartError};
@@ -13,6 +11,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, SanType,
 };
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,18 +54,25 @@ impl Holder {
     }
 
     fn connector(&self, server: &Server) -> TlsConnector {
-        let mut config = client_config(&[&server.authority], &[b"http/1.1"]);
-        let chain = vec![self.0.clone()];
+        self.speaking(server, rustls::ALL_VERSIONS)
+    }
+
+    fn speaking(
+        &self,
+        server: &Server,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> TlsConnector {
+        let mut roots = rustls::RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(server.authority.as_bytes());
+        roots.add(authority.unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivateKeyDer::from(self.1.clone_key());
-        let provider = Arc::clone(config.crypto_provider());
-        let resolver = rustls::client::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_client_auth_cert(chain, key)
-            .unwrap()
-            .client_auth_cert_resolver;
-        config.client_auth_cert_resolver = resolver;
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![self.0.clone()], key)
+            .unwrap();
         TlsConnector::from(Arc::new(config))
     }
 
@@ -248,6 +254,24 @@ async fn a_certificate_that_does_not_verify_fails_in_the_handshake() {
     }
     let series = format!(r#"{REFUSED}{{reason="other_name"}}"#);
     assert_eq!(server.metric(&series).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn tls_1_2_is_no_way_around() {
+    let ca = authority("cluster");
+    let (_folder, file) = folder_of(&[&ca]);
+    let server = Server::start(|config| only(config, &file, &["apiserver"])).await;
+    let old = [&rustls::version::TLS12];
+    let connect = async |holder: Holder| {
+        Client::connect(server.webhook, &holder.speaking(&server, &old)).await
+    };
+    let mut allowed = connect(Holder::named(&ca, "apiserver")).await.unwrap();
+    let answer = allowed.ask(&post(Endpoint::Validate, &review("u"))).await;
+    assert_eq!(answer.status, 200);
+    let other = connect(Holder::named(&ca, "kubelet")).await.unwrap();
+    is_refused_unread(other, "/validate").await;
+    let foreign = Holder::named(&authority("cluster"), "apiserver");
+    assert!(connect(foreign).await.is_err());
 }
 
 #[tokio::test]
