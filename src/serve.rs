@@ -100,7 +100,8 @@ impl Config {
     /// Loads certificate and map, starts the background tasks, then takes both ports.
     ///
     /// A certificate that cannot be used is an error, because nothing can be answered without
-    /// one; so are CAs of callers, without which nobody would be answered. A map that cannot be used is not: see [`crate::state::map_store`].
+    /// one; so are CAs of callers that cannot be used, because then nobody would be answered. A
+    /// map that cannot be used is not: see [`crate::state::map_store`].
     pub async fn bind(self) -> Result<Bound, StartError> {
         let metrics = Arc::new(Metrics::default());
         metrics.in_mode(self.mode);
