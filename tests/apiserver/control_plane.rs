@@ -256,28 +256,22 @@ fn write_caller(folder: &Path, authority: &CallerAuthority) {
     fs::rename(new, file).unwrap();
 }
 
-/// As docs/api-server-authentication.md has it, for webhooks at any address. A webhook that
-/// asks for no certificate gets none.
-fn admission_configuration(folder: &Path) -> String {
+/// Writes the two files of docs/api-server-authentication.md, for webhooks at any address and
+/// with the certificate of [`write_caller`]. A webhook that asks for no certificate gets none.
+fn write_admission_configuration(folder: &Path) {
+    let page = include_str!("../../docs/api-server-authentication.md");
     let caller = folder.join("caller.pem");
-    let users =
-        json!([{"name": "*", "user": {"client-certificate": caller, "client-key": caller}}]);
-    let kubeconfig = folder.join("webhooks.kubeconfig");
-    let config = json!({"apiVersion": "v1", "kind": "Config", "users": users});
-    fs::write(&kubeconfig, config.to_string()).unwrap();
-    let plugin = |name| {
-        json!({"name": name, "configuration": {
-            "apiVersion": "apiserver.config.k8s.io/v1",
-            "kind": "WebhookAdmissionConfiguration",
-            "kubeConfigFile": kubeconfig,
-        }})
-    };
-    json!({
-        "apiVersion": "apiserver.config.k8s.io/v1",
-        "kind": "AdmissionConfiguration",
-        "plugins": [plugin("MutatingAdmissionWebhook"), plugin("ValidatingAdmissionWebhook")],
-    })
-    .to_string()
+    for name in ["configuration.yaml", "webhooks.kubeconfig"] {
+        let (_, block) = page.split_once(&format!("```yaml\n# {name}\n")).unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        let mut text = block.replace("/etc/kubernetes/admission", folder.to_str().unwrap());
+        text = text.replace("name: pullpass.pullpass.svc", "name: '*'");
+        for ending in ["crt", "key"] {
+            let named = format!("/etc/kubernetes/pki/front-proxy-client.{ending}");
+            text = text.replace(&named, caller.to_str().unwrap());
+        }
+        fs::write(folder.join(name), text).unwrap();
+    }
 }
 
 fn start_apiserver(assets: &Assets, folder: &Path, etcd_port: u16, port: u16) -> Daemon {
@@ -291,7 +285,7 @@ fn start_apiserver(assets: &Assets, folder: &Path, etcd_port: u16, port: u16) ->
     write("tokens.csv", &format!("{TOKEN},{ADMIN},1,system:masters\n"));
     write("audit-policy.json", AUDIT);
     write("kubeconfig", &kubeconfig(port, &tls.ca));
-    write("admission.json", &admission_configuration(folder));
+    write_admission_configuration(folder);
 
     let file = |flag: &str, name: &str| format!("--{flag}={}", folder.join(name).display());
     let arguments = [
@@ -310,7 +304,7 @@ fn start_apiserver(assets: &Assets, folder: &Path, etcd_port: u16, port: u16) ->
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--enable-admission-plugins=NodeRestriction".to_owned(),
-        file("admission-control-config-file", "admission.json"),
+        file("admission-control-config-file", "configuration.yaml"),
         file("audit-policy-file", "audit-policy.json"),
         file("audit-log-path", "audit.log"),
         // The event is in the file before the answer is with the client.
