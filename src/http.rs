@@ -8,6 +8,7 @@
 use crate::audit::AuditSinks;
 use crate::certs::served::ServedCertificate;
 use crate::observe::metrics::{Metrics, Port};
+use crate::observe::throttle::Throttle;
 use crate::registration::Registration;
 use crate::state::map_store::MapStore;
 use crate::state::namespaces::Namespaces;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 pub mod admin;
 pub mod body;
+pub mod caller;
 mod connection;
 pub mod deadline;
 mod listener;
@@ -32,6 +34,7 @@ mod tls;
 pub mod webhook;
 
 use admin::Admin;
+use caller::CallerPolicy;
 use connection::Ending;
 use listener::Listener;
 use webhook::Webhook;
@@ -47,6 +50,8 @@ pub struct Handles {
     pub registration: Arc<Registration>,
     /// The enforcement mode.
     pub mode: Mode,
+    /// Who is answered.
+    pub callers: CallerPolicy,
     /// Where the records of decisions go.
     pub audit: AuditSinks,
     /// What is counted.
@@ -62,7 +67,8 @@ impl Handles {
             namespaces: Arc::new(Namespaces::new(Arc::clone(&metrics))),
             registration: Arc::default(),
             mode: Mode::default(),
-            audit: AuditSinks::default(),
+            callers: CallerPolicy::default(),
+            audit: AuditSinks::new(Arc::clone(&metrics)),
             metrics,
         }
     }
@@ -170,7 +176,7 @@ impl Server {
             limits,
         } = self;
         let metrics = Arc::clone(&handles.metrics);
-        let tls = tls::server_config(Arc::clone(&certificate))?;
+        let tls = tls::server_config(Arc::clone(&certificate), &handles.callers)?;
         let ending = Ending::default();
         let webhook = Webhook::new(handles.clone(), limits);
         let admin = Admin {
@@ -185,6 +191,7 @@ impl Server {
             router,
             limits,
             metrics: Arc::clone(&metrics),
+            refused_certificate: Throttle::default(),
             ending,
             connections: TaskTracker::new(),
         };

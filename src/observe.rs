@@ -5,3 +5,4 @@ pub mod background_writer;
 pub mod health;
 pub mod log;
 pub mod metrics;
+pub mod throttle;

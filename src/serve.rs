@@ -8,9 +8,11 @@
 use crate::audit::AuditSinks;
 use crate::audit::decision_log::{DecisionLog, Destination};
 use crate::audit::events::{self, EventQueue, EventSource};
+use crate::certs::client_ca::{ClientCaError, ClientCaFile};
 use crate::certs::pair::{Pair, PairError, PairFiles};
 use crate::certs::rotator::{CertificateRotator, Rotation};
 use crate::certs::served::ServedCertificate;
+use crate::http::caller::CallerPolicy;
 use crate::http::{self, Addresses, BindError, Handles, Limits};
 use crate::kube::map_object::MapObjectName;
 use crate::observe::metrics::Metrics;
@@ -47,6 +49,8 @@ pub struct Config {
     pub registration: Option<RegistrationSource>,
     /// The enforcement mode.
     pub mode: Mode,
+    /// Who is answered; everybody if there is none.
+    pub client_authentication: Option<ClientAuthentication>,
     /// Where decision records go, and of which reviews there are any.
     pub decision_log: Option<(Destination, Recording)>,
     /// Where Events are created.
@@ -68,6 +72,15 @@ pub enum CertificateSource {
     Memory(Box<Pair>),
 }
 
+/// Which client certificates are answered.
+#[derive(Debug)]
+pub struct ClientAuthentication {
+    /// The CAs that issue them, read again when the file changes.
+    pub ca: ClientCaFile,
+    /// The names of which a certificate must have one.
+    pub names: Vec<String>,
+}
+
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,6 +88,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error("cannot serve HTTPS: {0}")]
     Certificate(#[from] PairError),
+    /// The CAs of callers cannot be used.
+    #[error(transparent)]
+    ClientCa(#[from] ClientCaError),
     /// The decision records cannot be written.
     #[error("cannot write decision records to {path}: {error}")]
     DecisionLog {
@@ -92,13 +108,20 @@ impl Config {
     /// Loads certificate and map, starts the background tasks, then takes both ports.
     ///
     /// A certificate that cannot be used is an error, because nothing can be answered without
-    /// one. A map that cannot be used is not: see [`crate::state::map_store`].
+    /// one; so are CAs of callers that cannot be used, because then nobody would be answered. A
+    /// map that cannot be used is not: see [`crate::state::map_store`].
     pub async fn bind(self) -> Result<Bound, StartError> {
         let metrics = Arc::new(Metrics::default());
         metrics.in_mode(self.mode);
         let mut tasks = BackgroundTasks::default();
         let certificate =
             serve_certificate(self.certificate, self.poll_interval, &metrics, &mut tasks)?;
+        let callers = authenticate(
+            self.client_authentication,
+            self.poll_interval,
+            &metrics,
+            &mut tasks,
+        )?;
         let maps = Arc::new(MapStore::new(Arc::clone(&metrics)));
         let audit = record_decisions(self.decision_log, self.events, &metrics, &mut tasks)?;
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&metrics)));
@@ -124,6 +147,7 @@ impl Config {
                 namespaces,
                 registration,
                 mode: self.mode,
+                callers,
                 audit,
                 metrics,
             },
@@ -160,6 +184,24 @@ fn serve_certificate(
     })
 }
 
+/// Who is answered, and the task that replaces the CAs where there are any.
+fn authenticate(
+    wanted: Option<ClientAuthentication>,
+    poll_interval: Duration,
+    metrics: &Arc<Metrics>,
+    tasks: &mut BackgroundTasks,
+) -> Result<CallerPolicy, StartError> {
+    let mut callers = CallerPolicy::Anybody;
+    if let Some(ClientAuthentication { ca, names }) = wanted {
+        let (ca, reload) = reload::client_ca(ca, Arc::clone(metrics))?;
+        tasks.start("client CA reload", reload::poll(poll_interval, reload));
+        let names = names.into();
+        callers = CallerPolicy::Certificates { ca, names };
+    }
+    callers.announce();
+    Ok(callers)
+}
+
 /// The sinks, and the task that creates Events where they are wanted.
 fn record_decisions(
     decision_log: Option<(Destination, Recording)>,
@@ -167,7 +209,7 @@ fn record_decisions(
     metrics: &Arc<Metrics>,
     tasks: &mut BackgroundTasks,
 ) -> Result<AuditSinks, StartError> {
-    let mut sinks = AuditSinks::default();
+    let mut sinks = AuditSinks::new(Arc::clone(metrics));
     if let Some((destination, recording)) = decision_log {
         destination
             .check()

@@ -6,6 +6,7 @@
 //! only creates objects. A name that is taken means that another replica has created the same
 //! Event.
 
+use super::Origin;
 use crate::kube::client::{KubeError, request};
 use crate::observe::metrics::{EventFate, Metrics};
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use kube::core::ObjectMeta;
 use kube::{Api, Client};
 use pullpass_core::admission::event::{Event, EventBudget, EventOutcome};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -41,35 +43,43 @@ impl fmt::Debug for EventSource {
     }
 }
 
+/// An Event, and the peer that caused it; `None` stands for verified callers.
+pub type WaitingEvent = (Event, Option<IpAddr>);
+
 /// Where Events are put to be created.
 #[derive(Debug, Clone)]
 pub struct EventQueue {
-    queue: Sender<Event>,
+    queue: Sender<WaitingEvent>,
     metrics: Arc<Metrics>,
 }
 
 impl EventQueue {
     /// An empty queue and its other end.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> (Self, Receiver<Event>) {
+    pub fn new(metrics: Arc<Metrics>) -> (Self, Receiver<WaitingEvent>) {
         let (queue, waiting) = channel(WAITING);
         (Self { queue, metrics }, waiting)
     }
 
     /// Puts an Event into the queue, if there is room; never waits.
-    pub fn put(&self, event: Event) {
-        if self.queue.try_send(event).is_err() {
+    pub fn put(&self, event: Event, origin: Origin) {
+        let peer = (!origin.is_verified).then_some(origin.peer);
+        if self.queue.try_send((event, peer)).is_err() {
             self.metrics.event(EventFate::Dropped);
         }
     }
 }
 
 /// Creates what comes out of the queue, until nobody can put anything in.
-pub async fn create(source: EventSource, mut waiting: Receiver<Event>, metrics: Arc<Metrics>) {
+pub async fn create(
+    source: EventSource,
+    mut waiting: Receiver<WaitingEvent>,
+    metrics: Arc<Metrics>,
+) {
     let mut budget = EventBudget::default();
-    while let Some(event) = waiting.recv().await {
+    while let Some((event, peer)) = waiting.recv().await {
         let now = Timestamp::now();
-        metrics.event(match budget.ask(&event, now) {
+        metrics.event(match budget.ask(&event, peer, now) {
             EventOutcome::Repeated => EventFate::Repeated,
             EventOutcome::TooMany => EventFate::Limited,
             EventOutcome::Make(name) => source.create(name, event, now).await,

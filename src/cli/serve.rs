@@ -12,6 +12,7 @@ use crate::observe::log::{self, LogFilter, LogFormat};
 use crate::serve::{Bound, CertificateSource, Config, POLL_INTERVAL, StartError};
 use crate::state::map_store::MapFile;
 use audit::AuditArgs;
+use caller::CallerArgs;
 use pullpass_core::map::Options;
 use self_signed::SelfSignedArgs;
 use std::fs::{self, DirBuilder};
@@ -25,6 +26,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use watched::WatchArgs;
 
 mod audit;
+mod caller;
 mod self_signed;
 mod watched;
 
@@ -46,6 +48,8 @@ pub struct Args {
     self_signed: SelfSignedArgs,
     #[command(flatten)]
     watched: WatchArgs,
+    #[command(flatten)]
+    callers: CallerArgs,
     /// The namespace that pullpass runs in; it is never touched
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -125,6 +129,7 @@ impl Args {
             tls,
             self_signed,
             watched,
+            callers,
             namespace,
             log_format,
             log_level: _,
@@ -157,6 +162,7 @@ impl Args {
             map_object,
             registration,
             mode: audit.mode(),
+            client_authentication: callers.authentication(),
             decision_log: audit.decision_log(),
             events: audit.events().await?,
             limits: limits.into(),

@@ -49,6 +49,7 @@ impl Admin {
     fn checks(&self, now: Timestamp) -> Vec<Check> {
         let mut checks = vec![
             self.check_mode(),
+            self.check_callers(),
             self.check_map(),
             self.check_certificate(now),
             self.check_shutdown(),
@@ -125,6 +126,11 @@ impl Admin {
             let _ = write!(words, " | since then unread: {}", visible(&problem));
         }
         Some(Check::warning(name, words))
+    }
+
+    /// Never fails: what keeps callers out is not this replica's.
+    fn check_callers(&self) -> Check {
+        Check::new("callers", true, self.handles.callers.to_string())
     }
 
     fn check_certificate(&self, now: Timestamp) -> Check {

@@ -12,6 +12,7 @@
 //! a request with `Connection: close`.
 
 use super::Limits;
+use super::caller::Caller;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, HeaderValue};
@@ -47,20 +48,30 @@ pub(super) struct Ending {
     pub(super) cut: CancellationToken,
 }
 
-/// Serves one connection until it ends.
-pub(super) async fn serve<S>(io: S, router: Router, limits: &Limits, ending: &Ending)
-where
+/// Serves one connection until it ends; the caller becomes an extension of its requests.
+pub(super) async fn serve<S>(
+    io: S,
+    router: Router,
+    caller: Caller,
+    limits: &Limits,
+    ending: &Ending,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let cut = ending.cut.clone();
     tokio::select! {
         () = cut.cancelled() => {}
-        () = serve_to_the_end(io, router, limits, ending) => {}
+        () = serve_to_the_end(io, router, caller, limits, ending) => {}
     }
 }
 
-async fn serve_to_the_end<S>(io: S, router: Router, limits: &Limits, ending: &Ending)
-where
+async fn serve_to_the_end<S>(
+    io: S,
+    router: Router,
+    caller: Caller,
+    limits: &Limits,
+    ending: &Ending,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::new(limits));
@@ -72,7 +83,9 @@ where
             activity.request_begins();
             let activity = Arc::clone(&activity);
             let last_answers = Arc::clone(&last_answers);
-            let answer = router.clone().oneshot(request.map(Body::new));
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(caller.clone());
+            let answer = router.clone().oneshot(request);
             Box::pin(async move {
                 let mut response = answer.await?;
                 if last_answers.load(Relaxed) || Instant::now() >= old {

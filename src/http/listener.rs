@@ -4,10 +4,13 @@
 //! kernel's queue and cost nothing. This module must not know what a connection is for.
 
 use super::Limits;
+use super::caller::Caller;
 use super::connection::{self, Ending};
 use crate::observe::metrics::{HandshakeFailure, Metrics, Port};
+use crate::observe::throttle::Throttle;
 use axum::Router;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +36,8 @@ pub(super) struct Listener {
     pub(super) router: Router,
     pub(super) limits: Limits,
     pub(super) metrics: Arc<Metrics>,
+    /// Of the log line about client certificates that do not verify.
+    pub(super) refused_certificate: Throttle,
     pub(super) ending: Ending,
     pub(super) connections: TaskTracker,
 }
@@ -49,11 +54,11 @@ impl Listener {
             // The semaphore is never closed.
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
                 match socket.accept().await {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         let this = Arc::clone(&this);
                         let connections = this.connections.clone();
                         connections.spawn(async move {
-                            this.serve(stream).await;
+                            this.serve(stream, peer.ip()).await;
                             drop(place);
                         });
                     }
@@ -71,31 +76,47 @@ impl Listener {
         }
     }
 
-    async fn serve(&self, stream: TcpStream) {
+    async fn serve(&self, stream: TcpStream, peer: IpAddr) {
         let _open = self.metrics.connection(self.port);
         // Without it an answer in two segments waits 40 ms for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let router = self.router.clone();
+        let (limits, ending) = (&self.limits, &self.ending);
         let Some(tls) = &self.tls else {
-            return connection::serve(stream, router, &self.limits, &self.ending).await;
+            return connection::serve(stream, router, Caller::new(peer, None), limits, ending)
+                .await;
         };
-        match timeout(self.limits.handshake_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => connection::serve(stream, router, &self.limits, &self.ending).await,
-            Ok(Err(error)) => self.handshake_failed(&error),
+        match timeout(limits.handshake_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let caller = Caller::new(peer, stream.get_ref().1.peer_certificates());
+                connection::serve(stream, router, caller, limits, ending).await;
+            }
+            Ok(Err(error)) => self.handshake_failed(&error, peer),
             Err(_) => self.metrics.handshake_failed(HandshakeFailure::Timeout),
         }
     }
 
-    fn handshake_failed(&self, error: &io::Error) {
+    fn handshake_failed(&self, error: &io::Error, peer: IpAddr) {
         let tls = error.get_ref().and_then(|error| error.downcast_ref());
         let failure = match tls {
             Some(rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_)) => {
                 HandshakeFailure::Refused
             }
+            // On a server this is the client's.
+            Some(rustls::Error::InvalidCertificate(_)) => HandshakeFailure::ClientCertificate,
             _ => HandshakeFailure::Broken,
         };
         self.metrics.handshake_failed(failure);
-        tracing::debug!(%error, ?failure, "TLS handshake failed");
+        if failure == HandshakeFailure::ClientCertificate && self.refused_certificate.is_due() {
+            tracing::warn!(
+                %error,
+                %peer,
+                "a client certificate does not verify; if it is an API server's, compare its \
+                 issuer and dates with --client-ca"
+            );
+        } else {
+            tracing::debug!(%error, %peer, ?failure, "TLS handshake failed");
+        }
     }
 }
 

@@ -2,17 +2,21 @@
 //! body to [`review`](pullpass_core::admission::review), `POST /validate-map` to
 //! [`map_review`].
 //!
-//! This module maps errors to an HTTP status, counts and logs. It must not decide about images,
-//! and an error must not become a verdict: it is answered with a 4xx or 5xx, which the API server leaves to the
+//! This module asks [`caller`](super::caller) who is answered before anything of a request is
+//! read, maps errors to an HTTP status, counts and logs. It must not decide about images, and an
+//! error must not become a verdict: it is answered with a 4xx or 5xx, which the API server leaves to the
 //! webhook's `failurePolicy`. A 503 carries `Retry-After`, because only then does the API
 //! server retry (client-go `rest/with_retry.go`).
 //!
 //! The router needs no socket, so that tests are function calls.
 
 use super::body::{self, BodyError, Budget, Collected};
+use super::caller::{Caller, Identity};
 use super::{Handles, Limits, deadline};
+use crate::audit::Origin;
 use crate::observe::log;
-use crate::observe::metrics::HttpRoute;
+use crate::observe::metrics::{CallerRefusal, HttpRoute};
+use crate::observe::throttle::Throttle;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -61,6 +65,8 @@ pub struct Webhook {
     large: Arc<Semaphore>,
     // The one turn of map reviews: they are rare, and each takes a multiple of the map's size.
     map_turn: Arc<Semaphore>,
+    // Of the log line about callers that are not answered.
+    refused_caller: Arc<Throttle>,
     review: Review,
 }
 
@@ -75,6 +81,7 @@ impl Webhook {
             limits,
             large: Arc::new(Semaphore::new(processors.min(MOST_LARGE))),
             map_turn: Arc::new(Semaphore::new(1)),
+            refused_caller: Arc::default(),
             review: admission::review,
         }
     }
@@ -128,10 +135,13 @@ impl Webhook {
 
     async fn answer(&self, route: HttpRoute, request: Request) -> Response {
         let _in_flight = self.handles.metrics.in_flight(route);
-        let answer = match route {
-            HttpRoute::Review(endpoint) => self.review(endpoint, request).await,
-            HttpRoute::Map => self.review_map(request).await,
-            HttpRoute::Other => Err(RequestError::NotFound),
+        let answer = match self.admit(&request) {
+            Err(refusal) => Err(RequestError::Unauthenticated(refusal)),
+            Ok(origin) => match route {
+                HttpRoute::Review(endpoint) => self.review(endpoint, origin, request).await,
+                HttpRoute::Map => self.review_map(origin, request).await,
+                HttpRoute::Other => Err(RequestError::NotFound),
+            },
         };
         let response = match answer {
             Ok(body) => ([(CONTENT_TYPE, JSON)], body).into_response(),
@@ -144,28 +154,48 @@ impl Webhook {
         response
     }
 
-    async fn review(&self, endpoint: Endpoint, request: Request) -> Result<Vec<u8>, RequestError> {
+    /// Who sent the request; an error if nothing else is to be done with it.
+    fn admit(&self, request: &Request) -> Result<Origin, CallerRefusal> {
+        let caller = Caller::of(request.extensions());
+        self.handles.callers.admit(&caller).inspect_err(|refusal| {
+            self.handles.metrics.caller_refused(*refusal);
+            if self.refused_caller.is_due() {
+                let names = match &caller.identity {
+                    Identity::Anonymous => String::new(),
+                    Identity::Certificate(names) => names.join(","),
+                };
+                log::caller_refused(*refusal, caller.peer, &names);
+            }
+        })
+    }
+
+    async fn review(
+        &self,
+        endpoint: Endpoint,
+        origin: Origin,
+        request: Request,
+    ) -> Result<Vec<u8>, RequestError> {
         check(&request)?;
         if !self.handles.maps.is_ready() {
             return Err(RequestError::NotReady);
         }
         let received = self.read(request, self.limits.max_body).await?;
         if received.body.len() <= LARGE_BYTES {
-            return self.decide(endpoint, &received.body);
+            return self.decide(endpoint, origin, &received.body);
         }
-        let decide = |body: &[u8]| self.decide(endpoint, body);
+        let decide = |body: &[u8]| self.decide(endpoint, origin, body);
         received.in_turn(&self.large, decide).await
     }
 
     /// Reviews a new registry map; there need not be one in force.
-    async fn review_map(&self, request: Request) -> Result<Vec<u8>, RequestError> {
+    async fn review_map(&self, origin: Origin, request: Request) -> Result<Vec<u8>, RequestError> {
         check(&request)?;
         let limit = self.limits.max_body.min(MOST_MAP_BYTES);
         let received = self.read(request, limit).await?;
         let decide = |body: &[u8]| {
             let started = Instant::now();
             let reviewed = map_review::review(body)?;
-            Ok(self.publish(HttpRoute::Map, reviewed, started.elapsed()))
+            Ok(self.publish(HttpRoute::Map, origin, reviewed, started.elapsed()))
         };
         received.in_turn(&self.map_turn, decide).await
     }
@@ -183,7 +213,12 @@ impl Webhook {
     }
 
     /// Decides by one snapshot of the map and of the labels, and by one reading of the clock.
-    fn decide(&self, endpoint: Endpoint, body: &[u8]) -> Result<Vec<u8>, RequestError> {
+    fn decide(
+        &self,
+        endpoint: Endpoint,
+        origin: Origin,
+        body: &[u8],
+    ) -> Result<Vec<u8>, RequestError> {
         let map = self.handles.maps.current();
         let map = map.as_ref().ok_or(RequestError::NotReady)?;
         let labels = self.handles.namespaces.current();
@@ -199,20 +234,28 @@ impl Webhook {
         for tally in reviewed.report.tallies() {
             map.entries.count(tally);
         }
-        Ok(self.publish(endpoint.into(), reviewed, started.elapsed()))
+        Ok(self.publish(endpoint.into(), origin, reviewed, started.elapsed()))
     }
 
-    /// Counts, logs and records a review, and returns its answer.
-    fn publish(&self, route: HttpRoute, reviewed: Reviewed<'_>, took: Duration) -> Vec<u8> {
+    /// Counts, logs and records a review, and returns its answer. How much is logged and
+    /// recorded depends on where it comes from; the answer does not.
+    fn publish(
+        &self,
+        route: HttpRoute,
+        origin: Origin,
+        reviewed: Reviewed<'_>,
+        took: Duration,
+    ) -> Vec<u8> {
         let Reviewed {
             body,
             report,
             record,
         } = reviewed;
         self.handles.metrics.reviewed(route, report.outcome(), took);
-        log::review(route, &report, took);
+        let level = log::level_of(&report, || self.handles.audit.may_log(origin));
+        log::review(level, route, &report, took, origin.peer);
         if let Some(record) = record {
-            self.handles.audit.put(record);
+            self.handles.audit.put(record, origin);
         }
         body
     }
@@ -287,6 +330,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), RequestError> {
 /// Why a request gets no review.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequestError {
+    Unauthenticated(CallerRefusal),
     NotFound,
     Method,
     MediaType,
@@ -327,6 +371,7 @@ impl From<BodyError> for RequestError {
 impl RequestError {
     fn status(&self) -> StatusCode {
         match self {
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::MediaType | Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -344,6 +389,14 @@ impl RequestError {
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Unauthenticated(CallerRefusal::NoCertificate) => {
+                "no client certificate was sent; pullpass answers only callers with one \
+                 (docs/api-server-authentication.md)"
+            }
+            Self::Unauthenticated(CallerRefusal::OtherName) => {
+                "the name of the client certificate is not one that pullpass answers; \
+                 allow it with --client-name (docs/api-server-authentication.md)"
+            }
             Self::NotFound => {
                 "no such path; reviews go to /mutate, /validate, /validate-workloads/warn, \
                  /validate-workloads/deny and /validate-map"
@@ -383,7 +436,7 @@ impl IntoResponse for RequestError {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // The rest of the body is not read, so that no request can follow on this connection.
-            Self::TooLarge | Self::TooSlow | Self::Broken => {
+            Self::Unauthenticated(_) | Self::TooLarge | Self::TooSlow | Self::Broken => {
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

@@ -5,13 +5,14 @@
 //! untrusted: it goes through [`pullpass_core::text`] and is cut to a length.
 
 use crate::observe::background_writer::BackgroundWriter;
-use crate::observe::metrics::HttpRoute;
+use crate::observe::metrics::{CallerRefusal, HttpRoute};
 use pullpass_core::admission::verdict::Statement;
 use pullpass_core::admission::{Outcome, ReviewReport};
 use pullpass_core::policy::{DateEvent, DateEventKind};
 use pullpass_core::text::visible;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::net::IpAddr;
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -75,8 +76,25 @@ pub fn start(format: LogFormat, filter: &LogFilter) -> LogWriter {
     writer
 }
 
-/// Logs one review: at info when something was done or said, else at debug.
-pub(crate) fn review(route: HttpRoute, report: &ReviewReport<'_>, took: Duration) {
+/// How much a review matters: something was done or said, or nothing was. `may_log` is asked
+/// only in the first case.
+pub(crate) fn level_of(report: &ReviewReport<'_>, may_log: impl FnOnce() -> bool) -> Level {
+    let is_quiet = report.outcome() == Outcome::Untouched && report.map_errors().is_none();
+    if is_quiet || !may_log() {
+        Level::DEBUG
+    } else {
+        Level::INFO
+    }
+}
+
+/// Logs one review, at info or at debug.
+pub(crate) fn review(
+    level: Level,
+    route: HttpRoute,
+    report: &ReviewReport<'_>,
+    took: Duration,
+    peer: IpAddr,
+) {
     // The level is part of the macro, so that a line below the level costs nothing.
     macro_rules! line {
         ($level:expr) => {
@@ -92,15 +110,33 @@ pub(crate) fn review(route: HttpRoute, report: &ReviewReport<'_>, took: Duration
                 secrets = report.secrets().join(","),
                 said = said(report.statement()),
                 map_errors = report.map_errors(),
+                %peer,
                 microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 "reviewed"
             )
         };
     }
-    if report.outcome() == Outcome::Untouched && report.map_errors().is_none() {
-        line!(Level::DEBUG);
-    } else {
+    if level == Level::INFO {
         line!(Level::INFO);
+    } else {
+        line!(Level::DEBUG);
+    }
+}
+
+/// Logs a caller that got 401. The names are those of a certificate that verified.
+pub(crate) fn caller_refused(refusal: CallerRefusal, peer: IpAddr, names: &str) {
+    match refusal {
+        CallerRefusal::NoCertificate => tracing::warn!(
+            %peer,
+            "a caller without a client certificate got 401; if it is an API server, configure \
+             its certificate (docs/api-server-authentication.md)"
+        ),
+        CallerRefusal::OtherName => tracing::warn!(
+            %peer,
+            names = visible(cut(names)),
+            "a caller whose certificate has another name got 401; if it is an API server, \
+             allow one of its names with --client-name"
+        ),
     }
 }
 

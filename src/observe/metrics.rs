@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod audit;
+mod callers;
 mod durations;
 mod entries;
 mod exposition;
@@ -35,6 +36,7 @@ mod rotator;
 
 use audit::AuditMetrics;
 pub use audit::{EventFate, RecordFate};
+pub use callers::{CallerMetrics, CallerRefusal, LimitedEffect};
 use durations::Durations;
 pub use entries::EntryCounters;
 use entries::EntryFamily;
@@ -93,6 +95,8 @@ pub enum HandshakeFailure {
     Refused,
     /// The connection ended, or what came was not TLS.
     Broken,
+    /// The client's certificate did not verify.
+    ClientCertificate,
 }
 
 /// All that pullpass counts.
@@ -107,7 +111,7 @@ pub struct Metrics {
     panics: Counter,
     webhook: PortMetrics,
     admin: PortMetrics,
-    handshake_failures: [Counter; 3],
+    handshake_failures: [Counter; 4],
     body_memory: Gauge,
     body_memory_limit: Gauge,
     entries: EntryFamily,
@@ -124,6 +128,8 @@ pub struct Metrics {
     registration: RegistrationMetrics,
     map_series: MapSeries,
     audit: AuditMetrics,
+    /// Who calls.
+    pub callers: CallerMetrics,
     observing: Gauge,
     namespaces: Gauge,
 }
@@ -232,11 +238,12 @@ impl Metrics {
 
     /// A TLS handshake that failed.
     pub fn handshake_failed(&self, failure: HandshakeFailure) {
-        let [timeout, refused, broken] = &self.handshake_failures;
+        let [timeout, refused, broken, client_certificate] = &self.handshake_failures;
         match failure {
             HandshakeFailure::Timeout => timeout,
             HandshakeFailure::Refused => refused,
             HandshakeFailure::Broken => broken,
+            HandshakeFailure::ClientCertificate => client_certificate,
         }
         .inc();
     }
@@ -328,6 +335,16 @@ impl Metrics {
         self.audit.event(fate);
     }
 
+    /// A request that was answered with 401.
+    pub fn caller_refused(&self, refusal: CallerRefusal) {
+        self.callers.refused(refusal);
+    }
+
+    /// An effect of a review that its peer had no share left for.
+    pub fn limited(&self, effect: LimitedEffect) {
+        self.callers.limited(effect);
+    }
+
     /// Everything, in this format.
     #[must_use]
     pub fn render(&self, format: ExpositionFormat) -> String {
@@ -380,6 +397,7 @@ impl Default for Metrics {
             registration: RegistrationMetrics::register(ours),
             map_series: MapSeries::register(ours),
             audit: AuditMetrics::register(ours),
+            callers: CallerMetrics::register(ours),
             observing,
             namespaces,
             map,
@@ -392,7 +410,8 @@ impl Default for Metrics {
             other_codes: reviews.codes(HttpRoute::Other),
             webhook: ports.of("webhook"),
             admin: ports.of("admin"),
-            handshake_failures: ["timeout", "refused", "broken"].map(handshake),
+            handshake_failures: ["timeout", "refused", "broken", "client_certificate"]
+                .map(handshake),
             entries,
             registry,
         }

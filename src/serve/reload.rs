@@ -1,6 +1,7 @@
-//! The files of the certificate, which are read again while the server runs. This module must
-//! not judge what it reads.
+//! The files of the certificate and of the CAs of callers, which are read again while the server
+//! runs. This module must not judge what it reads.
 
+use crate::certs::client_ca::{ClientCa, ClientCaError, ClientCaFile};
 use crate::certs::pair::{PairBytes, PairError, PairFiles};
 use crate::certs::served::ServedCertificate;
 use crate::observe::metrics::Metrics;
@@ -30,6 +31,27 @@ pub(super) fn certificate(
         }
     };
     Ok((certificate, reload))
+}
+
+/// Loads the CAs of callers, and returns them with what looks for new ones and takes them.
+pub(super) fn client_ca(
+    file: ClientCaFile,
+    metrics: Arc<Metrics>,
+) -> Result<(Arc<ClientCa>, impl FnMut() + Send + 'static), ClientCaError> {
+    let reading = file.clone();
+    let mut watch = FileWatch::new(move || reading.read());
+    let ca = Arc::new(ClientCa::new(file, content(watch.content()), metrics)?);
+    let served = Arc::clone(&ca);
+    let reload = move || {
+        if let Some(new) = watch.changed() {
+            served.replace(content(new));
+        }
+    };
+    Ok((ca, reload))
+}
+
+fn content(read: &Result<Vec<u8>, ClientCaError>) -> Result<&[u8], ClientCaError> {
+    read.as_deref().map_err(Clone::clone)
 }
 
 /// Calls `reload` again and again; ends only when it panics.

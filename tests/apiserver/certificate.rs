@@ -1,6 +1,9 @@
-//! A throw-away authority and a certificate for loopback.
+//! Throw-away authorities: one with a certificate for loopback, and those of callers.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair,
+};
 
 /// All of it as PEM.
 pub(crate) struct Loopback {
@@ -30,5 +33,33 @@ pub(crate) fn loopback() -> Loopback {
         ca,
         certificate: certificate.pem(),
         key: key.serialize_pem(),
+    }
+}
+
+/// An authority that issues certificates of callers.
+pub(crate) struct CallerAuthority(CertifiedIssuer<'static, KeyPair>);
+
+impl CallerAuthority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "callers of webhooks");
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate of this common name and its key, in one text.
+    pub(crate) fn issue(&self, name: &str) -> String {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        certificate.pem() + &key.serialize_pem()
     }
 }

@@ -2,7 +2,7 @@
 //! of each for the whole test binary, started by the first test that asks.
 
 use crate::assets::Assets;
-use crate::certificate;
+use crate::certificate::{self, CallerAuthority};
 use crate::daemon::{Daemon, Output};
 use serde_json::{Value, json};
 use std::fs;
@@ -18,6 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 const ADMIN: &str = "admin@shop.example";
 /// No secret: it opens a server that lives for a minute, on loopback.
 const TOKEN: &str = "of-this-run-only";
+/// The API server's name when it calls webhooks.
+pub(crate) const CALLER: &str = "kube-apiserver-webhooks";
 /// A start takes three seconds on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -41,6 +43,9 @@ pub(crate) struct ControlPlane {
     pub(crate) kubeconfig: PathBuf,
     /// One JSON event a line.
     pub(crate) audit_log: PathBuf,
+    /// Those that may issue the certificate with which the API server calls webhooks; at first
+    /// it is of the first one.
+    pub(crate) callers: [CallerAuthority; 2],
     kubectl: PathBuf,
     /// Held, so that they run.
     daemons: Vec<Daemon>,
@@ -119,11 +124,14 @@ impl ControlPlane {
     fn start(assets: &Assets, folder: PathBuf) -> Result<Self, String> {
         let [etcd_port, peer_port, port] = free_ports();
         let etcd = start_etcd(assets, &folder, etcd_port, peer_port);
+        let callers = [CallerAuthority::new(), CallerAuthority::new()];
+        write_caller(&folder, &callers[0]);
         let apiserver = start_apiserver(assets, &folder, etcd_port, port);
         let mut plane = Self {
             kubeconfig: folder.join("kubeconfig"),
             audit_log: folder.join("audit.log"),
             kubectl: assets.kubectl.clone(),
+            callers,
             daemons: Vec::new(),
             folder,
         };
@@ -137,6 +145,12 @@ impl ControlPlane {
         )?;
         plane.daemons = daemons;
         Ok(plane)
+    }
+
+    /// From now on the API server calls webhooks with a new certificate of this authority, on
+    /// new connections.
+    pub(crate) fn call_with(&self, authority: &CallerAuthority) {
+        write_caller(&self.folder, authority);
     }
 
     /// Runs kubectl as the administrator.
@@ -235,6 +249,31 @@ fn start_etcd(assets: &Assets, folder: &Path, port: u16, peer_port: u16) -> Daem
     )
 }
 
+/// Certificate and key in one file, so that they change in one step.
+fn write_caller(folder: &Path, authority: &CallerAuthority) {
+    let (file, new) = (folder.join("caller.pem"), folder.join("caller.new"));
+    fs::write(&new, authority.issue(CALLER)).unwrap();
+    fs::rename(new, file).unwrap();
+}
+
+/// Writes the two files of docs/api-server-authentication.md, for webhooks at any address and
+/// with the certificate of [`write_caller`]. A webhook that asks for no certificate gets none.
+fn write_admission_configuration(folder: &Path) {
+    let page = include_str!("../../docs/api-server-authentication.md");
+    let caller = folder.join("caller.pem");
+    for name in ["configuration.yaml", "webhooks.kubeconfig"] {
+        let (_, block) = page.split_once(&format!("```yaml\n# {name}\n")).unwrap();
+        let (block, _) = block.split_once("```").unwrap();
+        let mut text = block.replace("/etc/kubernetes/admission", folder.to_str().unwrap());
+        text = text.replace("name: pullpass.pullpass.svc", "name: '*'");
+        for ending in ["crt", "key"] {
+            let named = format!("/etc/kubernetes/pki/front-proxy-client.{ending}");
+            text = text.replace(&named, caller.to_str().unwrap());
+        }
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
 fn start_apiserver(assets: &Assets, folder: &Path, etcd_port: u16, port: u16) -> Daemon {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
     let tls = certificate::loopback();
@@ -246,6 +285,7 @@ fn start_apiserver(assets: &Assets, folder: &Path, etcd_port: u16, port: u16) ->
     write("tokens.csv", &format!("{TOKEN},{ADMIN},1,system:masters\n"));
     write("audit-policy.json", AUDIT);
     write("kubeconfig", &kubeconfig(port, &tls.ca));
+    write_admission_configuration(folder);
 
     let file = |flag: &str, name: &str| format!("--{flag}={}", folder.join(name).display());
     let arguments = [
@@ -264,6 +304,7 @@ fn start_apiserver(assets: &Assets, folder: &Path, etcd_port: u16, port: u16) ->
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--enable-admission-plugins=NodeRestriction".to_owned(),
+        file("admission-control-config-file", "configuration.yaml"),
         file("audit-policy-file", "audit-policy.json"),
         file("audit-log-path", "audit.log"),
         // The event is in the file before the answer is with the client.

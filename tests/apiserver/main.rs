@@ -29,6 +29,7 @@ mod review_difference;
 
 mod audit;
 mod bypass;
+mod callers;
 mod decisions;
 mod denials;
 mod faults;

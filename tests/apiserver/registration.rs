@@ -159,16 +159,22 @@ impl Hook<'_> {
     }
 }
 
-/// The conditions under which the chart has a webhook asked, as Helm renders them.
-pub(crate) fn conditions_of_chart(stage: Stage) -> Value {
+/// The objects of the chart that contain this text, as Helm renders them.
+pub(crate) fn objects_of_chart(text: &str) -> Vec<Value> {
     let rendered = include_str!("../chart/golden.yaml");
+    let documents = rendered.split("\n---\n");
+    let chosen = documents.filter(|document| document.contains(text));
+    chosen
+        .map(|document| serde_saphyr::from_str(document).unwrap())
+        .collect()
+}
+
+/// The conditions under which the chart has a webhook asked.
+pub(crate) fn conditions_of_chart(stage: Stage) -> Value {
     // Of one kind there are several objects, each with a webhook of its own.
-    let webhook = format!("- name: {}.pullpass.dev\n", stage.word());
-    let mut documents = rendered.split("\n---\n");
-    let document = documents.find(|text| text.contains(&webhook)).unwrap();
-    let object: Value = serde_saphyr::from_str(document).unwrap();
-    let conditions = object["webhooks"][0]["matchConditions"].clone();
-    assert!(conditions.is_array(), "{document}");
+    let objects = objects_of_chart(&format!("- name: {}.pullpass.dev\n", stage.word()));
+    let conditions = objects[0]["webhooks"][0]["matchConditions"].clone();
+    assert!(conditions.is_array(), "{objects:?}");
     conditions
 }
 

@@ -1,9 +1,11 @@
-//! Replicas that rotate their own certificate: with the rights that the chart gives
-//! them and no others, against the real API server, which calls both.
+//! Replicas that rotate their own certificate: with the rights that the chart gives them and
+//! no others, under the chart's policy for their own account, against the real API server,
+//! which calls both.
 
 use crate::api::{Answer, Api, Namespace, eventually};
 use crate::control_plane::{ControlPlane, control_plane};
 use crate::daemon::{Daemon, Output};
+use crate::registration::objects_of_chart;
 use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -75,6 +77,7 @@ impl Scene {
             replicas: Vec::new(),
         };
         scene.grant().await;
+        scene.limit().await;
         scene.make_secret().await;
         let kubeconfig = scene.kubeconfig(plane).await;
         for number in 1..=2 {
@@ -125,6 +128,25 @@ impl Scene {
                     .await
                     .succeeded();
             }
+        }
+    }
+
+    /// The chart's policy for pullpass's own account, in force for this account.
+    async fn limit(&self) {
+        let mut policy = objects_of_chart("kind: ValidatingAdmissionPolicy\n").remove(0);
+        let mut binding = objects_of_chart("kind: ValidatingAdmissionPolicyBinding\n").remove(0);
+        let name = self.name();
+        policy["metadata"] = json!({"name": name});
+        let account = policy["spec"]["matchConditions"][0]["expression"].as_str();
+        let account = account
+            .unwrap()
+            .replace(":pullpass:", &format!(":{}:", self.namespace.name));
+        policy["spec"]["matchConditions"][0]["expression"] = json!(account);
+        binding["metadata"] = json!({"name": name});
+        binding["spec"]["policyName"] = json!(name);
+        for (kind, object) in [("policies", policy), ("policybindings", binding)] {
+            let path = format!("/apis/admissionregistration.k8s.io/v1/validatingadmission{kind}");
+            self.api.post(&path, &object).await.succeeded();
         }
     }
 
@@ -421,6 +443,62 @@ async fn replicas_agree_on_one_ca_and_put_it_back_when_it_is_taken_away() {
         assert_eq!(scene.agreed().await, bundle);
         scene.pods_are_admitted().await;
     }
+}
+
+#[tokio::test]
+async fn the_account_of_the_replicas_can_change_nothing_of_a_webhook_but_its_bundle() {
+    let Some(scene) = Scene::new("own-account", &["--self-signed-settle-time=2s"]).await else {
+        return;
+    };
+    scene.helm().await;
+    let account = format!("system:serviceaccount:{}:pullpass", scene.namespace.name);
+    let groups = ["system:serviceaccounts", "system:authenticated"];
+    let itself = Api::impersonating(control_plane().unwrap(), &account, &groups).await;
+    let stolen = async |at: usize, change: &dyn Fn(&mut Value)| {
+        let mut hooks = scene.manifest(at)["webhooks"].clone();
+        change(&mut hooks[0]);
+        let body = json!({"webhooks": hooks});
+        let path = format!("{}?dryRun=All", scene.path(at));
+        itself.send(Method::PATCH, &path, Some(&body)).await
+    };
+    let redirect = |hook: &mut Value| hook["clientConfig"]["url"] = json!("https://evil.example");
+    eventually("the policy", async || {
+        (stolen(0, &redirect).await.status == 422).then_some(())
+    })
+    .await;
+    for at in 0..CONFIGURATIONS.len() {
+        let changes: [&dyn Fn(&mut Value); 3] = [
+            &redirect,
+            &|hook| hook["rules"][0]["resources"] = json!(["secrets"]),
+            &|hook| hook["namespaceSelector"] = json!({}),
+        ];
+        for change in changes {
+            let answer = stolen(at, change).await;
+            assert_eq!(answer.status, 422, "{}", answer.message());
+            let words = "pullpass may change nothing of a webhook but caBundle";
+            assert!(answer.message().contains(words), "{}", answer.message());
+        }
+        // The same request with nothing but another caBundle.
+        let bundle = |hook: &mut Value| {
+            hook["clientConfig"]["caBundle"] = json!(STANDARD.encode("other"));
+        };
+        stolen(at, &bundle).await.succeeded();
+    }
+    // The expressions fit the types of both kinds.
+    let path = format!(
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{}",
+        scene.name()
+    );
+    let checked = eventually("the type check of the policy", async || {
+        let policy = scene.api.send(Method::GET, &path, None).await.succeeded();
+        let status = policy["status"].clone();
+        status["typeChecking"].is_object().then_some(status)
+    })
+    .await;
+    assert_eq!(checked["typeChecking"]["expressionWarnings"], Value::Null);
+    // And the replicas go on with their work under it.
+    scene.agreed().await;
+    scene.pods_are_admitted().await;
 }
 
 #[tokio::test]

@@ -501,6 +501,7 @@ mod events {
 
 mod writing {
     use super::*;
+    use pullpass::audit::Origin;
     use pullpass::audit::decision_log::{DecisionLog, Destination};
     use pullpass::audit::events::EventQueue;
     use pullpass::observe::metrics::{ExpositionFormat, Metrics};
@@ -601,15 +602,19 @@ mod writing {
         let context = context(Mode::Observe, Some(Recording::Notable));
         let answer = answer(&context, Endpoint::Validate, &review(&["evil/x"]));
         let event = Event::of(&answer.record.unwrap()).unwrap();
+        let origin = Origin {
+            peer: [10, 0, 0, 1].into(),
+            is_verified: true,
+        };
         for _ in 0..300 {
-            queue.put(event.clone());
+            queue.put(event.clone(), origin);
         }
         assert_eq!(
             count(&metrics, r#"pullpass_events_total{result="dropped"}"#),
             300 - 256
         );
         drop(waiting);
-        queue.put(event);
+        queue.put(event, origin);
         assert_eq!(
             count(&metrics, r#"pullpass_events_total{result="dropped"}"#),
             300 - 255

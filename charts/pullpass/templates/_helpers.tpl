@@ -247,6 +247,17 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{- if eq $mode "provided" -}}
 {{- $_ := include "pullpass.certificateSecretName" . -}}
 {{- end -}}
+{{- with .Values.clientCA -}}
+{{- if and .configMap .secret -}}
+{{- fail "clientCA.configMap and clientCA.secret: both say where the CAs are; write one of them" -}}
+{{- end -}}
+{{- if and (or .configMap .secret) (not .names) -}}
+{{- fail "clientCA.names: write the name in the client certificate of the API server; otherwise every certificate of the CA could call" -}}
+{{- end -}}
+{{- if and .names (not (or .configMap .secret)) -}}
+{{- fail "clientCA.names: write clientCA.configMap or clientCA.secret too, where the CAs are" -}}
+{{- end -}}
+{{- end -}}
 {{- with .Values.map -}}
 {{- if and $.Values.existingMap (or .registries (gt (len (omit . "registries")) 0)) -}}
 {{- fail "existingMap and map: both say what the map is; write one of them" -}}
@@ -275,6 +286,29 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 {{/* The name of the ClusterRole for the webhook configurations. */}}
 {{- define "pullpass.clusterName" -}}
 {{- printf "%s-webhooks" (include "pullpass.fullname" .) -}}
+{{- end -}}
+
+{{/* The name of the policy that keeps pullpass's own account to `caBundle`. */}}
+{{- define "pullpass.admissionPolicyName" -}}
+{{- printf "%s-ca-bundle-only" (include "pullpass.fullname" .) -}}
+{{- end -}}
+
+{{/* Peers of a NetworkPolicy: a text is a block of addresses, or one address. */}}
+{{- define "pullpass.peers" -}}
+{{- range . }}
+{{- if kindIs "string" . }}
+- ipBlock:
+    cidr: {{ ternary . (printf "%s/%s" . (ternary "128" "32" (contains ":" .))) (contains "/" .) | quote }}
+{{- else }}
+- {{ toYaml . | nindent 2 | trim }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Whether callers are authenticated: "true" or "false". */}}
+{{- define "pullpass.authenticatesCallers" -}}
+{{- $ca := .Values.clientCA | default dict -}}
+{{- or (ne ($ca.configMap | default "") "") (ne ($ca.secret | default "") "") -}}
 {{- end -}}
 
 {{/* The name of the ClusterRole for Events. */}}

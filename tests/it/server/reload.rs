@@ -93,7 +93,7 @@ async fn without_a_map_at_the_start_it_waits_for_one() {
             "late.yaml"
         };
         assert!(ready.body.contains(words), "{}", ready.body);
-        assert_eq!(ready.body.lines().count(), 5, "{}", ready.body);
+        assert_eq!(ready.body.lines().count(), 6, "{}", ready.body);
         assert_eq!(server.admin("/livez").await.status, 200);
 
         fs::write(&path, MAP).unwrap();

@@ -7,7 +7,7 @@ use pullpass::certs::served::ServedCertificate;
 use pullpass::http::{self, Addresses, Handles, Limits};
 use pullpass::observe::metrics::Metrics;
 use pullpass::serve::background_tasks::BackgroundTasks;
-use pullpass::serve::{Bound, CertificateSource, Config};
+use pullpass::serve::{Bound, CertificateSource, Config, StartError};
 use pullpass::state::map_store::{MapFile, MapStore};
 use pullpass_core::admission::{Endpoint, Mode};
 use pullpass_core::map::{Options, SourceFile};
@@ -102,6 +102,11 @@ impl Server {
     /// Starts a server with [`MAP`] and a fresh certificate, after `change` has had
     /// its way with the configuration.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
+        Self::try_start(change).await.unwrap()
+    }
+
+    /// The same, where it may not start.
+    pub(crate) async fn try_start(change: impl FnOnce(&mut Config)) -> Result<Self, StartError> {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("map.yaml"), MAP).unwrap();
         let made = make_certificates();
@@ -116,14 +121,15 @@ impl Server {
             map_object: None,
             registration: None,
             mode: Mode::Enforce,
+            client_authentication: None,
             decision_log: None,
             events: None,
             limits: limits(),
             poll_interval: Duration::from_millis(20),
         };
         change(&mut config);
-        let bound = config.bind().await.unwrap();
-        Self::serve(bound, made.authority, directory)
+        let bound = config.bind().await?;
+        Ok(Self::serve(bound, made.authority, directory))
     }
 
     /// Starts a server with [`MAP`] that shows this certificate and has these background

@@ -5,10 +5,11 @@
 //! about denials, because controllers write those themselves (`FailedCreate`).
 //!
 //! Everybody who reaches the port can post a review, so Events are limited: the same Event
-//! once in ten minutes, and a maximum for each namespace and for all namespaces. The name of
-//! an Event is a digest of its content and of the ten minutes, so that two replicas with the
-//! same warning create one Event. This module must not read a clock or call the API server;
-//! the time is an argument.
+//! once in ten minutes, and a maximum for each namespace and for all namespaces. Peers share
+//! both maxima: with n of them each gets a n-th, so that one peer with forged reviews cannot
+//! use up what the API server needs. The name of an Event is a digest of its content and of
+//! the ten minutes, so that two replicas with the same warning create one Event. This module
+//! must not read a clock or call the API server; the time is an argument.
 
 use super::record::{DecisionRecord, Owner};
 use super::{Endpoint, Outcome};
@@ -16,13 +17,16 @@ use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 /// The window in which the same Event is created once, in seconds.
 const WINDOW_SECONDS: i64 = 600;
-/// The most Events of one namespace in a window.
+/// The most Events of one namespace in a window, for all peers.
 const MOST_PER_NAMESPACE: usize = 20;
-/// The most Events of all namespaces in a window.
+/// The most Events of all namespaces in a window, for all peers.
 const MOST_IN_TOTAL: usize = 500;
+/// The most peers with a share of their own; all further ones have one together.
+const MOST_PEERS: usize = 32;
 /// The most bytes of `note` (`pkg/apis/core/validation/events.go`, `NoteLengthLimit`).
 const MOST_NOTE_BYTES: usize = 1024;
 
@@ -132,12 +136,37 @@ pub enum EventOutcome {
 pub struct EventBudget {
     window: i64,
     made: HashSet<String>,
-    namespaces: HashMap<String, usize>,
+    total: PeerCounts,
+    namespaces: HashMap<String, PeerCounts>,
+}
+
+/// How many Events each peer has caused; `None` stands for all verified callers together, and
+/// for those above [`MOST_PEERS`].
+#[derive(Debug, Default)]
+struct PeerCounts(HashMap<Option<IpAddr>, usize>);
+
+impl PeerCounts {
+    /// The peer, or what it is counted with.
+    fn counted_as(&self, peer: Option<IpAddr>) -> Option<IpAddr> {
+        peer.filter(|_| self.0.contains_key(&peer) || self.0.len() < MOST_PEERS)
+    }
+
+    /// Whether the peer has caused fewer Events than its share of so many.
+    fn is_below(&self, most: usize, peer: Option<IpAddr>) -> bool {
+        let made = self.0.get(&peer);
+        let peers = self.0.len() + usize::from(made.is_none());
+        made.copied().unwrap_or(0) < (most / peers).max(1)
+    }
+
+    fn add(&mut self, peer: Option<IpAddr>) {
+        *self.0.entry(peer).or_default() += 1;
+    }
 }
 
 impl EventBudget {
-    /// Decides about one Event, and counts it if it is to be created.
-    pub fn ask(&mut self, event: &Event, now: Timestamp) -> EventOutcome {
+    /// Decides about one Event, and counts it if it is to be created. `peer` is the address
+    /// that it comes from, `None` when the caller is verified.
+    pub fn ask(&mut self, event: &Event, peer: Option<IpAddr>, now: Timestamp) -> EventOutcome {
         let window = now.as_second().div_euclid(WINDOW_SECONDS);
         if window != self.window {
             *self = Self {
@@ -149,12 +178,15 @@ impl EventBudget {
         if self.made.contains(&name) {
             return EventOutcome::Repeated;
         }
-        let in_namespace = self.namespaces.get(&event.namespace).copied().unwrap_or(0);
-        if in_namespace >= MOST_PER_NAMESPACE || self.made.len() >= MOST_IN_TOTAL {
+        let peer = self.total.counted_as(peer);
+        let none = PeerCounts::default();
+        let here = self.namespaces.get(&event.namespace).unwrap_or(&none);
+        if !here.is_below(MOST_PER_NAMESPACE, peer) || !self.total.is_below(MOST_IN_TOTAL, peer) {
             return EventOutcome::TooMany;
         }
-        self.namespaces
-            .insert(event.namespace.clone(), in_namespace + 1);
+        self.total.add(peer);
+        let here = self.namespaces.entry(event.namespace.clone()).or_default();
+        here.add(peer);
         self.made.insert(name.clone());
         EventOutcome::Make(name)
     }
@@ -185,10 +217,10 @@ mod tests {
     #[test]
     fn equal_events_are_created_once_in_ten_minutes() {
         let mut budget = EventBudget::default();
-        let first = budget.ask(&event("shop", "web", "old"), at(6000));
+        let first = budget.ask(&event("shop", "web", "old"), None, at(6000));
         assert!(matches!(&first, EventOutcome::Make(name) if name.len() == "pullpass.".len() + 32));
         for second in [6000, 6001, 6599] {
-            let again = budget.ask(&event("shop", "web", "old"), at(second));
+            let again = budget.ask(&event("shop", "web", "old"), None, at(second));
             assert_eq!(again, EventOutcome::Repeated, "{second}");
         }
         for (namespace, owner, note) in [
@@ -196,13 +228,13 @@ mod tests {
             ("shop", "web", "new"),
             ("team", "web", "old"),
         ] {
-            let other = budget.ask(&event(namespace, owner, note), at(6599));
+            let other = budget.ask(&event(namespace, owner, note), None, at(6599));
             assert!(
                 matches!(other, EventOutcome::Make(_)),
                 "{namespace}/{owner} {note}"
             );
         }
-        let later = budget.ask(&event("shop", "web", "old"), at(6600));
+        let later = budget.ask(&event("shop", "web", "old"), None, at(6600));
         assert!(matches!(&later, EventOutcome::Make(_)) && later != first);
     }
 
@@ -210,7 +242,7 @@ mod tests {
     fn another_replica_gives_an_equal_event_the_same_name() {
         let [one, two] = [6000, 6321].map(|second| {
             let mut budget = EventBudget::default();
-            budget.ask(&event("shop", "web", "old"), at(second))
+            budget.ask(&event("shop", "web", "old"), None, at(second))
         });
         assert_eq!(one, two);
     }
@@ -221,7 +253,7 @@ mod tests {
         let mut makes = |namespace: &str, count: usize| {
             (0..count)
                 .map(|number| event(namespace, &number.to_string(), "old"))
-                .filter(|event| matches!(budget.ask(event, at(0)), EventOutcome::Make(_)))
+                .filter(|event| matches!(budget.ask(event, None, at(0)), EventOutcome::Make(_)))
                 .count()
         };
         assert_eq!(makes("loud", 1000), MOST_PER_NAMESPACE);
@@ -232,9 +264,45 @@ mod tests {
         assert_eq!(others, MOST_IN_TOTAL - MOST_PER_NAMESPACE - 3);
         assert!(budget.made.len() == MOST_IN_TOTAL && budget.namespaces.len() <= MOST_IN_TOTAL);
         assert!(matches!(
-            budget.ask(&event("n999", "web", "old"), at(WINDOW_SECONDS)),
+            budget.ask(&event("n999", "web", "old"), None, at(WINDOW_SECONDS)),
             EventOutcome::Make(_)
         ));
+    }
+
+    /// How many Events a peer can cause in this namespace.
+    fn makes(budget: &mut EventBudget, peer: u8, namespace: &str) -> usize {
+        let peer = Some(IpAddr::from([10, 0, 0, peer]));
+        (0..2 * MOST_PER_NAMESPACE)
+            .map(|number| event(namespace, &format!("{peer:?}-{number}"), "old"))
+            .filter(|event| matches!(budget.ask(event, peer, at(0)), EventOutcome::Make(_)))
+            .count()
+    }
+
+    #[test]
+    fn one_peer_cannot_use_up_the_events_of_a_namespace_or_of_all() {
+        let mut budget = EventBudget::default();
+        assert_eq!(makes(&mut budget, 1, "shop"), MOST_PER_NAMESPACE);
+        assert_eq!(makes(&mut budget, 2, "shop"), MOST_PER_NAMESPACE / 2);
+        let forged: usize = (0..100)
+            .map(|number| makes(&mut budget, 1, &format!("n{number}")))
+            .sum();
+        assert_eq!(forged, MOST_IN_TOTAL / 2 - MOST_PER_NAMESPACE);
+        let honest: usize = (0..10)
+            .map(|number| makes(&mut budget, 2, &format!("m{number}")))
+            .sum();
+        assert_eq!(honest, 10 * MOST_PER_NAMESPACE);
+    }
+
+    #[test]
+    fn what_many_peers_cause_together_is_bounded() {
+        let mut budget = EventBudget::default();
+        let all: usize = (0..100)
+            .flat_map(|peer| (0..30).map(move |namespace| (peer, format!("n{namespace}"))))
+            .map(|(peer, namespace)| makes(&mut budget, peer, &namespace))
+            .sum();
+        // MOST_IN_TOTAL × (1 + ln 33)
+        assert!(all <= 2248, "{all}");
+        assert!(budget.made.len() == all && budget.total.0.len() == MOST_PEERS + 1);
     }
 
     #[test]
