@@ -17,9 +17,9 @@ const OF_EACH_BYTE: usize = 150;
 /// What [`map::load`] may take beyond that, for pairs of a pattern and a namespace.
 const OF_PAIRS: usize = 60_000_000;
 
-/// The bytes of each map: a quarter of a `ConfigMap`, because more takes long in a debug
+/// The bytes of each map: an eighth of a `ConfigMap`, because more takes long in a debug
 /// build.
-const MAP: usize = 1 << 18;
+const MAP: usize = 1 << 17;
 
 const HEAD: &str = "apiVersion: pullpass.dev/v1\nkind: RegistryMap\n";
 
@@ -100,9 +100,9 @@ fn invalid() -> Vec<(&'static str, String)> {
     let aliases = list(MAP / 2, |_| "*a".to_owned());
     let repeated = format!("{HEAD}contact: &a \"{value}\"\nregistries: {aliases}\n");
     let keys = list(MAP / 2, |at| format!("k{at:x}: 1"));
-    let merges = list(MAP / 2, |_| "{<<: *a}".to_owned());
+    let uses = list(MAP / 2, |_| "{<<: *a}".to_owned());
     let merged = format!(
-        "{HEAD}a: &a {{{}}}\nregistries: {merges}\n",
+        "{HEAD}a: &a {{{}}}\nregistries: {uses}\n",
         keys.trim_matches(['[', ']']),
     );
     let ones = list(MAP, |_| "1".to_owned());
