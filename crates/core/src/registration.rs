@@ -180,8 +180,8 @@ pub struct RegistrationFinding {
 
 const MISSING: &str = "restore it as docs/break-glass.md says (helm upgrade with the same values)";
 const CHANGED: &str = "helm upgrade with the same values restores it";
-const AUTHORITY: &str = "publish the CA of the certificate in it, or serve a certificate of that \
-     CA (docs/certificates.md)";
+const AUTHORITY: &str = "pullpass itself writes it again if its certificate is self-signed; \
+     otherwise publish the CA of the certificate in it (docs/certificates.md)";
 
 impl RegistrationFinding {
     fn changed(problem: String, meanwhile: impl Into<String>) -> Self {
