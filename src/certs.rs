@@ -6,3 +6,4 @@ pub mod issuer;
 pub mod pair;
 pub mod rotator;
 pub mod served;
+pub mod trust;

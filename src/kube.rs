@@ -5,3 +5,5 @@
 pub mod cert_store;
 pub mod client;
 pub mod dry_run;
+pub mod installations;
+pub mod rights;

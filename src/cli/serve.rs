@@ -12,6 +12,7 @@ use crate::observe::log::{self, LogFilter, LogFormat};
 use crate::serve::{Bound, CertificateSource, Config, POLL_INTERVAL, StartError};
 use crate::state::map_store::MapFile;
 use audit::AuditArgs;
+use check::CheckArgs;
 use pullpass_core::map::Options;
 use self_signed::SelfSignedArgs;
 use std::fs::{self, DirBuilder};
@@ -24,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod audit;
+mod check;
 mod self_signed;
 
 /// Run the admission webhook
@@ -55,6 +57,9 @@ pub struct Args {
     audit: AuditArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    // Last, because its heading holds for what follows.
+    #[command(flatten)]
+    check: CheckArgs,
 }
 
 /// The ways to a certificate, of which one must be chosen.
@@ -98,7 +103,7 @@ struct LimitArgs {
     drain_timeout: Duration,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or checks whether this could serve.
 pub fn run(args: Args) -> Result<Status, CliError> {
     let log = log::start(args.log_format, &args.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,11 +114,11 @@ pub fn run(args: Args) -> Result<Status, CliError> {
     // Threads that still read files are not waited for.
     runtime.shutdown_background();
     drop(log);
-    result.map(|()| Status::Fine)
+    result
 }
 
 impl Args {
-    async fn serve(self) -> Result<(), CliError> {
+    async fn serve(self) -> Result<Status, CliError> {
         let Self {
             config,
             listen,
@@ -125,6 +130,7 @@ impl Args {
             log_level: _,
             audit,
             limits,
+            check,
         } = self;
         // Before anything is created, so that every signal is handled.
         let signals = Signals::new().map_err(CliError::unreachable)?;
@@ -151,13 +157,16 @@ impl Args {
             limits: limits.into(),
             poll_interval: POLL_INTERVAL,
         };
+        if check.is_wanted() {
+            return check.run(config).await;
+        }
         let bound = config.bind().await.map_err(|error| match error {
             StartError::Bind(BindError::Listen { .. }) => CliError::unreachable(error),
             _ => CliError::input(error),
         })?;
         announce(&bound, authority.as_ref()).map_err(CliError::unreachable)?;
         signals.serve(bound).await;
-        Ok(())
+        Ok(Status::Fine)
     }
 }
 

@@ -6,6 +6,7 @@
 //! object, because the chart does. Decides nothing.
 
 use super::client::{self, KubeError, request, with_causes};
+use super::rights::Right;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
@@ -27,6 +28,9 @@ use std::fmt;
 const BUNDLE_MANAGER: &str = "pullpass-ca-bundle";
 /// The field manager of the Secret's data.
 const SECRET_MANAGER: &str = "pullpass";
+
+/// What is done with each of the objects.
+const VERBS: [&str; 4] = ["get", "list", "watch", "patch"];
 
 /// The names of the objects.
 #[derive(Debug, Clone)]
@@ -83,6 +87,29 @@ impl CertStore {
     pub async fn new(names: ObjectNames) -> Result<Self, KubeError> {
         let client = client::connect().await?;
         Ok(Self { client, names })
+    }
+
+    /// The rights that this needs.
+    #[must_use]
+    pub fn rights(&self) -> Vec<Right> {
+        let names = &self.names;
+        let secret = |verb| {
+            Right::everywhere(verb, "", "secrets").named(Some(&names.namespace), &names.secret)
+        };
+        let mut rights: Vec<Right> = VERBS.into_iter().map(secret).collect();
+        for (resource, names) in [
+            ("mutatingwebhookconfigurations", &names.mutating),
+            ("validatingwebhookconfigurations", &names.validating),
+        ] {
+            for name in names {
+                let right = |verb| {
+                    Right::everywhere(verb, "admissionregistration.k8s.io", resource)
+                        .named(None, name)
+                };
+                rights.extend(VERBS.into_iter().map(right));
+            }
+        }
+        rights
     }
 
     /// Reads everything: the `caBundle`s first, see [`Observation`].

@@ -51,6 +51,12 @@ impl MapFile {
         Self { path, options }
     }
 
+    /// The file, or the directory of files.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What every version of the map is compiled with.
     #[must_use]
     pub fn options(&self) -> &Options {

@@ -12,6 +12,7 @@
     reason = "a test that cannot go on must stop, and clippy knows no helper functions of tests"
 )]
 
+mod check;
 mod connections;
 mod map_review;
 mod process;
