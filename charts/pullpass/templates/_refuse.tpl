@@ -27,7 +27,8 @@
 {{- include "pullpass.refuseCounts" . -}}
 {{- include "pullpass.refuseMemory" . -}}
 {{- include "pullpass.refuseRights" . -}}
-{{- if and (eq .Values.certificates.mode "provided") (eq .Values.certificates.provided.caBundleFrom "values") (not .Values.certificates.provided.caBundle) -}}
+{{- $provided := .Values.certificates.provided -}}
+{{- if and (eq .Values.certificates.mode "provided") $provided.secretName (eq $provided.caBundleFrom "values") (not $provided.caBundle) -}}
 {{- fail "certificates.provided.caBundle: write the CA that signed the certificate, as PEM; or, when another tool writes it into the webhook configurations or the API server's system roots contain it, set certificates.provided.caBundleFrom=elsewhere" -}}
 {{- end -}}
 {{- if gt (len (toJson .Values.map)) 1040000 -}}
