@@ -29,6 +29,7 @@ mod review_difference;
 
 mod audit;
 mod bypass;
+mod check;
 mod decisions;
 mod faults;
 mod injection;
