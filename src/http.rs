@@ -209,7 +209,7 @@ impl Server {
 
 /// The default address is `[::]`, which means IPv4 too; where the kernel has no IPv6
 /// it is `0.0.0.0`.
-async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     let error = match TcpListener::bind(address).await {
         Ok(listener) => return Ok(listener),
         Err(error) => error,

@@ -7,5 +7,7 @@ pub mod cert_store;
 pub mod changes;
 pub mod client;
 pub mod dry_run;
+pub mod installations;
 pub mod map_object;
+pub mod rights;
 pub mod webhook_objects;

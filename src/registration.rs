@@ -1,8 +1,8 @@
 //! Whether the API server calls this replica as it should: the webhook configurations are
 //! watched, and what is wrong with them is logged, counted and shown.
 //!
-//! Runs in the background, reads and never writes, and is not on the way of a review. What is
-//! wrong is judged by [`pullpass_core::registration`].
+//! It runs in the background. It must not write, be on the way of a review, or judge the
+//! objects, which [`pullpass_core::registration`] does.
 
 use crate::certs::served::ServedCertificate;
 use crate::certs::trust;

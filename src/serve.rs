@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod background_tasks;
+pub mod check;
 mod reload;
 
 /// How often files are read again, unless the configuration says otherwise.

@@ -9,7 +9,7 @@
 //! The table has a fixed size, whatever clients do, and is made of atomics: a review never
 //! waits for it. Two peers whose addresses fall on the same place (one pair in 4,096) have one
 //! share; the hash has a key of its own in each process, so that nobody can aim at the place of
-//! another. Reads no clock: the time is an argument.
+//! another. This module must not read a clock: the time is an argument.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! How much of what reviews cause, apart from their answers, a peer may cause that is not
 //! verified.
 //!
-//! The answer itself is never limited here. The effects of a verified caller are not limited
-//! either: it is an API server, and no record of its reviews may get lost.
+//! This module must not limit an answer. It does not limit the effects of a verified caller
+//! either: such a caller is an API server, and no record of its reviews may get lost.
 
 use super::Origin;
 use super::fair_share::{FairShares, WINDOW};

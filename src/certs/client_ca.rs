@@ -2,8 +2,8 @@
 //!
 //! `rustls` verifies; this module only says by which CAs, and reads names out of a certificate
 //! that has passed. The swap is one atomic store, and a file that cannot be used never replaces
-//! one that can. Which names may call, and what a caller without a certificate gets, is decided
-//! in [`crate::http::caller`].
+//! one that can. This module must not decide which names may call or what a caller without a
+//! certificate gets, which [`crate::http::caller`] does.
 
 use crate::observe::health::Health;
 use crate::observe::metrics::Metrics;

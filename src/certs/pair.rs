@@ -6,10 +6,12 @@
 
 use jiff::Timestamp;
 use pullpass_core::rotation::names;
+use rustls::client::verify_server_name;
 use rustls::crypto::ring;
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,6 +83,17 @@ impl Pair {
             not_after,
             names,
         })
+    }
+}
+
+impl Pair {
+    /// Whether a client that connects to this host accepts the name of the certificate.
+    #[must_use]
+    pub fn is_for(&self, host: &str) -> bool {
+        let (Some(own), Ok(host)) = (self.key.cert.first(), ServerName::try_from(host)) else {
+            return false;
+        };
+        ParsedCertificate::try_from(own).is_ok_and(|own| verify_server_name(&own, &host).is_ok())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether a client that trusts a `caBundle` accepts the certificate that the server shows.
 //!
 //! Asks the verifier of `rustls`, which checks what the API server's (Go `crypto/x509`) checks:
-//! the chain, the time and the name. Decides nothing else.
+//! the chain, the time and the name. This module must not change a certificate or a bundle.
 
 use super::pair::Pair;
 use jiff::Timestamp;

@@ -13,6 +13,7 @@ use crate::serve::{Bound, CertificateSource, Config, POLL_INTERVAL, StartError};
 use crate::state::map_store::MapFile;
 use audit::AuditArgs;
 use caller::CallerArgs;
+use check::CheckArgs;
 use pullpass_core::map::Options;
 use self_signed::SelfSignedArgs;
 use std::fs::{self, DirBuilder};
@@ -27,6 +28,7 @@ use watched::WatchArgs;
 
 mod audit;
 mod caller;
+mod check;
 mod self_signed;
 mod watched;
 
@@ -63,6 +65,9 @@ pub struct Args {
     audit: AuditArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    // Last, because its heading holds for what follows.
+    #[command(flatten)]
+    check: CheckArgs,
 }
 
 /// The ways to a certificate, of which one must be chosen.
@@ -106,7 +111,7 @@ struct LimitArgs {
     drain_timeout: Duration,
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM or SIGINT, or checks whether this could serve.
 pub fn run(args: Args) -> Result<Status, CliError> {
     let log = log::start(args.log_format, &args.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -117,11 +122,11 @@ pub fn run(args: Args) -> Result<Status, CliError> {
     // Threads that still read files are not waited for.
     runtime.shutdown_background();
     drop(log);
-    result.map(|()| Status::Ok)
+    result
 }
 
 impl Args {
-    async fn serve(self) -> Result<(), CliError> {
+    async fn serve(self) -> Result<Status, CliError> {
         let Self {
             config,
             listen,
@@ -135,6 +140,7 @@ impl Args {
             log_level: _,
             audit,
             limits,
+            check,
         } = self;
         // Before anything is created, so that every signal is handled.
         let signals = Signals::new().map_err(CliError::unreachable)?;
@@ -168,13 +174,16 @@ impl Args {
             limits: limits.into(),
             poll_interval: POLL_INTERVAL,
         };
+        if check.is_wanted() {
+            return check.run(config).await;
+        }
         let bound = config.bind().await.map_err(|error| match error {
             StartError::Bind(BindError::Listen { .. }) => CliError::unreachable(error),
             _ => CliError::input(error),
         })?;
         announce(&bound, authority.as_ref(), log_format).map_err(CliError::unreachable)?;
         signals.serve(bound).await;
-        Ok(())
+        Ok(Status::Ok)
     }
 }
 

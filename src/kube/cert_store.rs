@@ -7,6 +7,7 @@
 
 use super::changes::{Changes, by_name, hints};
 use super::client::{self, KubeError, request};
+use super::rights::Right;
 use super::webhook_objects::{ConfigurationName, WebhookObjects};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +25,9 @@ use std::fmt;
 const BUNDLE_MANAGER: &str = "pullpass-ca-bundle";
 /// The field manager of the Secret's data.
 const SECRET_MANAGER: &str = "pullpass";
+
+/// What is done with each of the objects.
+const VERBS: [&str; 4] = ["get", "list", "watch", "patch"];
 
 /// The names of the objects.
 #[derive(Debug, Clone)]
@@ -84,6 +88,24 @@ impl CertStore {
             names,
             webhooks,
         })
+    }
+
+    /// The rights that this needs.
+    #[must_use]
+    pub fn rights(&self) -> Vec<Right> {
+        let names = &self.names;
+        let secret = |verb| {
+            Right::everywhere(verb, "", "secrets").named(Some(&names.namespace), &names.secret)
+        };
+        let mut rights: Vec<Right> = VERBS.into_iter().map(secret).collect();
+        for ConfigurationName { kind, name } in &names.configurations {
+            let right = |verb| {
+                Right::everywhere(verb, "admissionregistration.k8s.io", kind.plural())
+                    .named(None, name)
+            };
+            rights.extend(VERBS.into_iter().map(right));
+        }
+        rights
     }
 
     /// Reads everything: the `caBundle`s first, see [`Observation`].

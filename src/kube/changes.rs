@@ -2,7 +2,8 @@
 //! in case the watch has missed something.
 //!
 //! A watch says only that there is something to read. What an object is comes from reading
-//! it, so that a watch that is interrupted, resumed or late cannot bring an older version.
+//! it, so that a watch that is interrupted, resumed or late cannot bring an older version. This
+//! module must not pass on what a watch says about an object.
 
 use super::client::with_causes;
 use futures_util::stream::{BoxStream, select_all};

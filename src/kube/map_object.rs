@@ -1,7 +1,7 @@
 //! The ConfigMap of the registry map, read and watched by name.
 //!
-//! It is the same object that the kubelet mounts, a minute or two earlier. Writes nothing, and knows
-//! nothing of what a map is.
+//! It is the object that the kubelet mounts, a minute or two earlier. This module must not write
+//! it, or know what a map is.
 
 use super::changes::{Changes, by_name, hints};
 use super::client::{self, KubeError, request};

@@ -1,6 +1,6 @@
 //! The webhook configurations of pullpass, read and watched by name.
 //!
-//! Writes nothing and decides nothing: who reads them judges them.
+//! This module must not write or judge them; [`pullpass_core::registration`] judges.
 
 use super::changes::{Changes, by_name, hints};
 use super::client::{self, KubeError, request};
@@ -23,6 +23,14 @@ pub enum ConfigurationKind {
 }
 
 impl ConfigurationKind {
+    /// The name of the resource in RBAC rules.
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Self::Mutating => "mutatingwebhookconfigurations",
+            Self::Validating => "validatingwebhookconfigurations",
+        }
+    }
+
     pub(super) fn resource(self) -> ApiResource {
         match self {
             Self::Mutating => ApiResource::erase::<MutatingWebhookConfiguration>(&()),

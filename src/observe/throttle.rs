@@ -1,7 +1,7 @@
 //! Lets one log line a minute through, however often its cause comes.
 //!
-//! Clients can cause such lines as often as they like; what is left out is in a metric. Logs
-//! nothing itself.
+//! Clients can cause such lines as often as they like; what is left out is in a metric. This
+//! module must not log.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

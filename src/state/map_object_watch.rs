@@ -1,7 +1,7 @@
 //! Whether the ConfigMap of the registry map exists and can be watched.
 //!
-//! The log says each change once, and reminds of a ConfigMap that is missing. Decides nothing:
-//! the map in force stays, whatever stands here.
+//! The log says each change once, and reminds of a ConfigMap that is missing. This module
+//! must not touch the map in force.
 
 use crate::observe::health::Health;
 use crate::observe::metrics::{Metrics, WatchedObject};

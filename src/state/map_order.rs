@@ -4,7 +4,7 @@
 //! The API server tells a change at once, and always the newest version. The kubelet writes
 //! the same versions into the mounted files, in the same order, a minute or two later. So
 //! what the API server tells counts, and a version in the files counts only where it cannot
-//! be an old one. Pure: reads nothing, and compares digests.
+//! be an old one. This module compares digests, and must not read anything.
 
 use ring::digest::{Context, SHA256};
 use std::collections::VecDeque;

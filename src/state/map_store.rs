@@ -52,7 +52,7 @@ impl MapFile {
         Self { path, options }
     }
 
-    /// Where it is.
+    /// The file, or the directory of files.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

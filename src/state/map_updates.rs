@@ -3,8 +3,8 @@
 //!
 //! The files are what a replica starts with, and what it goes by while the API server is away.
 //! The ConfigMap is watched, so that a change is in force on all replicas within seconds and
-//! not when the kubelet gets round to it. Serving depends on neither: whatever happens here,
-//! the map in force stays until there is a newer good one.
+//! not only when the kubelet updates the files. Serving must not depend on either: the map in
+//! force stays until there is a newer good one.
 
 use super::file_watch::FileWatch;
 use super::map_order::{FileVersion, MapOrder, Version};

@@ -30,6 +30,7 @@ mod review_difference;
 mod audit;
 mod bypass;
 mod callers;
+mod check;
 mod decisions;
 mod denials;
 mod faults;

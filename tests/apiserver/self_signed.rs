@@ -48,10 +48,10 @@ const CONFIGURATIONS: [(usize, &str, &str); 3] = [
 
 /// Two replicas, one Secret, and three webhooks: each replica is called through one, and
 /// nobody through the third, which is about the map.
-struct Scene {
-    api: Api,
+pub(crate) struct Scene {
+    pub(crate) api: Api,
     /// Pullpass's own, which it never touches.
-    namespace: Namespace,
+    pub(crate) namespace: Namespace,
     /// Where pods are made.
     shop: Namespace,
     replicas: Vec<Replica>,
@@ -64,13 +64,13 @@ struct Replica {
 }
 
 impl Scene {
-    /// Everything but the webhooks, which Helm makes last, too.
-    async fn new(prefix: &str, flags: &[&str]) -> Option<Self> {
+    /// The account with its rights, and its kubeconfig.
+    pub(crate) async fn without_replicas(prefix: &str) -> Option<(Self, PathBuf)> {
         let plane = control_plane()?;
         let api = Api::new(plane).await;
         let namespace = api.namespace(prefix).await;
         let shop = api.namespace(&format!("{prefix}-shop")).await;
-        let mut scene = Self {
+        let scene = Self {
             api,
             namespace,
             shop,
@@ -78,8 +78,15 @@ impl Scene {
         };
         scene.grant().await;
         scene.limit().await;
-        scene.make_secret().await;
         let kubeconfig = scene.kubeconfig(plane).await;
+        Some((scene, kubeconfig))
+    }
+
+    /// Everything but the webhooks, which Helm makes last, too.
+    async fn new(prefix: &str, flags: &[&str]) -> Option<Self> {
+        let plane = control_plane()?;
+        let (mut scene, kubeconfig) = Self::without_replicas(prefix).await?;
+        scene.make_secret().await;
         for number in 1..=2 {
             let replica = scene.start(plane, number, &kubeconfig, flags);
             scene.replicas.push(replica);
@@ -226,7 +233,8 @@ impl Scene {
         }
     }
 
-    fn name(&self) -> String {
+    /// The name of its Roles and its webhook configurations.
+    pub(crate) fn name(&self) -> String {
         format!("pullpass-{}", self.namespace.name)
     }
 

@@ -75,3 +75,35 @@ left_of_pullpass() {
     grep -vx -e secret/corp-pull -e configmap/kube-root-ca.crt -e serviceaccount/default <<<"$own"
     true
 }
+
+## Creates that go on while something changes; none of the pods comes to be
+
+ask() { # image; prints the pull secrets of the pod that would be created, or why there is none
+    kubectl run ask --namespace default --image "$1" --dry-run=server -o jsonpath='{.spec.imagePullSecrets[*].name}' 2>&1
+}
+start_load() { # the expected answer; $folder is the script's
+    rm -f "$folder/stop"
+    : >"$folder/asked" && : >"$folder/failed"
+    (
+        while [ ! -e "$folder/stop" ]; do
+            said=$(ask "$registry/pause:1") || true
+            echo >>"$folder/asked"
+            [ "$said" = "$1" ] || echo "$said" >>"$folder/failed"
+        done
+    ) &
+    load=$!
+}
+end_load() {
+    [ -n "${load:-}" ] || return 0
+    touch "$folder/stop"
+    wait "$load" || true
+    load=
+}
+asked_enough() { [ "$(wc -l <"$folder/asked")" -ge "$1" ]; }
+no_create_failed() { # words
+    # Also when nothing changes any more.
+    until_true 60 asked_enough $(($(wc -l <"$folder/asked") + 5)) || fail "$1: no creates"
+    end_load
+    [ ! -s "$folder/failed" ] || fail "$1: $(sort "$folder/failed" | uniq -c)"
+    ok "$1: $(wc -l <"$folder/asked") creates meanwhile, none failed"
+}

@@ -13,6 +13,7 @@
 )]
 
 mod callers;
+mod check;
 mod connections;
 mod map_review;
 mod process;

@@ -229,6 +229,7 @@ caBundle: {{ . | trim | printf "%s\n" | b64enc }}
 
 {{/* Fails for values that would cause an error later, with a less clear message. */}}
 {{- define "pullpass.check" -}}
+{{- include "pullpass.refuse" . -}}
 {{- if eq (include "pullpass.port" .) (include "pullpass.adminPort" .) -}}
 {{- fail (printf "port and adminPort are both %s: write two different ones" (include "pullpass.port" .)) -}}
 {{- end -}}

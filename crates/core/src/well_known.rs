@@ -8,6 +8,10 @@
 /// `ConfigMap`s by it, and commands find the map in a cluster by it.
 pub const MAP_LABEL: &str = "pullpass.dev/map";
 
+/// The label of the webhook configurations of the chart. The command of an emergency selects them
+/// by it, and an installation finds the others in a cluster by it.
+pub const WEBHOOK_LABEL: &str = "pullpass.dev/webhook";
+
 /// The annotation of a pod that lists the pull secrets that pullpass added, separated by
 /// commas. It is for people; no decision depends on it.
 pub const INJECTED_ANNOTATION: &str = "pullpass.dev/injected";

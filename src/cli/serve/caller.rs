@@ -1,4 +1,4 @@
-//! The flags that say who is answered.
+//! The flags that say who is answered. This module must not check a caller.
 
 use crate::certs::client_ca::ClientCaFile;
 use crate::serve::ClientAuthentication;

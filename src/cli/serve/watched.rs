@@ -1,5 +1,5 @@
 //! The flags that name what pullpass watches in the cluster: its webhook configurations, and
-//! the ConfigMap of the registry map.
+//! the ConfigMap of the registry map. This module must not connect to an API server.
 
 use crate::cli::CliError;
 use crate::kube::map_object::MapObjectName;

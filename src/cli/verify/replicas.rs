@@ -1,7 +1,7 @@
 //! Which map the replicas have in force, asked through the API server, which forwards the
 //! question to the admin port of each pod.
 //!
-//! Reads only. Waits for nothing: its caller asks again.
+//! This module must not write or wait: its caller asks again.
 
 use crate::kube::client::KubeError;
 use crate::kube::dry_run::DryRunClient;

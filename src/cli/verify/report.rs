@@ -1,6 +1,6 @@
 //! What `verify` prints: a table for people, and the same as JSON.
 //!
-//! Decides nothing.
+//! This module must not judge a result.
 
 use super::replicas::ReplicaMap;
 use crate::cli::CliError;

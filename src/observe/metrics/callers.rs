@@ -1,5 +1,5 @@
 //! What is counted about who calls: callers that are not answered, what peers are limited in,
-//! and the CAs of callers.
+//! and the CAs of callers. This module must not take a label from a caller.
 
 use super::LoadMetrics;
 use super::families::{MetricLabels, register, register_with_unit};

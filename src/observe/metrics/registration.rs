@@ -2,7 +2,7 @@
 //! webhook configurations, and the ConfigMap of the map.
 //!
 //! All series exist from the start, and 0 stands for "nothing is wrong", also where nothing is
-//! watched.
+//! watched. This module must not judge an object.
 
 use super::families::{MetricLabels, register};
 use prometheus_client::metrics::counter::Counter;

@@ -16,11 +16,14 @@ fn pullpass(arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env_remove("PULLPASS_CONFIG")
-        .env_remove("POD_NAMESPACE");
+        .env_remove("POD_NAMESPACE")
+        // No test here may find a cluster.
+        .env("KUBECONFIG", "no-kubeconfig")
+        .env_remove("KUBERNETES_SERVICE_HOST");
     command
 }
 
-fn run(arguments: &[&str]) -> (i32, String, String) {
+pub(super) fn run(arguments: &[&str]) -> (i32, String, String) {
     let Output {
         status,
         stdout,
@@ -303,6 +306,8 @@ fn times_that_do_not_fit_together_are_refused_in_words() {
     assert!(serve(&long).contains("a third"));
     let slow = [&namespace[..], &["--self-signed-settle-time", "200h"]].concat();
     assert!(serve(&slow).contains("a sixth"));
+    let hasty = [&namespace[..], &["--self-signed-settle-time", "0s"]].concat();
+    assert!(serve(&hasty).contains("at least a second"));
 }
 
 #[test]

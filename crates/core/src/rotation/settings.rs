@@ -41,6 +41,11 @@ impl RotationSettings {
                 "a certificate must not be valid for longer than a third of the time of the CA",
             );
         }
+        if self.settle < Duration::from_secs(1) {
+            return Some(
+                "the settle time must be at least a second, because API servers learn about a new CA after it was written",
+            );
+        }
         if self.settle > self.leaf_lifetime / 6 {
             return Some(
                 "the settle time must not be longer than a sixth of the time of a certificate",
