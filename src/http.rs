@@ -27,6 +27,7 @@ pub mod body;
 mod connection;
 pub mod deadline;
 mod listener;
+pub mod peer;
 mod tls;
 pub mod webhook;
 

@@ -12,6 +12,7 @@
 //! a request with `Connection: close`.
 
 use super::Limits;
+use super::peer::Peer;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, HeaderValue};
@@ -47,19 +48,19 @@ pub(super) struct Ending {
     pub(super) cut: CancellationToken,
 }
 
-/// Serves one connection until it ends.
-pub(super) async fn serve<S>(io: S, router: Router, limits: &Limits, ending: &Ending)
+/// Serves one connection of this peer until it ends; each request has the peer as an extension.
+pub(super) async fn serve<S>(io: S, peer: Peer, router: Router, limits: &Limits, ending: &Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let cut = ending.cut.clone();
     tokio::select! {
         () = cut.cancelled() => {}
-        () = serve_to_the_end(io, router, limits, ending) => {}
+        () = serve_to_the_end(io, peer, router, limits, ending) => {}
     }
 }
 
-async fn serve_to_the_end<S>(io: S, router: Router, limits: &Limits, ending: &Ending)
+async fn serve_to_the_end<S>(io: S, peer: Peer, router: Router, limits: &Limits, ending: &Ending)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -68,10 +69,11 @@ where
         let activity = Arc::clone(&activity);
         let last_answers = Arc::clone(&ending.last_answers);
         let old = Instant::now() + limits.max_age;
-        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             activity.request_begins();
             let activity = Arc::clone(&activity);
             let last_answers = Arc::clone(&last_answers);
+            request.extensions_mut().insert(peer);
             let answer = router.clone().oneshot(request.map(Body::new));
             Box::pin(async move {
                 let mut response = answer.await?;

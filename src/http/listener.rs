@@ -5,6 +5,7 @@
 
 use super::Limits;
 use super::connection::{self, Ending};
+use super::peer::Peer;
 use crate::observe::metrics::{HandshakeFailure, Metrics, Port};
 use axum::Router;
 use std::io;
@@ -49,11 +50,11 @@ impl Listener {
             // The semaphore is never closed.
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
                 match socket.accept().await {
-                    Ok((stream, _)) => {
+                    Ok((stream, address)) => {
                         let this = Arc::clone(&this);
                         let connections = this.connections.clone();
                         connections.spawn(async move {
-                            this.serve(stream).await;
+                            this.serve(stream, address.into()).await;
                             drop(place);
                         });
                     }
@@ -71,16 +72,18 @@ impl Listener {
         }
     }
 
-    async fn serve(&self, stream: TcpStream) {
+    async fn serve(&self, stream: TcpStream, peer: Peer) {
         let _open = self.metrics.connection(self.port);
         // Without it an answer in two segments waits 40 ms for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let router = self.router.clone();
         let Some(tls) = &self.tls else {
-            return connection::serve(stream, router, &self.limits, &self.ending).await;
+            return connection::serve(stream, peer, router, &self.limits, &self.ending).await;
         };
         match timeout(self.limits.handshake_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => connection::serve(stream, router, &self.limits, &self.ending).await,
+            Ok(Ok(stream)) => {
+                connection::serve(stream, peer, router, &self.limits, &self.ending).await
+            }
             Ok(Err(error)) => self.handshake_failed(&error),
             Err(_) => self.metrics.handshake_failed(HandshakeFailure::Timeout),
         }
