@@ -1,7 +1,7 @@
 //! Whose connection it is, as far as an address can tell.
 //!
 //! What clients share (memory, turns, places) is divided by peer. An address proves nothing
-//! about who sends: behind a NodePort or a NAT, API servers and strangers have the same one. So
+//! about who sends: behind a node's port or a NAT, API servers and strangers have the same one. So
 //! a share by peer is a help and never the only protection. Knows no connection and no request.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

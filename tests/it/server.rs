@@ -13,6 +13,7 @@
 )]
 
 mod connections;
+mod hostile;
 mod map_review;
 mod process;
 mod reload;
