@@ -128,6 +128,9 @@ impl Reader<'_> {
                 joined.reserve_exact(target - joined.len());
             }
             joined.extend_from_slice(&piece);
+            if let Some(reservation) = &self.reservation {
+                reservation.received(joined.len());
+            }
         }
         let bytes = joined.capacity();
         Ok(self.whole(Buffer::Joined(joined), bytes))

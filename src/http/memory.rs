@@ -9,14 +9,17 @@ use super::peer::Peer;
 use super::shares::{Share, Shares};
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// In this time a body is not given up. On an ordinary network the largest one of an API server
-/// has arrived by then.
+/// A body that others wait for must come at this pace: it has the time of grace, and for each of
+/// its parts that part of the whole time. So many that come at once are read one after the other
+/// and none is given up, and one that stalls is, wherever it stalls.
 const GRACE: Duration = Duration::from_secs(1);
+const WHOLE: Duration = Duration::from_secs(2);
 
 /// How often those who wait look for a body to give up.
 const LOOK: Duration = Duration::from_millis(50);
@@ -44,6 +47,7 @@ struct Arrivals {
 struct Arrival {
     peer: Option<Peer>,
     bytes: usize,
+    received: Arc<AtomicUsize>,
     began: Instant,
     give_up: CancellationToken,
 }
@@ -54,6 +58,7 @@ pub(super) struct Reservation {
     share: Option<Share>,
     number: u64,
     arriving: Arc<Mutex<Arrivals>>,
+    received: Arc<AtomicUsize>,
     give_up: CancellationToken,
 }
 
@@ -94,12 +99,14 @@ impl Budget {
             () = look => return None,
         };
         let give_up = CancellationToken::new();
+        let received = Arc::<AtomicUsize>::default();
         let mut arriving = arrivals(&self.arriving);
         let number = arriving.next;
         arriving.next += 1;
         let arrival = Arrival {
             peer,
             bytes: share.units(),
+            received: Arc::clone(&received),
             began: Instant::now(),
             give_up: give_up.clone(),
         };
@@ -108,12 +115,18 @@ impl Budget {
             share: Some(share),
             number,
             arriving: Arc::clone(&self.arriving),
+            received,
             give_up,
         })
     }
 }
 
 impl Reservation {
+    /// So many bytes of the body are here.
+    pub(super) fn received(&self, bytes: usize) {
+        self.received.store(bytes, Relaxed);
+    }
+
     /// Ready when the body must be given up.
     pub(super) async fn given_up(&self) {
         self.give_up.cancelled().await;
@@ -133,10 +146,19 @@ impl Drop for Reservation {
     }
 }
 
+impl Arrival {
+    /// The age up to which the body is not late.
+    fn pace(&self) -> Duration {
+        let received = self.received.load(Relaxed).min(self.bytes);
+        let micros = WHOLE.as_micros() * received as u128 / self.bytes.max(1) as u128;
+        GRACE + Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+}
+
 impl Arrivals {
-    /// Gives up bodies that arrive, until so many bytes are free: of the peer that holds most the
-    /// one that has cost most, which is its bytes times its age. So a body that stalls goes before
-    /// one that is only slow, a large one before an ordinary one, and none that has just begun.
+    /// Gives up bodies that come too slowly, until so many bytes are free: of the peer that holds
+    /// most the one that has cost most, which is its bytes times its age. So a large one goes
+    /// before an ordinary one.
     fn give_up(&mut self, bytes: usize) {
         let now = Instant::now();
         if self.gave_up.is_some_and(|last| now - last < LOOK) {
@@ -146,12 +168,14 @@ impl Arrivals {
         for body in self.bodies.values() {
             *of_peer.entry(body.peer).or_default() += body.bytes;
         }
-        let old = |body: &&Arrival| now - body.began >= GRACE && !body.give_up.is_cancelled();
-        let mut old: Vec<_> = self.bodies.values().filter(old).collect();
+        let is_late = |body: &&Arrival| now - body.began >= body.pace();
+        let mut late: Vec<_> = (self.bodies.values())
+            .filter(|body| is_late(body) && !body.give_up.is_cancelled())
+            .collect();
         let cost = |body: &Arrival| body.bytes as u128 * (now - body.began).as_millis();
-        old.sort_by_key(|body| Reverse((of_peer.get(&body.peer).copied(), cost(body))));
+        late.sort_by_key(|body| Reverse((of_peer.get(&body.peer).copied(), cost(body))));
         let mut freed = 0;
-        for body in old {
+        for body in late {
             if freed >= bytes {
                 break;
             }
@@ -225,6 +249,21 @@ mod tests {
         drop(large);
         assert!(timeout(SOON, next).await.unwrap().is_some());
         assert!(!is_given_up(&small) && !is_given_up(&young));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_keeps_the_pace_is_not_given_up() {
+        let budget = Budget::new(100);
+        let body = budget.reserved(1, 100).await;
+        body.received(50);
+        budget.make_older(&body, GRACE + WHOLE / 4);
+        let next = budget.reserve(Some(peer(2)), 1);
+        tokio::pin!(next);
+        assert!(timeout(LOOK * 3, &mut next).await.is_err());
+        assert!(!is_given_up(&body));
+        budget.make_older(&body, WHOLE / 4);
+        assert!(timeout(LOOK * 3, &mut next).await.is_err());
+        assert!(is_given_up(&body));
     }
 
     #[tokio::test]

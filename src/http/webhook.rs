@@ -272,8 +272,12 @@ impl Received {
 
 /// The most memory that the decision about a review can take, in bytes, without its body.
 fn decision_memory(body: &[u8]) -> usize {
+    let of_bytes = body.len() * MEMORY_OF_A_BYTE;
+    if of_bytes >= MOST_DECISION_MEMORY {
+        return MOST_DECISION_MEMORY;
+    }
     let objects = memchr::memchr_iter(b'{', body).count();
-    (body.len() * MEMORY_OF_A_BYTE + objects * MEMORY_OF_AN_OBJECT).min(MOST_DECISION_MEMORY)
+    (of_bytes + objects * MEMORY_OF_AN_OBJECT).min(MOST_DECISION_MEMORY)
 }
 
 const JSON: &str = "application/json";
