@@ -18,9 +18,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,14 +29,23 @@ pub mod body;
 pub mod caller;
 mod connection;
 pub mod deadline;
+mod descriptors;
 mod listener;
+pub mod memory;
+pub mod peer;
+mod scrape;
+pub mod shares;
+mod standing;
+mod table;
 mod tls;
 pub mod webhook;
 
 use admin::Admin;
 use caller::CallerPolicy;
 use connection::Ending;
-use listener::Listener;
+use listener::{Listener, Tls};
+use scrape::Scrapes;
+use table::ConnectionTable;
 use webhook::Webhook;
 
 /// What the endpoints read, count and write to; others keep it up to date.
@@ -86,19 +95,23 @@ pub struct Addresses {
 /// Bounds of time and memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections on the webhook's port at a time; more wait.
+    /// Connections on the webhook's port at a time; one more takes the place of another.
     pub max_connections: usize,
-    /// Bytes that the bodies of all requests may hold together.
+    /// Bytes that large bodies and the decisions about them may hold together, half of it each.
     pub body_memory: usize,
     /// Bytes of one body. A review with a full-size object and old object, each
     /// character escaped to six, comes to about 30 MiB.
     pub max_body: usize,
+    /// For the first byte of the TLS handshake, which clients send at once.
+    pub first_byte_timeout: Duration,
     /// For the TLS handshake.
     pub handshake_timeout: Duration,
     /// For a request's header, from its first byte.
     pub header_timeout: Duration,
     /// For a request's body, from the header's end.
     pub body_timeout: Duration,
+    /// For the client to take an answer, from when it is ready.
+    pub answer_timeout: Duration,
     /// For a connection without a request. Above the 90 s after which the API server
     /// closes idle connections itself (Go `net/http` `DefaultTransport`).
     pub idle_timeout: Duration,
@@ -119,16 +132,39 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 1024,
-            body_memory: 256 << 20,
+            body_memory: 192 << 20,
             max_body: 32 << 20,
+            first_byte_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(15),
+            answer_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_mins(2),
             max_age: Duration::from_mins(10),
             shutdown_delay: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(20),
         }
+    }
+}
+
+/// Connections on the admin port: probes and Prometheus need few, and a flood there must not
+/// take the webhook's memory. It is enough that a probe is answered long before a flood of new
+/// connections has pushed it out.
+const ADMIN_CONNECTIONS: usize = 256;
+
+/// As many of what keeps a processor busy for long as may run at once: the others are for
+/// ordinary reviews and for probes.
+fn half_the_processors() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).max(1)
+}
+
+/// Runs long work where it holds up no other connection.
+fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
+    // Only this flavour can move the other tasks away; tests use the other one.
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
 
@@ -169,6 +205,10 @@ pub struct Bound {
 
 impl Server {
     /// Takes both ports.
+    #[expect(
+        clippy::unused_async,
+        reason = "sockets need a runtime, and whoever awaits this has one"
+    )]
     pub async fn bind(self, addresses: Addresses) -> Result<Bound, BindError> {
         let Self {
             handles,
@@ -178,39 +218,64 @@ impl Server {
         let metrics = Arc::clone(&handles.metrics);
         let tls = tls::server_config(Arc::clone(&certificate), &handles.callers)?;
         let ending = Ending::default();
+        let table = |port, places| {
+            let metrics = Arc::clone(&metrics);
+            Arc::new(ConnectionTable::new(port, places, metrics))
+        };
+        let for_connections = descriptors::available().saturating_sub(ADMIN_CONNECTIONS);
+        let places = limits.max_connections.min(for_connections.max(1));
+        let [webhook_table, admin_table] = [
+            table(Port::Webhook, places),
+            table(Port::Admin, ADMIN_CONNECTIONS),
+        ];
         let webhook = Webhook::new(handles.clone(), limits);
         let admin = Admin {
             handles,
             certificate,
-            budget: webhook.budget(),
+            memory: webhook.memory(),
+            scrapes: Scrapes::new(Arc::clone(&admin_table)),
             shutting_down: Arc::clone(&ending.last_answers),
         };
-        let listener = |port, tls, router, ending| Listener {
-            port,
+        let listener = |table, tls, router, ending| Listener {
             tls,
             router,
             limits,
+            table,
             metrics: Arc::clone(&metrics),
             refused_certificate: Throttle::default(),
             ending,
             connections: TaskTracker::new(),
         };
         // Probes are answered until the process ends, so nothing tells their connections to end.
-        let admin = listener(Port::Admin, None, admin.router(), Ending::default());
-        let tls = Some(TlsAcceptor::from(Arc::new(tls)));
-        let webhook = listener(Port::Webhook, tls, webhook.router(), ending);
+        let admin = listener(admin_table, None, admin.router(), Ending::default());
+        let tls = Some(Tls::new(tls));
+        let webhook = listener(webhook_table, tls, webhook.router(), ending);
         Ok(Bound {
-            webhook: (listen(addresses.webhook).await?, webhook),
-            admin: (listen(addresses.admin).await?, admin),
+            webhook: (listen(addresses.webhook)?, webhook),
+            admin: (listen(addresses.admin)?, admin),
             limits,
         })
     }
 }
 
+/// How many connections the kernel may hold for us before we accept them; it takes at most
+/// `net.core.somaxconn`, which is 4096 on most systems.
+const BACKLOG: u32 = 4096;
+
 /// The default address is `[::]`, which means IPv4 too; where the kernel has no IPv6
 /// it is `0.0.0.0`.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
-    let error = match TcpListener::bind(address).await {
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let bind = |address: SocketAddr| {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // As `TcpListener::bind` does: a new process may use the port at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    let error = match bind(address) {
         Ok(listener) => return Ok(listener),
         Err(error) => error,
     };
@@ -221,7 +286,7 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError
     );
     if any_ipv6 && !taken {
         let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-        if let Ok(listener) = TcpListener::bind(ipv4).await {
+        if let Ok(listener) = bind(ipv4) {
             return Ok(listener);
         }
     }

@@ -96,12 +96,12 @@ struct TlsArgs {
 
 #[derive(Debug, clap::Args)]
 struct LimitArgs {
-    /// Connections at a time; further ones wait
+    /// Connections at a time; one more takes the place of one that deserves it least
     #[arg(long, value_name = "COUNT", default_value = "1024", value_parser = parse_count)]
     max_connections: usize,
-    /// Memory that request bodies may hold together, such as 256Mi; above it the
-    /// answer is 503
-    #[arg(long, value_name = "BYTES", default_value = "256Mi", value_parser = parse_bytes)]
+    /// Memory that large request bodies and the decisions about them may hold together, half of
+    /// it each, such as 192Mi; requests wait for it, and get 503 when they wait too long
+    #[arg(long, value_name = "BYTES", default_value = "192Mi", value_parser = parse_bytes)]
     body_memory: usize,
     /// How long connections are still accepted after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = duration)]

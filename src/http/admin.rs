@@ -4,9 +4,10 @@
 //! a secret or change anything.
 
 use super::Handles;
-use super::body::Budget;
+use super::scrape::Scrapes;
+use super::webhook::Memory;
 use crate::certs::served::ServedCertificate;
-use crate::observe::metrics::ExpositionFormat;
+use crate::observe::metrics::{ExpositionFormat, Used};
 use crate::state::map_store::MapError;
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -28,8 +29,10 @@ pub(super) struct Admin {
     pub(super) handles: Handles,
     /// The certificate in force.
     pub(super) certificate: Arc<ServedCertificate>,
-    /// The memory that bodies hold.
-    pub(super) budget: Budget,
+    /// The memory that large reviews share.
+    pub(super) memory: Memory,
+    /// What `/metrics` says.
+    pub(super) scrapes: Scrapes,
     /// Whether the process is about to end.
     pub(super) shutting_down: Arc<AtomicBool>,
 }
@@ -43,6 +46,17 @@ impl Admin {
             .route("/metrics", get(render))
             .fallback(elsewhere)
             .with_state(self)
+    }
+
+    fn metrics(&self, format: ExpositionFormat) -> String {
+        let metrics = &self.handles.metrics;
+        let Memory { bodies, decisions } = &self.memory;
+        let used = |bytes, limit| Used { bytes, limit };
+        metrics.set_memory([
+            used(bodies.used(), bodies.total()),
+            used(decisions.used(), decisions.total()),
+        ]);
+        metrics.render(format)
     }
 
     /// Every condition under which a review gets an answer, in words.
@@ -276,16 +290,16 @@ async fn ready(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respons
 }
 
 async fn render(State(admin): State<Admin>, headers: HeaderMap) -> Response {
-    let Admin {
-        handles, budget, ..
-    } = &admin;
-    let metrics = &handles.metrics;
-    metrics.set_body_memory(budget.used(), budget.total());
     let accept = headers.get_all(ACCEPT).iter();
     let accept: Vec<&str> = accept.filter_map(|value| value.to_str().ok()).collect();
     let format = ExpositionFormat::accepted(&accept.join(","));
+    let text = admin.scrapes.text(format, || admin.metrics(format)).await;
+    let Some(text) = text else {
+        let words = "too many clients read the metrics, and too slowly; try again later\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, words).into_response();
+    };
     let headers = [(CONTENT_TYPE, format.media_type()), (VARY, "accept")];
-    (headers, metrics.render(format)).into_response()
+    (headers, text).into_response()
 }
 
 async fn elsewhere() -> Response {

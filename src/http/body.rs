@@ -1,67 +1,29 @@
 //! Reads a request's body into one contiguous buffer, within bounds.
 //!
-//! Bytes are counted while they are read, whatever a header declares, and every byte that is
-//! held is first taken from a budget that all requests share. So neither one huge review nor
-//! many at once can exhaust memory. This module must not
-//! know what the bytes mean.
+//! Bytes are counted while they are read, whatever a header declares. A small body lies in
+//! memory that its connection has anyway, or that the number of connections bounds. A large one
+//! waits for its whole memory before it is read. So neither one huge review nor many at once can
+//! exhaust memory, and no large one can keep a small one waiting. This module must not know what
+//! the bytes mean.
 
+use super::memory::{Budget, Reservation};
+use super::peer::Peer;
+use super::shares::Share;
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// The first size of a buffer, whatever length is declared: a client that declares 32 MiB and
-/// sends nothing must not hold 32 MiB.
-const FIRST_CAPACITY: usize = 128 * 1024;
-
-/// The memory that the bodies of all requests together may hold, in bytes.
-#[derive(Debug, Clone)]
-pub struct Budget {
-    free: Arc<Semaphore>,
-    total: usize,
-}
-
-impl Budget {
-    /// A budget of so many bytes; above 2 EiB (no machine has it) it is cut.
-    #[must_use]
-    pub fn new(bytes: usize) -> Self {
-        let total = bytes.min(Semaphore::MAX_PERMITS);
-        Self {
-            free: Arc::new(Semaphore::new(total)),
-            total,
-        }
-    }
-
-    /// How many bytes are held at the moment.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.total.saturating_sub(self.free.available_permits())
-    }
-
-    /// How many bytes may be held at most.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.total
-    }
-
-    fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, BodyError> {
-        let bytes = u32::try_from(bytes).map_err(|_| BodyError::TooLarge)?;
-        // Does not wait: requests that each hold a part and wait for more would wait for ever.
-        Arc::clone(&self.free)
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| BodyError::NoMemory)
-    }
-}
+/// A body up to this size is small: nearly every review is. Each connection may hold one.
+pub(super) const SMALL: usize = 64 * 1024;
 
 /// A whole body; its memory goes back to the budget when this is dropped.
 #[derive(Debug)]
 pub struct Collected {
     bytes: Buffer,
-    _held: Held,
+    _held: Option<Share>,
 }
 
 impl Deref for Collected {
@@ -80,17 +42,20 @@ impl Deref for Collected {
 pub enum BodyError {
     /// It is above the limit, or declares a length above it.
     TooLarge,
-    /// The budget is used up for the time being.
+    /// There was no memory for it in time.
     NoMemory,
+    /// Others waited for its memory.
+    GivenUp,
     /// It did not arrive in time.
     TooSlow,
     /// The client went away or broke HTTP's framing.
     Broken,
 }
 
-/// Reads the whole body: at most `limit` bytes, within `time`.
+/// Reads the whole body of this peer: at most `limit` bytes, within `time`.
 pub async fn collect(
     body: Body,
+    peer: Option<Peer>,
     limit: usize,
     time: Duration,
     budget: &Budget,
@@ -101,9 +66,20 @@ pub async fn collect(
     }
     // Fits: it is not above `limit`, a usize.
     let declared = usize::try_from(declared).unwrap_or(limit);
-    timeout(time, read(body, declared, limit, budget))
-        .await
-        .unwrap_or(Err(BodyError::TooSlow))
+    let mut reader = Reader {
+        body,
+        peer,
+        limit,
+        budget,
+        reservation: None,
+        is_waiting: false,
+    };
+    let result = timeout(time, reader.read(declared)).await;
+    match result {
+        Ok(result) => result,
+        Err(_) if reader.is_waiting => Err(BodyError::NoMemory),
+        Err(_) => Err(BodyError::TooSlow),
+    }
 }
 
 #[derive(Debug)]
@@ -113,73 +89,88 @@ enum Buffer {
     Joined(Vec<u8>),
 }
 
-/// What has been taken from the budget.
-#[derive(Debug, Default)]
-struct Held(Option<OwnedSemaphorePermit>);
-
-impl Held {
-    fn add(&mut self, more: OwnedSemaphorePermit) {
-        match &mut self.0 {
-            Some(held) => held.merge(more),
-            None => self.0 = Some(more),
-        }
-    }
+struct Reader<'b> {
+    body: Body,
+    peer: Option<Peer>,
+    limit: usize,
+    budget: &'b Budget,
+    reservation: Option<Reservation>,
+    /// Whether the body waits for memory, and not for its client.
+    is_waiting: bool,
 }
 
-async fn read(
-    mut body: Body,
-    declared: usize,
-    limit: usize,
-    budget: &Budget,
-) -> Result<Collected, BodyError> {
-    let mut held = Held::default();
-    let mut joined = Vec::new();
-    while let Some(frame) = body.frame().await {
-        // Trailers are not data; nothing in a review needs them.
-        let Ok(piece) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
-            continue;
-        };
-        if piece.len() > limit - joined.len() {
-            return Err(BodyError::TooLarge);
+impl Reader<'_> {
+    async fn read(&mut self, declared: usize) -> Result<Collected, BodyError> {
+        if declared > SMALL {
+            self.reserve(declared).await?;
         }
-        if joined.is_empty() && body.is_end_stream() {
-            held.add(budget.take(piece.len())?);
-            return Ok(Collected {
-                bytes: Buffer::Received(piece),
-                _held: held,
-            });
+        // Memory that nothing is written to costs nothing, so a client that declares 32 MiB and
+        // sends nothing holds nothing but its reservation.
+        let mut joined = Vec::new();
+        while let Some(piece) = self.next().await? {
+            if piece.len() > self.limit - joined.len() {
+                return Err(BodyError::TooLarge);
+            }
+            if joined.is_empty() && self.body.is_end_stream() {
+                let bytes = piece.len();
+                return Ok(self.whole(Buffer::Received(piece), bytes));
+            }
+            if joined.is_empty() {
+                joined.reserve_exact(declared.max(piece.len()));
+            }
+            let needed = joined.len() + piece.len();
+            if needed > SMALL && self.reservation.is_none() {
+                // Nobody knows how long it will be.
+                self.reserve(self.limit).await?;
+            }
+            if needed > joined.capacity() {
+                let target = (joined.capacity() * 2).clamp(needed, self.limit);
+                joined.reserve_exact(target - joined.len());
+            }
+            joined.extend_from_slice(&piece);
+            if let Some(reservation) = &self.reservation {
+                reservation.received(joined.len());
+            }
         }
-        make_room(&mut joined, piece.len(), declared, limit, &mut held, budget)?;
-        joined.extend_from_slice(&piece);
+        let bytes = joined.capacity();
+        Ok(self.whole(Buffer::Joined(joined), bytes))
     }
-    Ok(Collected {
-        bytes: Buffer::Joined(joined),
-        _held: held,
-    })
-}
 
-/// Grows the buffer by doubling, but never past what was declared or is allowed;
-/// the growth is taken from the budget before it is made.
-fn make_room(
-    buffer: &mut Vec<u8>,
-    more: usize,
-    declared: usize,
-    limit: usize,
-    held: &mut Held,
-    budget: &Budget,
-) -> Result<(), BodyError> {
-    let needed = buffer.len() + more;
-    if needed <= buffer.capacity() {
-        return Ok(());
+    /// The next piece; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let frame = match &self.reservation {
+                None => self.body.frame().await,
+                Some(reservation) => tokio::select! {
+                    biased;
+                    frame = self.body.frame() => frame,
+                    () = reservation.given_up() => return Err(BodyError::GivenUp),
+                },
+            };
+            let Some(frame) = frame else { return Ok(None) };
+            // Trailers are not data; nothing in a review needs them.
+            if let Ok(piece) = frame.map_err(|_| BodyError::Broken)?.into_data() {
+                return Ok(Some(piece));
+            }
+        }
     }
-    let most = if declared > 0 { declared } else { limit };
-    let target = (buffer.capacity() * 2)
-        .max(FIRST_CAPACITY)
-        .min(most)
-        .max(needed);
-    held.add(budget.take(target - buffer.capacity())?);
-    buffer.reserve_exact(target - buffer.len());
-    Ok(())
+
+    async fn reserve(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.is_waiting = true;
+        let reservation = self.budget.reserve(self.peer, bytes).await;
+        self.is_waiting = false;
+        self.reservation = Some(reservation.ok_or(BodyError::NoMemory)?);
+        Ok(())
+    }
+
+    /// The body with the memory that it needs.
+    fn whole(&mut self, bytes: Buffer, memory: usize) -> Collected {
+        let reservation = self.reservation.take();
+        Collected {
+            bytes,
+            _held: reservation.and_then(|reservation| reservation.arrived(memory)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -207,30 +198,31 @@ mod tests {
         }
     }
 
+    async fn read(body: Body, limit: usize, budget: &Budget) -> Result<Collected, BodyError> {
+        collect(body, None, limit, SECOND, budget).await
+    }
+
     async fn read_pieces(
         sizes: &[usize],
         limit: usize,
         budget: &Budget,
     ) -> Result<Collected, BodyError> {
-        collect(Body::new(Pieces(sizes.to_vec())), limit, SECOND, budget).await
+        read(Body::new(Pieces(sizes.to_vec())), limit, budget).await
     }
 
     #[tokio::test]
-    async fn a_body_in_one_piece_is_not_copied() {
-        let budget = Budget::new(100);
+    async fn a_body_in_one_piece_is_not_copied_and_a_small_one_takes_no_memory_of_others() {
+        let budget = Budget::new(0);
         let sent = Bytes::from_static(b"review");
-        let body = collect(Body::from(sent.clone()), 100, SECOND, &budget)
-            .await
-            .unwrap();
+        let body = read(Body::from(sent.clone()), 100, &budget).await.unwrap();
         assert_eq!(body.as_ptr(), sent.as_ptr());
-        assert_eq!(budget.used(), 6);
-        drop(body);
-        assert_eq!(budget.used(), 0);
+        let body = read_pieces(&[SMALL / 2, SMALL / 2], SMALL, &budget).await;
+        assert_eq!(body.unwrap().len(), SMALL);
     }
 
     #[tokio::test]
     async fn pieces_become_one_buffer_whose_capacity_is_what_the_budget_holds() {
-        let budget = Budget::new(10 << 20);
+        let budget = Budget::new(32 << 20);
         let body = read_pieces(&[70_000; 20], 32 << 20, &budget).await.unwrap();
         assert_eq!(body.len(), 1_400_000);
         let Buffer::Joined(bytes) = &body.bytes else {
@@ -250,6 +242,8 @@ mod tests {
         );
         let error = read_pieces(&[60, 41], 100, &budget).await.unwrap_err();
         assert_eq!(error, BodyError::TooLarge);
+        let error = read_pieces(&[SMALL, SMALL], SMALL + 1, &budget).await;
+        assert_eq!(error.unwrap_err(), BodyError::TooLarge);
         assert_eq!(budget.used(), 0);
     }
 
@@ -257,17 +251,18 @@ mod tests {
     async fn a_declared_length_above_the_limit_is_refused_unread() {
         let budget = Budget::new(0);
         let body = Body::from(vec![0; 101]);
-        let error = collect(body, 100, SECOND, &budget).await.unwrap_err();
+        let error = read(body, 100, &budget).await.unwrap_err();
         assert_eq!(error, BodyError::TooLarge);
     }
 
     #[tokio::test]
-    async fn a_body_that_got_part_of_the_budget_gives_it_back() {
-        let budget = Budget::new(200_000);
-        let error = read_pieces(&[100_000; 5], 32 << 20, &budget)
-            .await
-            .unwrap_err();
-        assert_eq!(error, BodyError::NoMemory);
+    async fn a_body_for_which_there_is_no_memory_in_time_is_refused() {
+        let budget = Budget::new(SMALL * 2);
+        let large = || Body::from(vec![b'x'; SMALL * 2]);
+        let held = read(large(), SMALL * 2, &budget).await;
+        let error = collect(large(), None, SMALL * 2, SECOND / 20, &budget).await;
+        drop(held.unwrap());
+        assert_eq!(error.unwrap_err(), BodyError::NoMemory);
         assert_eq!(budget.used(), 0);
     }
 
@@ -284,7 +279,8 @@ mod tests {
                 Poll::Pending
             }
         }
-        let error = collect(Body::new(Silent), 100, SECOND / 50, &Budget::new(100)).await;
+        let body = Body::new(Silent);
+        let error = collect(body, None, 100, SECOND / 50, &Budget::new(100)).await;
         assert_eq!(error.unwrap_err(), BodyError::TooSlow);
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! hyper's own `header_read_timeout` runs from the moment a connection falls idle. One value
 //! would have to be both short, against clients that send a header byte by byte, and above the
-//! 90 s for which the API server keeps idle connections. So [`Activity`] measures the time: a
+//! 90 s for which the API server keeps idle connections. So [`Standing`] measures the time: a
 //! connection is idle until a byte comes, and then the header must be complete within a time of
-//! its own.
+//! its own. The answer has one too: a client that does not read must not keep it.
 //!
 //! A connection must not be closed while a request may be on its way, because the API server
 //! does not repeat a POST whose connection died: age and shutdown end a connection by answering
@@ -13,16 +13,19 @@
 
 use super::Limits;
 use super::caller::Caller;
+use super::standing::{Phase, Standing};
+use super::table::Seat;
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::header::{CONNECTION, HeaderValue};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -30,9 +33,13 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// The most bytes of a connection that hyper holds; a longer header is answered with 431. With
-/// the connection cap this bounds the memory.
+/// The most bytes of a connection that hyper holds. With the connection cap this bounds the
+/// memory.
 const READ_BUFFER: usize = 64 * 1024;
+
+/// The longest header, and the longest trailer; a longer one is answered with 431. That of an
+/// API server has less than one KiB.
+const LONGEST_HEADER: usize = 16 * 1024;
 
 /// How long the client may take to read the last answer.
 const LINGER: Duration = Duration::from_secs(2);
@@ -48,11 +55,13 @@ pub(super) struct Ending {
     pub(super) cut: CancellationToken,
 }
 
-/// Serves one connection until it ends; the caller becomes an extension of its requests.
+/// Serves one connection until it ends or loses its place; each request has the [`Caller`] as
+/// an extension.
 pub(super) async fn serve<S>(
     io: S,
-    router: Router,
+    seat: &Seat,
     caller: Caller,
+    router: Router,
     limits: &Limits,
     ending: &Ending,
 ) where
@@ -61,57 +70,61 @@ pub(super) async fn serve<S>(
     let cut = ending.cut.clone();
     tokio::select! {
         () = cut.cancelled() => {}
-        () = serve_to_the_end(io, router, caller, limits, ending) => {}
+        () = serve_to_the_end(io, &seat.standing, caller, router, limits, ending) => {}
     }
 }
 
 async fn serve_to_the_end<S>(
     io: S,
-    router: Router,
+    standing: &Arc<Standing>,
     caller: Caller,
+    router: Router,
     limits: &Limits,
     ending: &Ending,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Arc::new(Activity::new(limits));
     let service = {
-        let activity = Arc::clone(&activity);
+        let standing = Arc::clone(standing);
         let last_answers = Arc::clone(&ending.last_answers);
         let old = Instant::now() + limits.max_age;
-        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            activity.request_begins();
-            let activity = Arc::clone(&activity);
+        service_fn(move |mut request: hyper::Request<Incoming>| {
+            let standing = Arc::clone(&standing);
             let last_answers = Arc::clone(&last_answers);
-            let mut request = request.map(Body::new);
             request.extensions_mut().insert(caller.clone());
+            let request = request.map(|body| Body::new(Arriving::new(body, &standing)));
             let answer = router.clone().oneshot(request);
             Box::pin(async move {
                 let mut response = answer.await?;
-                if last_answers.load(Relaxed) || Instant::now() >= old {
+                let is_last = last_answers.load(Relaxed) || standing.is_displaced();
+                if is_last || Instant::now() >= old {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }
-                activity.request_ends();
+                standing.answers(response.status().is_success());
                 Ok::<_, std::convert::Infallible>(response)
             })
         })
     };
     let io = Watched {
         io,
-        activity: Arc::clone(&activity),
+        standing: Arc::clone(standing),
     };
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(READ_BUFFER)
+        .max_header_size(LONGEST_HEADER)
         .serve_connection(TokioIo::new(io), service);
-    let mut watch = pin!(Watch::new(&activity));
+    let mut watch = pin!(Watch::new(standing, limits));
     let mut stop = pin!(ending.close_idle.cancelled());
     let mut stopping = false;
     let ended = std::future::poll_fn(|cx| {
         // The connection is polled first, so that a request that has arrived gets its answer.
         if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(result.is_ok());
+        }
+        if standing.poll_displaced(cx).is_ready() {
+            return Poll::Ready(false);
         }
         if !stopping && stop.as_mut().poll(cx).is_ready() {
             stopping = true;
@@ -123,9 +136,13 @@ async fn serve_to_the_end<S>(
         watch.as_mut().poll_expired(cx).map(|()| false)
     });
     if ended.await {
+        standing.begin(Phase::Leaving);
         let io = connection.into_parts().io.into_inner().io;
-        // The connection ends in any case, so an error has no consequence.
-        let _ = timeout(LINGER, linger(io)).await;
+        tokio::select! {
+            () = standing.displaced() => {}
+            // The connection ends in any case, so an error has no consequence.
+            _ = timeout(LINGER, linger(io)) => {}
+        }
     }
 }
 
@@ -140,77 +157,20 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: S) -> io::Result<()> 
     Ok(())
 }
 
-/// What a connection is doing, as far as its time-outs go.
-#[derive(Debug)]
-struct Activity {
-    started: Instant,
-    idle: Duration,
-    header: Duration,
-    /// Microseconds after `started`; [`NEVER`] while a request is being answered,
-    /// which has deadlines of its own.
-    deadline: AtomicU64,
-    waiting: AtomicBool,
-}
-
-const NEVER: u64 = u64::MAX;
-
-impl Activity {
-    /// Idle: a client may connect ahead of its first request, and Go's does.
-    fn new(limits: &Limits) -> Self {
-        let activity = Self {
-            started: Instant::now(),
-            idle: limits.idle_timeout,
-            header: limits.header_timeout,
-            deadline: AtomicU64::new(NEVER),
-            waiting: AtomicBool::new(true),
-        };
-        activity.end_in(activity.idle);
-        activity
-    }
-
-    fn bytes_arrived(&self) {
-        if self.waiting.swap(false, Relaxed) {
-            self.end_in(self.header);
-        }
-    }
-
-    fn request_begins(&self) {
-        self.waiting.store(false, Relaxed);
-        self.deadline.store(NEVER, Relaxed);
-    }
-
-    /// The time in which the client must take the answer is that of an idle connection.
-    fn request_ends(&self) {
-        self.end_in(self.idle);
-        self.waiting.store(true, Relaxed);
-    }
-
-    fn end_in(&self, time: Duration) {
-        let at = (self.started.elapsed() + time).as_micros();
-        self.deadline
-            .store(u64::try_from(at).unwrap_or(NEVER), Relaxed);
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match self.deadline.load(Relaxed) {
-            NEVER => None,
-            at => Some(self.started + Duration::from_micros(at)),
-        }
-    }
-}
-
-/// The timer of an [`Activity`]. It is set again when it rings or would ring too
-/// late, not at each request: those only store a number.
+/// The timer of a [`Standing`]. It is set again when it rings or would ring too late, not at
+/// each request: those only store a number.
 struct Watch<'a> {
-    activity: &'a Activity,
+    standing: &'a Standing,
+    limits: &'a Limits,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<'a> Watch<'a> {
-    fn new(activity: &'a Activity) -> Self {
-        let first = activity.deadline().unwrap_or(activity.started);
+    fn new(standing: &'a Standing, limits: &'a Limits) -> Self {
+        let first = standing.deadline(limits).unwrap_or_else(Instant::now);
         Self {
-            activity,
+            standing,
+            limits,
             timer: Box::pin(sleep_until(first)),
         }
     }
@@ -218,7 +178,7 @@ impl<'a> Watch<'a> {
     /// Must be polled after each step of the connection, whose steps move the deadline.
     fn poll_expired(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Some(deadline) = self.activity.deadline() else {
+            let Some(deadline) = self.standing.deadline(self.limits) else {
                 return Poll::Pending;
             };
             if self.timer.is_elapsed() || self.timer.deadline() > deadline {
@@ -232,10 +192,52 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Tells the activity when bytes arrive.
+/// A body, which tells the standing when it begins and when it is whole.
+struct Arriving {
+    body: Incoming,
+    standing: Arc<Standing>,
+}
+
+impl Arriving {
+    fn new(body: Incoming, standing: &Arc<Standing>) -> Self {
+        standing.begin(if body.is_end_stream() {
+            Phase::Work
+        } else {
+            Phase::Body
+        });
+        let standing = Arc::clone(standing);
+        Self { body, standing }
+    }
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if self.body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+            self.standing.body_ended();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Tells the standing when bytes move.
 struct Watched<S> {
     io: S,
-    activity: Arc<Activity>,
+    standing: Arc<Standing>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -246,8 +248,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.io).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.activity.bytes_arrived();
+        let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
+            self.standing.received(bytes);
         }
         result
     }
@@ -259,7 +262,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let taken = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        self.standing.moved(taken);
+        Poll::Ready(Ok(taken))
     }
 
     // Passed on, so that head and body of an answer leave in one TLS record.
@@ -268,7 +273,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
+        let taken = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, bytes))?;
+        self.standing.moved(taken);
+        Poll::Ready(Ok(taken))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -276,7 +283,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        // hyper flushes when it has written all that it had.
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.standing.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

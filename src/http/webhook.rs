@@ -10,9 +10,12 @@
 //!
 //! The router needs no socket, so that tests are function calls.
 
-use super::body::{self, BodyError, Budget, Collected};
+use super::body::{self, BodyError, Collected};
 use super::caller::{Caller, Identity};
-use super::{Handles, Limits, deadline};
+use super::memory::Budget;
+use super::peer::Peer;
+use super::shares::Shares;
+use super::{Handles, Limits, deadline, half_the_processors, off_the_workers};
 use crate::audit::Origin;
 use crate::observe::log;
 use crate::observe::metrics::{CallerRefusal, HttpRoute};
@@ -34,16 +37,21 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// The size from which on a review takes milliseconds, and would hold up the other
-/// connections of its worker thread.
-const LARGE_BYTES: usize = 256 * 1024;
+/// A decision that may take more memory than this may also take milliseconds, and would hold up
+/// the other connections of its worker thread. An ordinary review is far below it.
+const HEAVY: usize = 1 << 20;
 
-/// Large reviews that are decided at once, at most.
-const MOST_LARGE: usize = 4;
+/// As many reviews as may wait for their turn.
+const MOST_WAITING: usize = 256;
+
+/// What a decision takes at its peak at most, apart from the body: for each byte of a list that
+/// is nothing but elements, for each object, since it may name an image, and in all, because a
+/// pod has a limited number of images. Measured, see docs/measurements.md.
+const MEMORY_OF_A_BYTE: usize = 6;
+const MEMORY_OF_AN_OBJECT: usize = 640;
+const MOST_DECISION_MEMORY: usize = 96 << 20;
 
 /// The most bytes of a review of the registry map: a `ConfigMap` of 1 MiB and the one
 /// before it, with most characters escaped to six.
@@ -59,28 +67,36 @@ pub type Review =
 pub struct Webhook {
     handles: Handles,
     limits: Limits,
-    budget: Budget,
-    // Turns of large reviews: as many as there are processors, because more would only compete,
-    // and never many, because each holds two or three times its body while it is decided.
-    large: Arc<Semaphore>,
+    memory: Memory,
     // The one turn of map reviews: they are rare, and each takes a multiple of the map's size.
-    map_turn: Arc<Semaphore>,
+    map_turn: Shares,
     // Of the log line about callers that are not answered.
     refused_caller: Arc<Throttle>,
     review: Review,
+}
+
+/// The memory that large reviews share.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    /// For their bodies.
+    pub(super) bodies: Budget,
+    /// For the decisions about them. Each takes at least an equal part, so that only so many are
+    /// decided at once as there are processors for.
+    pub(super) decisions: Shares,
 }
 
 impl Webhook {
     /// Answers by what the handles lead to at the time.
     #[must_use]
     pub fn new(handles: Handles, limits: Limits) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             handles,
-            budget: Budget::new(limits.body_memory),
+            memory: Memory {
+                bodies: Budget::new(limits.body_memory / 2),
+                decisions: Shares::new(limits.body_memory / 2, MOST_WAITING),
+            },
             limits,
-            large: Arc::new(Semaphore::new(processors.min(MOST_LARGE))),
-            map_turn: Arc::new(Semaphore::new(1)),
+            map_turn: Shares::new(1, MOST_WAITING),
             refused_caller: Arc::default(),
             review: admission::review,
         }
@@ -93,10 +109,9 @@ impl Webhook {
         self
     }
 
-    /// The memory that bodies may hold.
-    #[must_use]
-    pub fn budget(&self) -> Budget {
-        self.budget.clone()
+    /// The memory that large reviews share.
+    pub(super) fn memory(&self) -> Memory {
+        self.memory.clone()
     }
 
     /// The endpoints, and a plain answer on every other path and method.
@@ -180,11 +195,14 @@ impl Webhook {
             return Err(RequestError::NotReady);
         }
         let received = self.read(request, self.limits.max_body).await?;
-        if received.body.len() <= LARGE_BYTES {
+        let memory = decision_memory(&received.body);
+        if memory <= HEAVY {
             return self.decide(endpoint, origin, &received.body);
         }
+        let decisions = &self.memory.decisions;
+        let part = decisions.total() / half_the_processors();
         let decide = |body: &[u8]| self.decide(endpoint, origin, body);
-        received.in_turn(&self.large, decide).await
+        received.in_turn(decisions, memory.max(part), decide).await
     }
 
     /// Reviews a new registry map; there need not be one in force.
@@ -197,16 +215,23 @@ impl Webhook {
             let reviewed = map_review::review(body)?;
             Ok(self.publish(HttpRoute::Map, origin, reviewed, started.elapsed()))
         };
-        received.in_turn(&self.map_turn, decide).await
+        received.in_turn(&self.map_turn, 1, decide).await
     }
 
     async fn read(&self, request: Request, limit: usize) -> Result<Received, RequestError> {
         let arrived = Instant::now();
+        let caller = request.extensions().get::<Caller>();
+        let peer = caller.map(|caller| Peer::new(caller.peer));
         let allowance = deadline::allowance(request.uri().query());
         let time = allowance.min(self.limits.body_timeout);
-        let body = body::collect(request.into_body(), limit, time, &self.budget).await?;
+        let bodies = &self.memory.bodies;
+        let body = body::collect(request.into_body(), peer, limit, time, bodies).await;
+        if matches!(body, Err(BodyError::GivenUp)) {
+            self.handles.metrics.body_displaced();
+        }
         Ok(Received {
-            body,
+            body: body?,
+            peer,
             arrived,
             allowance,
         })
@@ -264,6 +289,7 @@ impl Webhook {
 /// A request that has arrived as a whole, and how long its sender waits.
 struct Received {
     body: Collected,
+    peer: Option<Peer>,
     arrived: Instant,
     allowance: Duration,
 }
@@ -272,13 +298,13 @@ impl Received {
     /// Does long work when its turn comes, within the time of the sender.
     async fn in_turn(
         self,
-        turns: &Semaphore,
+        turns: &Shares,
+        units: usize,
         work: impl FnOnce(&[u8]) -> Result<Vec<u8>, RequestError>,
     ) -> Result<Vec<u8>, RequestError> {
         let left = self.allowance.saturating_sub(self.arrived.elapsed());
-        let _turn = tokio::time::timeout(left, turns.acquire())
-            .await
-            .map_err(|_| RequestError::Overloaded)?;
+        let turn = tokio::time::timeout(left, turns.take(self.peer, units)).await;
+        let _turn = turn.ok().flatten().ok_or(RequestError::Overloaded)?;
         let answer = off_the_workers(|| work(&self.body))?;
         // The sender has given up; the error is for the log and the metrics.
         if self.arrived.elapsed() > self.allowance {
@@ -288,16 +314,17 @@ impl Received {
     }
 }
 
-const JSON: &str = "application/json";
-
-/// Runs long work where it holds up no other connection.
-fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
-    // Only this flavour can move the other tasks away; tests use the other one.
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
+/// The most memory that the decision about a review can take, in bytes, without its body.
+fn decision_memory(body: &[u8]) -> usize {
+    let of_bytes = body.len() * MEMORY_OF_A_BYTE;
+    if of_bytes >= MOST_DECISION_MEMORY {
+        return MOST_DECISION_MEMORY;
     }
+    let objects = memchr::memchr_iter(b'{', body).count();
+    (of_bytes + objects * MEMORY_OF_AN_OBJECT).min(MOST_DECISION_MEMORY)
 }
+
+const JSON: &str = "application/json";
 
 fn check(request: &Request) -> Result<(), RequestError> {
     if request.method() != Method::POST {
@@ -342,6 +369,7 @@ pub(crate) enum RequestError {
     NotReady,
     LabelsUnknown,
     NoMemory,
+    GivenUp,
     Overloaded,
     Encode,
     Panic,
@@ -362,6 +390,7 @@ impl From<BodyError> for RequestError {
         match error {
             BodyError::TooLarge => Self::TooLarge,
             BodyError::NoMemory => Self::NoMemory,
+            BodyError::GivenUp => Self::GivenUp,
             BodyError::TooSlow => Self::TooSlow,
             BodyError::Broken => Self::Broken,
         }
@@ -378,9 +407,11 @@ impl RequestError {
             Self::Broken | Self::BadReview(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NotReady | Self::LabelsUnknown | Self::NoMemory | Self::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NotReady
+            | Self::LabelsUnknown
+            | Self::NoMemory
+            | Self::GivenUp
+            | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::Encode | Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -416,6 +447,9 @@ impl fmt::Display for RequestError {
                  try again in a second"
             }
             Self::NoMemory => "too many large reviews at once; try again in a second",
+            Self::GivenUp => {
+                "the body came slowly while others waited for its memory; try again in a second"
+            }
             Self::Overloaded => "too many reviews at once; try again in a second",
             Self::Encode | Self::Panic => {
                 "the review failed because of a defect of pullpass; its log says where"
@@ -428,18 +462,21 @@ impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
         let headers = response.headers_mut();
-        match self {
-            Self::Method => {
-                headers.insert(ALLOW, HeaderValue::from_static("POST"));
-            }
-            Self::NotReady | Self::LabelsUnknown | Self::NoMemory | Self::Overloaded => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            }
-            // The rest of the body is not read, so that no request can follow on this connection.
-            Self::Unauthenticated(_) | Self::TooLarge | Self::TooSlow | Self::Broken => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            _ => {}
+        if self == Self::Method {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        // The rest of the body is not read, so that no request can follow on this connection.
+        if let Self::Unauthenticated(_)
+        | Self::TooLarge
+        | Self::TooSlow
+        | Self::Broken
+        | Self::NoMemory
+        | Self::GivenUp = self
+        {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -30,6 +30,7 @@ mod entries;
 mod exposition;
 mod families;
 mod map_series;
+mod memory;
 mod process;
 mod registration;
 mod rotator;
@@ -43,6 +44,8 @@ use entries::EntryFamily;
 pub use exposition::ExpositionFormat;
 use families::{MetricLabels, PortFamilies, ReviewFamilies, register, register_with_unit};
 use map_series::MapSeries;
+use memory::MemoryMetrics;
+pub use memory::Used;
 use registration::RegistrationMetrics;
 pub use registration::WatchedObject;
 pub use rotator::RotatorAction;
@@ -99,6 +102,17 @@ pub enum HandshakeFailure {
     ClientCertificate,
 }
 
+/// Why a connection lost its place to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Displacement {
+    /// It had never sent a request that deserved an answer.
+    Unused,
+    /// It sent a request, or took an answer, too slowly.
+    Stalled,
+    /// It was idle.
+    Idle,
+}
+
 /// All that pullpass counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -112,8 +126,7 @@ pub struct Metrics {
     webhook: PortMetrics,
     admin: PortMetrics,
     handshake_failures: [Counter; 4],
-    body_memory: Gauge,
-    body_memory_limit: Gauge,
+    memory: MemoryMetrics,
     entries: EntryFamily,
     /// The registry map's loads.
     pub map: LoadMetrics,
@@ -151,6 +164,7 @@ struct Codes([Counter; 3]);
 struct PortMetrics {
     open: Gauge,
     accepted: Counter,
+    displaced: [Counter; 3],
 }
 
 /// Loads of a file that is read again when it changes.
@@ -228,12 +242,27 @@ impl Metrics {
     /// A connection that is open, until the value is dropped.
     #[must_use]
     pub fn connection(&self, port: Port) -> Counted<'_> {
-        let metrics = match port {
-            Port::Webhook => &self.webhook,
-            Port::Admin => &self.admin,
-        };
+        let metrics = self.port(port);
         metrics.accepted.inc();
         Counted::begin(&metrics.open)
+    }
+
+    /// A connection that lost its place to another one.
+    pub fn displaced(&self, port: Port, why: Displacement) {
+        let [unused, stalled, idle] = &self.port(port).displaced;
+        match why {
+            Displacement::Unused => unused,
+            Displacement::Stalled => stalled,
+            Displacement::Idle => idle,
+        }
+        .inc();
+    }
+
+    fn port(&self, port: Port) -> &PortMetrics {
+        match port {
+            Port::Webhook => &self.webhook,
+            Port::Admin => &self.admin,
+        }
     }
 
     /// A TLS handshake that failed.
@@ -248,11 +277,14 @@ impl Metrics {
         .inc();
     }
 
-    /// How many bytes the bodies of all requests hold now, and may hold at most.
-    pub fn set_body_memory(&self, bytes: usize, limit: usize) {
-        for (gauge, bytes) in [(&self.body_memory, bytes), (&self.body_memory_limit, limit)] {
-            gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-        }
+    /// How many bytes the large bodies and their decisions hold now, and may hold at most.
+    pub fn set_memory(&self, [bodies, decisions]: [Used; 2]) {
+        self.memory.set(bodies, decisions);
+    }
+
+    /// A large body that was given up because others waited for its memory.
+    pub fn body_displaced(&self) {
+        self.memory.displaced.inc();
     }
 
     /// A map that is in force from now on; returns the counters of its entries. Entries that
@@ -386,10 +418,8 @@ impl Default for Metrics {
         let [map_loaded, certificate_not_after] = dates(ours);
         let rotator = RotatorMetrics::register(ours);
         let [observing, namespaces] = states(ours);
-        let [body_memory, body_memory_limit] = memory(ours);
         Self {
-            body_memory,
-            body_memory_limit,
+            memory: MemoryMetrics::register(ours),
             map_entries: register(ours, "map_entries", "Entries of the registry map in force"),
             map_loaded,
             certificate_not_after,
@@ -446,16 +476,4 @@ fn states(ours: &mut Registry) -> [Gauge; 2] {
         ),
     ]
     .map(|(name, help)| register(ours, name, help))
-}
-
-/// The memory of request bodies, and its limit.
-fn memory(ours: &mut Registry) -> [Gauge; 2] {
-    [
-        ("body_memory", "Memory that request bodies hold"),
-        (
-            "body_memory_limit",
-            "Memory that request bodies may hold together",
-        ),
-    ]
-    .map(|(name, help)| register_with_unit(ours, name, help, Unit::Bytes))
 }

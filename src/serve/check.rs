@@ -129,7 +129,7 @@ impl Check<'_> {
         // Kept to the end, so that two equal ports are found.
         let mut taken = Vec::new();
         for address in [webhook, admin] {
-            match http::listen(address).await {
+            match http::listen(address) {
                 Ok(listener) => taken.push(listener),
                 Err(BindError::Listen { error, .. }) => {
                     let in_use = error.kind() == io::ErrorKind::AddrInUse;

@@ -15,6 +15,7 @@
 mod callers;
 mod check;
 mod connections;
+mod hostile;
 mod map_review;
 mod process;
 mod reload;

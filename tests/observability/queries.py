@@ -25,6 +25,7 @@ PATIENCE = 90  # seconds, for everything together
 MAY_BE_NOUGHT = [
     "pullpass_panics_total",
     "pullpass_body_memory_bytes",
+    "pullpass_connections_displaced_total",
     "pullpass_requests_in_flight",
     "pullpass_map_last_load_successful",
     "pullpass_certificate_last_load_successful",

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry, Unit};
 use pullpass_core::admission::Outcome;
 
-/// Labels whose values are all written in this program.
+/// MetricLabels whose values are all written in this program.
 pub(super) type MetricLabels = Vec<(&'static str, &'static str)>;
 
 /// The label of a path. Not `endpoint`: the Prometheus operator gives each target a label
@@ -73,6 +73,7 @@ impl ReviewFamilies {
 pub(super) struct PortFamilies {
     open: Family<MetricLabels, Gauge>,
     accepted: Family<MetricLabels, Counter>,
+    displaced: Family<MetricLabels, Counter>,
 }
 
 impl PortFamilies {
@@ -80,12 +81,22 @@ impl PortFamilies {
         Self {
             open: register(registry, "open_connections", "Open connections"),
             accepted: register(registry, "connections", "Connections accepted"),
+            displaced: register(
+                registry,
+                "connections_displaced",
+                "Connections that lost their places to others, by what they did",
+            ),
         }
     }
 
     pub(super) fn of(&self, port: &'static str) -> PortMetrics {
         let labels = vec![("port", port)];
+        let displaced = |why| {
+            let labels = vec![("port", port), ("reason", why)];
+            self.displaced.get_or_create_owned(&labels)
+        };
         PortMetrics {
+            displaced: ["unused", "stalled", "idle"].map(displaced),
             open: self.open.get_or_create_owned(&labels),
             accepted: self.accepted.get_or_create_owned(&labels),
         }

@@ -1,6 +1,6 @@
 //! The registry map changing under a running server.
 
-use super::support::{MAP, Server, post, review};
+use super::support::{MAP, Server, post, review, write_whole};
 use pullpass::state::map_store::{MapError, MapFile};
 use pullpass_core::admission::Endpoint;
 use pullpass_core::map::Options;
@@ -34,11 +34,11 @@ async fn a_new_map_is_taken_and_a_bad_one_refused_in_words() {
     let path = server.directory.path().join("map.yaml");
     assert_eq!(server.metric("pullpass_map_entries").await, Some(1.0));
 
-    fs::write(&path, more_entries(MAP)).unwrap();
+    write_whole(&path, more_entries(MAP));
     server.metric_becomes(OK, 2.0).await;
     assert_eq!(server.metric("pullpass_map_entries").await, Some(2.0));
 
-    fs::write(&path, BAD).unwrap();
+    write_whole(&path, BAD);
     server.metric_becomes(FAILED, 1.0).await;
     assert_eq!(server.metric("pullpass_map_entries").await, Some(2.0));
     assert_eq!(
@@ -56,7 +56,7 @@ async fn a_new_map_is_taken_and_a_bad_one_refused_in_words() {
     server.metric_becomes(FAILED, 2.0).await;
     assert_eq!(status(&server).await, 200);
 
-    fs::write(&path, MAP).unwrap();
+    write_whole(&path, MAP);
     server.metric_becomes(OK, 3.0).await;
     assert!(
         !server
@@ -73,7 +73,7 @@ async fn without_a_map_at_the_start_it_waits_for_one() {
         let map = tempfile::tempdir().unwrap();
         let path = map.path().join("late.yaml");
         if let Some(broken) = broken {
-            fs::write(&path, broken).unwrap();
+            write_whole(&path, broken);
         }
         let server = Server::start(|config| {
             config.map = MapFile::new(path.clone(), Options::default());
@@ -96,7 +96,7 @@ async fn without_a_map_at_the_start_it_waits_for_one() {
         assert_eq!(ready.body.lines().count(), 6, "{}", ready.body);
         assert_eq!(server.admin("/livez").await.status, 200);
 
-        fs::write(&path, MAP).unwrap();
+        write_whole(&path, MAP);
         server.metric_becomes(OK, 1.0).await;
         assert_eq!(status(&server).await, 200);
         assert_eq!(server.admin("/readyz").await.status, 200);

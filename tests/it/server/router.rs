@@ -17,7 +17,7 @@ use pullpass_core::policy::RuleKind;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
@@ -246,23 +246,35 @@ async fn without_a_map_it_is_503_and_the_api_server_is_asked_to_come_again() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-#[tokio::test]
-async fn with_the_memory_for_bodies_used_up_it_is_503_and_nothing_stays_taken() {
-    let (webhook, ..) = webhook(|limits| limits.body_memory = 3 << 20);
-    let budget = webhook.budget();
-    let body = || {
-        Body::new(Pieces {
-            size: 1 << 20,
-            left: 8,
-        })
-    };
-    let response = ask(&webhook, post("/mutate", body())).await;
-    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(response.headers()["retry-after"], "1");
-    assert_eq!(budget.used(), 0);
+/// A review that takes much memory while it is decided, though it has few bytes.
+fn heavy() -> String {
+    let containers = format!(r#""containers":[{}"#, "{},".repeat(100_000));
+    review("u").replace(r#""containers":["#, &containers)
+}
 
-    let response = ask(&webhook, post("/mutate", review("u"))).await;
-    assert_eq!(response.status(), StatusCode::OK);
+/// Whatever the number of processors, because together they would take more than there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reviews_that_take_much_memory_are_decided_one_after_the_other() {
+    static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let (webhook, ..) = webhook(|limits| limits.body_memory = 64 << 20);
+    let webhook = webhook.with_review(|context, endpoint, body| {
+        MOST.fetch_max(AT_ONCE.fetch_add(1, SeqCst) + 1, SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        AT_ONCE.fetch_sub(1, SeqCst);
+        pullpass_core::admission::review(context, endpoint, body)
+    });
+    assert!((300_000..310_000).contains(&heavy().len()));
+    let all: Vec<_> = (0..6)
+        .map(|_| {
+            let webhook = webhook.clone();
+            tokio::spawn(async move { ask(&webhook, post("/mutate", heavy())).await.status() })
+        })
+        .collect();
+    for one in all {
+        assert_eq!(one.await.unwrap(), StatusCode::OK);
+    }
+    assert_eq!(MOST.load(SeqCst), 1);
 }
 
 #[tokio::test]

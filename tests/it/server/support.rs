@@ -82,6 +82,13 @@ pub(crate) fn make_certificates() -> DevelopmentCertificates {
     issuer::development(&["localhost".to_owned()], SystemTime::now()).unwrap()
 }
 
+/// Writes a file as a whole: a server that reads it meanwhile sees the old one or the new one.
+pub(crate) fn write_whole(path: &Path, content: impl AsRef<[u8]>) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, content).unwrap();
+    fs::rename(&beside, path).unwrap();
+}
+
 /// Writes the pair as `tls.crt` and `tls.key`.
 pub(crate) fn write_pair(directory: &Path, made: &DevelopmentCertificates) {
     fs::write(directory.join("tls.crt"), &made.certificate).unwrap();

@@ -2,6 +2,7 @@
 
 use super::support::{
     Client, Server, client_config, in_time, make_certificates, post, review, trusting, write_pair,
+    write_whole,
 };
 use base64::Engine as _;
 use jiff::Timestamp;
@@ -314,7 +315,7 @@ async fn a_bad_pair_is_refused_and_the_last_good_one_kept() {
         ("tls.key", &own_key[..40]),
     ];
     for (file, content) in bad {
-        fs::write(directory.join(file), content).unwrap();
+        write_whole(&directory.join(file), content);
         failures += 1.0;
         server.metric_becomes(failed, failures).await;
         assert_eq!(

@@ -1,5 +1,6 @@
 //! The webhooks that pullpass registers: their names and paths, what they must be called for,
-//! and what it means for pods when they are not called. Compares nothing.
+//! and what it means for pods when they are not called. This module must not
+//! compare them with anything.
 
 use super::{ClientConfig, ObservedConfiguration};
 use serde_json::Value;
