@@ -15,7 +15,7 @@ pub(super) struct CheckArgs {
     #[arg(long)]
     check: bool,
     /// What stands behind a path, for the messages of --check, such as
-    /// `/etc/pullpass/map=the ConfigMap map`; may be repeated
+    /// /etc/pullpass/map=the ConfigMap map; may be repeated
     #[arg(long = "check-name", value_name = "PATH=WORDS", requires = "check", value_parser = path_name)]
     path_names: Vec<(PathBuf, String)>,
     /// The certificate files below this path may be missing: somebody creates them after the
