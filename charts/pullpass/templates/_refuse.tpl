@@ -124,7 +124,7 @@
 {{- fail (printf "resources.requests.memory=%v is above limits.memory=%v" . $resources.limits.memory) -}}
 {{- end -}}
 {{- end -}}
-{{- $bodies := $.Values.bodyMemory | default "256Mi" -}}
+{{- $bodies := $.Values.bodyMemory | default "192Mi" -}}
 {{- if gt (mulf (include "pullpass.quantity" $bodies | float64) 2.0) $limit -}}
 {{- fail (printf "bodyMemory=%s is above half of resources.limits.memory=%v: the kernel would kill pullpass under load: lower it, or raise the limit" $bodies .) -}}
 {{- end -}}
@@ -146,7 +146,7 @@
 {{/* Flags that the program takes once, and finds twice. */}}
 {{- define "pullpass.refuseFlags" -}}
 {{- $containers := (include (print .Template.BasePath "/deployment.yaml") . | fromYaml).spec.template.spec.containers -}}
-{{- $repeatable := list "--mutating-webhook-configuration" "--validating-webhook-configuration" "--extra-san" -}}
+{{- $repeatable := list "--mutating-webhook-configuration" "--validating-webhook-configuration" "--extra-san" "--client-name" -}}
 {{- $seen := dict -}}
 {{- range (first $containers).args -}}
 {{- $flag := splitList "=" . | first -}}
