@@ -80,7 +80,11 @@ soak: ## pods are created all the time while pullpass is upgraded, killed, drain
 	@tests/cluster/soak
 
 .PHONY: fuzz
-fuzz: ## the property tests with PROPTEST_CASES cases each (default 20000; minutes)
+fuzz: ## libFuzzer on each target, FUZZ_SECONDS each (60), or on those of FUZZ_TARGETS (needs a C++ compiler)
+	@fuzz/run $(FUZZ_TARGETS)
+
+.PHONY: properties
+properties: ## the property tests with PROPTEST_CASES cases each (default 20000; minutes)
 	PROPTEST_CASES=$(PROPTEST_CASES) $(CARGO) test --locked --workspace --lib --test it \
 		--test reference --test keyring -- policy:: admission:: secret_manifest:: any_ prop_
 

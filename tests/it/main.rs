@@ -23,4 +23,5 @@ mod rotation;
 mod secret_manifest;
 mod server;
 mod suites;
+mod supply_chain;
 mod workloads;
