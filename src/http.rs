@@ -10,7 +10,6 @@ use crate::observe::metrics::{Metrics, Port};
 use crate::state::map_store::MapStore;
 use crate::state::namespaces::Namespaces;
 use pullpass_core::admission::Mode;
-use pullpass_core::map::Options;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -40,8 +39,6 @@ use webhook::Webhook;
 pub struct Handles {
     /// The registry map in force.
     pub maps: Arc<MapStore>,
-    /// What a new registry map is judged with: what the server compiles its own with.
-    pub map_options: Options,
     /// The labels of namespaces.
     pub namespaces: Arc<Namespaces>,
     /// The enforcement mode.
@@ -58,7 +55,6 @@ impl Handles {
     pub fn new(maps: Arc<MapStore>, metrics: Arc<Metrics>) -> Self {
         Self {
             maps,
-            map_options: Options::default(),
             namespaces: Arc::new(Namespaces::new(Arc::clone(&metrics))),
             mode: Mode::default(),
             audit: AuditSinks::default(),

@@ -96,7 +96,6 @@ impl Config {
         let namespaces = Arc::new(Namespaces::new(Arc::clone(&metrics)));
         let watch = namespaces::run(Arc::clone(&namespaces), maps.asks_for_labels());
         tasks.start("namespaces", watch);
-        let map_options = self.map.options().clone();
         let reload = reload::map(self.map, Arc::clone(&maps));
         tasks.start("map reload", reload::poll(self.poll_interval, reload));
         tasks.start("expiry log", expiry_log::run(Arc::clone(&maps)));
@@ -104,7 +103,6 @@ impl Config {
         let server = http::Server {
             handles: Handles {
                 maps,
-                map_options,
                 namespaces,
                 mode: self.mode,
                 audit,

@@ -6,7 +6,7 @@ use super::map_args::MapArgs;
 use super::output::{self, Format, Printer};
 use super::{CliError, Status};
 use crate::state::map_store;
-use pullpass_core::map::{self, Case, Diagnostic, ExpectedEntry, Options};
+use pullpass_core::map::{self, Case, CheckedMap, Diagnostic, ExpectedEntry};
 use pullpass_core::policy::{Labels, LabelsUnknown, Namespace, Policy};
 use pullpass_core::text::visible;
 use serde::Serialize;
@@ -68,10 +68,12 @@ fn validate(source: &Source, format: Format) -> Result<Status, CliError> {
     let path = source.path.as_ref().or(source.config.as_ref());
     let path = path.ok_or_else(|| CliError::input("name a registry map"))?;
     let files = map_store::read(path).map_err(CliError::input)?;
-    let (diagnostics, entries) = match map::load(&files, &Options::default()) {
-        Ok(loaded) => (loaded.warnings, Some(loaded.policy.entries().len())),
-        Err(errors) => (errors, None),
-    };
+    let checked = map::check(&files);
+    let is_valid = checked.is_valid();
+    let CheckedMap {
+        entries,
+        diagnostics,
+    } = checked;
     let mut printer = Printer::default();
     match format {
         Format::Json => {
@@ -83,7 +85,7 @@ fn validate(source: &Source, format: Format) -> Result<Status, CliError> {
             if !diagnostics.is_empty() {
                 printer.line(map::render(&diagnostics, &files, output::stdout_coloured()))?;
             }
-            if let Some(entries) = entries {
+            if is_valid {
                 printer.line(format_args!(
                     "ok: {} in {}",
                     output::counted(entries, "entry", "entries"),
@@ -92,7 +94,7 @@ fn validate(source: &Source, format: Format) -> Result<Status, CliError> {
             }
         }
     }
-    printer.finish(if entries.is_some() {
+    printer.finish(if is_valid {
         Status::Fine
     } else {
         Status::Findings

@@ -164,7 +164,7 @@ impl Webhook {
         let received = self.read(request, limit).await?;
         let decide = |body: &[u8]| {
             let started = Instant::now();
-            let reviewed = map_review::review(&self.handles.map_options, body)?;
+            let reviewed = map_review::review(body)?;
             Ok(self.publish(HttpRoute::Map, reviewed, started.elapsed()))
         };
         received.in_turn(&self.map_turn, decide).await

@@ -51,12 +51,6 @@ impl MapFile {
         Self { path, options }
     }
 
-    /// What every version of the map is compiled with.
-    #[must_use]
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
     /// The files of the map, as [`read`] finds them.
     pub fn read(&self) -> Result<Vec<SourceFile>, MapError> {
         read(&self.path)
@@ -90,28 +84,30 @@ pub fn read(path: &Path) -> Result<Vec<SourceFile>, MapError> {
     } else {
         vec![path.to_owned()]
     };
+    let mut left = MOST_BYTES;
     let read = |path: PathBuf| {
-        let text = read_text(&path).map_err(unreadable(&path))?;
+        let text = read_text(&path, &mut left).map_err(unreadable(&path))?;
         let name = path.display().to_string();
         Ok(SourceFile { name, text })
     };
     paths.into_iter().map(read).collect()
 }
 
-/// The most bytes of one file of a map: far above what a ConfigMap holds, and a bound for
+/// The most bytes of all files of a map: far above what a ConfigMap holds, and a bound for
 /// devices and pipes that never end.
-const MOST_FILE_BYTES: u64 = 64 << 20;
+const MOST_BYTES: u64 = 64 << 20;
 
-fn read_text(path: &Path) -> io::Result<String> {
+/// Reads a file of at most `left` bytes, and takes them.
+fn read_text(path: &Path, left: &mut u64) -> io::Result<String> {
     let mut text = String::new();
-    let mut file = File::open(path)?.take(MOST_FILE_BYTES + 1);
+    let mut file = File::open(path)?.take(*left + 1);
     file.read_to_string(&mut text)?;
-    if text.len() as u64 > MOST_FILE_BYTES {
-        return Err(io::Error::new(
+    *left = left.checked_sub(text.len() as u64).ok_or_else(|| {
+        io::Error::new(
             io::ErrorKind::FileTooLarge,
-            "it has more than 64 MiB; a registry map is never so large",
-        ));
-    }
+            "the files have more than 64 MiB; a registry map is never so large",
+        )
+    })?;
     Ok(text)
 }
 
@@ -251,6 +247,19 @@ impl MapStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_files_of_a_directory_share_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.yaml", "b.yaml"] {
+            let file = File::create(folder.path().join(name)).unwrap();
+            // A hole takes no space on the disk.
+            file.set_len(MOST_BYTES / 2 + 1).unwrap();
+        }
+        let error = read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("b.yaml"), "{error}");
+        assert!(error.contains("more than 64 MiB"), "{error}");
+    }
 
     #[test]
     fn a_file_without_an_end_is_an_error() {

@@ -45,6 +45,16 @@ registries:
       - docker.io/library/badofficial
       - "[2001:db8::bad]"
       - 10.0.0.5:5000
+      - every-port.example:*
+      - "*.every-port.example:*/evil"
+      - "[2001:db8::bad2]:*"
+      - "localhost:*"
+      - "127.0.0.1:*"
+      - "[::1]:*"
+      - "0.0.0.0:*"
+      - public.ecr.aws/evil
+      - 123456789012.dkr.ecr.eu-west-1.amazonaws.com
+      - "*.dkr.ecr.us-east-1.amazonaws.com"
 unknownRegistries: allow
 publicRegistries: []
 "#;

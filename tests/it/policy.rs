@@ -3,6 +3,7 @@
 //! `UPDATE_GOLDEN=1` writes what is said into `tests/fixtures/maps`; read the
 //! difference before it is committed.
 
+mod bounds;
 mod precedence;
 mod reference;
 mod schema;
@@ -208,7 +209,7 @@ fn a_large_map_loads_and_is_warned_of() {
         write!(
             body,
             "  - {{match: r{at}.example/team, pullSecrets: [secret-{at}], reason: {}}}\n\
-             \x20 - {{match: shared.example/p{at}, action: deny}}\n\
+             \x20 - {{match: 'shared.example:*/p{at}', action: deny}}\n\
              \x20 - {{match: '*.g{at}.example', namespaces: [team-{at}]}}\n\
              \x20 - {{name: n{at}, match: scoped.example, namespaces: ['team-{at}-*']}}\n",
             "x".repeat(200)

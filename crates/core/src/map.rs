@@ -105,44 +105,100 @@ pub struct LoadedMap {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a map. The time grows with the size of the files, because aliases and comparisons
-/// are bounded.
+/// What [`check`] finds.
+#[derive(Debug)]
+pub struct CheckedMap {
+    /// The number of valid entries.
+    pub entries: usize,
+    /// All errors and warnings of all files, in the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl CheckedMap {
+    /// Whether the map can be used: no diagnostic is an error.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.errors().next().is_none()
+    }
+
+    /// The errors among the diagnostics.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        let all = self.diagnostics.iter();
+        all.filter(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Finds everything that is wrong with a map, as [`load`] does, and compiles nothing.
+///
+/// The time grows with the size of the files, because aliases are bounded, and comparisons
+/// are bounded by a number of steps. The memory is at most 100 times the bytes of the files.
+#[must_use]
+pub fn check(files: &[SourceFile]) -> CheckedMap {
+    let (draft, diagnostics) = read(files);
+    CheckedMap {
+        entries: draft.entries.len(),
+        diagnostics: diagnostics.sorted(files),
+    }
+}
+
+/// Reads a map. Time and memory are bounded as for [`check`]; the map itself takes 60 MB more
+/// at most.
 ///
 /// # Errors
 ///
 /// The map has errors. The list has all errors and warnings of all files, in the order of
 /// the files.
 pub fn load(files: &[SourceFile], options: &Options) -> Result<LoadedMap, Vec<Diagnostic>> {
-    let mut diagnostics = Diagnostics::default();
-    let trees = document::parse(files, &mut diagnostics);
-    let mut draft = MapDraft::default();
-    let mut documents = 0;
-    for (file, node) in document::roots(files, &trees) {
-        let field = MapField::root(file, node);
-        match document::kind(&field, &mut diagnostics) {
-            Some(KIND) => draft.read(&field, &mut diagnostics),
-            Some(_) => continue,
-            None => {}
-        }
-        documents += 1;
+    let (draft, diagnostics) = read(files);
+    if diagnostics.any_error() {
+        return Err(diagnostics.sorted(files));
     }
+    // What says where values stand is freed before the index is built.
+    let parts = Parts {
+        digest: digest(files),
+        ..draft.into_parts(options)
+    };
+    Ok(LoadedMap {
+        policy: Policy::new(parts),
+        warnings: diagnostics.sorted(files),
+    })
+}
+
+fn read(files: &[SourceFile]) -> (MapDraft<'_>, Diagnostics) {
+    let mut diagnostics = Diagnostics::default();
+    let mut draft = MapDraft::default();
+    let documents = read_documents(files, &mut draft, &mut diagnostics);
     if documents == 0 && !diagnostics.any_error() {
         report_no_map(files, &mut diagnostics);
     }
     warn_of_size(files, &mut diagnostics);
     draft.settle(&mut diagnostics);
+    lint::bounds::check(&draft, &mut diagnostics);
     lint::conflict::check(&draft, &mut diagnostics);
     lint::shadowed::check(&draft, &mut diagnostics);
-    if diagnostics.any_error() {
-        return Err(diagnostics.sorted(files));
+    lint::reach::check(&draft, &mut diagnostics);
+    (draft, diagnostics)
+}
+
+/// Reads the documents of all files, and returns how many of them are or may be a map. The
+/// trees of the files are freed when it returns.
+fn read_documents<'s>(
+    files: &'s [SourceFile],
+    draft: &mut MapDraft<'s>,
+    diagnostics: &mut Diagnostics,
+) -> usize {
+    let trees = document::parse(files, diagnostics);
+    let mut documents = 0;
+    for (file, node) in document::roots(files, &trees) {
+        let field = MapField::root(file, node);
+        match document::kind(&field, diagnostics) {
+            Some(KIND) => draft.read(&field, diagnostics),
+            Some(_) => continue,
+            None => {}
+        }
+        documents += 1;
     }
-    Ok(LoadedMap {
-        policy: Policy::new(Parts {
-            digest: digest(files),
-            ..draft.into_parts(options)
-        }),
-        warnings: diagnostics.sorted(files),
-    })
+    documents
 }
 
 fn report_no_map(files: &[SourceFile], diagnostics: &mut Diagnostics) {

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-mod canonical;
+pub(crate) mod canonical;
 mod context;
 pub mod decision;
 mod expiry;
@@ -38,6 +38,8 @@ pub use suggest::Suggestion;
 
 pub(crate) use model::EXPIRES_SOON;
 pub(crate) use scope::Overlap;
+pub(crate) use suggest::edits::edits;
+pub(crate) use suggest::steps::Steps;
 
 use glob::GlobMap;
 use index::{Index, RulePosition};

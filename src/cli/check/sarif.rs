@@ -1,13 +1,14 @@
 //! The result as SARIF 2.1.0 (OASIS), for code scanning.
 //!
 //! Findings are results. Skipped and unreadable documents are notifications of the run, so
-//! that nobody takes such a run for a clean one.
+//! that nobody takes such a run for a clean one. The results are written one by one: as a
+//! whole they would take many times the memory of the manifests.
 
 use super::finding::{DocumentOutcome, Finding, ImageFinding, Totals, UndecidedImage};
 use crate::cli::{CliError, Status, output::Printer};
 use pullpass_core::policy::Action;
 use pullpass_core::text::visible;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Component, Path};
@@ -50,48 +51,95 @@ pub(super) fn print(
 ) -> Result<(), CliError> {
     let here = std::env::current_dir().ok();
     let here = here.as_deref();
-    let mut results = Vec::new();
-    let mut notifications = Vec::new();
-    for finding in findings {
-        match &finding.outcome {
-            DocumentOutcome::Image(image) => {
-                results.extend(of_image(image).map(|image| result(finding, &image, here)));
-            }
-            DocumentOutcome::Undecided(image) => {
-                results.push(result(finding, &undecided(image), here));
-            }
-            DocumentOutcome::NoImages => {}
-            DocumentOutcome::Skipped(why) => {
-                notifications.push(notification(finding, "note", &why.to_string(), here));
-            }
-            DocumentOutcome::Unreadable(why) => {
-                notifications.push(notification(finding, "error", why, here));
-            }
+    let rules = RULES
+        .iter()
+        .map(|(id, what)| json!({"id": id, "shortDescription": {"text": what}}));
+    let notifications = || findings.iter().filter_map(|one| notification_of(one, here));
+    let results = || findings.iter().flat_map(|one| results_of(one, here));
+    printer.json(&Log {
+        schema: SCHEMA,
+        version: "2.1.0",
+        runs: [Run {
+            // Columns are counted as `manifest::SourceSpan` does.
+            column_kind: "unicodeCodePoints",
+            invocations: [Invocation {
+                execution_successful: totals.status() != Status::Input,
+                exit_code: totals.status() as u8,
+                tool_execution_notifications: Each(notifications),
+            }],
+            results: Each(results),
+            tool: json!({"driver": {
+                "name": "pullpass",
+                "rules": rules.collect::<Vec<_>>(),
+                "version": env!("CARGO_PKG_VERSION"),
+            }}),
+        }],
+    })
+}
+
+#[derive(Serialize)]
+struct Log<N, R> {
+    #[serde(rename = "$schema")]
+    schema: &'static str,
+    runs: [Run<N, R>; 1],
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Run<N, R> {
+    column_kind: &'static str,
+    invocations: [Invocation<N>; 1],
+    results: R,
+    tool: Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Invocation<N> {
+    execution_successful: bool,
+    exit_code: u8,
+    tool_execution_notifications: N,
+}
+
+/// A list whose values are made when they are written.
+struct Each<F>(F);
+
+impl<F, I> Serialize for Each<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item = Value>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+fn results_of<'f>(
+    finding: &'f Finding,
+    here: Option<&'f Path>,
+) -> impl Iterator<Item = Value> + 'f {
+    let (judged, open) = match &finding.outcome {
+        DocumentOutcome::Image(image) => (Some(of_image(image)), None),
+        DocumentOutcome::Undecided(image) => (None, Some(undecided(image))),
+        DocumentOutcome::NoImages
+        | DocumentOutcome::Skipped(_)
+        | DocumentOutcome::Unreadable(_) => (None, None),
+    };
+    let results = judged.into_iter().flatten().chain(open);
+    results.map(move |image| result(finding, &image, here))
+}
+
+fn notification_of(finding: &Finding, here: Option<&Path>) -> Option<Value> {
+    match &finding.outcome {
+        DocumentOutcome::Skipped(why) => {
+            Some(notification(finding, "note", &why.to_string(), here))
+        }
+        DocumentOutcome::Unreadable(why) => Some(notification(finding, "error", why, here)),
+        DocumentOutcome::Image(_) | DocumentOutcome::Undecided(_) | DocumentOutcome::NoImages => {
+            None
         }
     }
-    let rules: Vec<_> = RULES
-        .iter()
-        .map(|(id, what)| json!({"id": id, "shortDescription": {"text": what}}))
-        .collect();
-    printer.json(&json!({
-        "$schema": SCHEMA,
-        "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {
-                "name": "pullpass",
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            }},
-            // Columns are counted as `manifest::SourceSpan` does.
-            "columnKind": "unicodeCodePoints",
-            "invocations": [{
-                "executionSuccessful": totals.status() != Status::Input,
-                "exitCode": totals.status() as u8,
-                "toolExecutionNotifications": notifications,
-            }],
-            "results": results,
-        }],
-    }))
 }
 
 /// A result before it is written.
@@ -258,6 +306,8 @@ fn fingerprint(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+    use std::io::{self, Write};
 
     #[test]
     fn files_are_uris_relative_to_where_the_command_runs() {
@@ -273,6 +323,31 @@ mod tests {
         ] {
             assert_eq!(uri(file, here), expected, "{file}");
         }
+    }
+
+    /// Each result is in the output before the next one is made.
+    #[test]
+    fn results_are_not_gathered() {
+        struct Output<'o>(&'o RefCell<Vec<u8>>);
+        impl Write for Output<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.borrow_mut().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let written = RefCell::new(Vec::new());
+        let each = Each(|| {
+            (0..100_u32).map(|number| {
+                if let Some(before) = number.checked_sub(1) {
+                    assert!(written.borrow().ends_with(before.to_string().as_bytes()));
+                }
+                json!(number)
+            })
+        });
+        serde_json::to_writer(Output(&written), &each).unwrap();
+        assert!(written.borrow().ends_with(b",99]"));
     }
 
     #[test]

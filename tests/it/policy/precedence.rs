@@ -512,7 +512,54 @@ fn a_pattern_tells_its_parts() {
     assert_eq!(pattern.to_string(), "**.Corp.example:05000/team/app");
     assert_eq!(
         (pattern.host(), pattern.port(), pattern.path()),
-        ("corp.example", 5000, "team/app")
+        ("corp.example", Some(5000), "team/app")
     );
     assert!(pattern.is_glob() && pattern.is_deep());
+}
+
+#[test]
+fn a_pattern_for_every_port_covers_what_no_pattern_for_one_port_does() {
+    let body = r#"
+registries:
+  - {name: any, match: "reg.example:*"}
+  - {name: any-path, match: "reg.example:*/team"}
+  - {name: one, match: reg.example:5000}
+  - {name: glob-any, match: "*.example:*"}
+  - {name: glob-one, match: "*.example:7000/x"}
+  - {name: glob-shorter, match: "**.example:7000/x/y"}
+  - {name: address, match: "[::1]:*"}
+publicRegistries: []
+"#;
+    check(
+        body,
+        &[
+            ("reg.example/a", "any"),
+            ("reg.example:443/a", "any"),
+            ("reg.example:1234/a", "any"),
+            ("reg.example:1234/team/a", "any-path"),
+            ("reg.example:65535/team", "any-path"),
+            // The port precedes the path, as the host does.
+            ("reg.example:5000/team/a", "one"),
+            ("other.example:1/a", "glob-any"),
+            ("other.example:7000/x/y", "glob-one"),
+            ("other.example:7000/z", "glob-any"),
+            ("a.b.example:7000/x/y", "glob-shorter"),
+            // A host without `*` precedes one with `*` for this very port.
+            ("reg.example:7000/x/y", "any"),
+            ("[0:0::1]:5000/a", "address"),
+        ],
+    );
+    let policy = map(body);
+    let now: jiff::Timestamp = NOW.parse().unwrap();
+    let found = policy
+        .context(None, now)
+        .considered("reg.example:5000/team/a");
+    let why: Vec<String> = found.iter().map(|one| one.why_not.to_string()).collect();
+    assert_eq!(why[0], "a rule that names the port comes first");
+    // A typing error in the host is found although the pattern has no port.
+    let suggestion = policy
+        .context(None, now)
+        .suggestion("rge.example:99/a")
+        .unwrap();
+    assert_eq!(suggestion.pattern.text, "reg.example:*");
 }

@@ -41,7 +41,7 @@ fn host() -> impl Strategy<Value = String> {
 }
 
 fn pattern() -> impl Strategy<Value = String> {
-    let port = prop_oneof![3 => Just(""), 1 => Just(":443"), 1 => Just(":5000")];
+    let port = prop_oneof![3 => Just(""), 1 => Just(":443"), 1 => Just(":5000"), 1 => Just(":*")];
     let path = prop_oneof![Just(""), Just("/p"), Just("/p/q"), Just("/pq")];
     (host(), port, path).prop_map(|(host, port, path)| format!("{host}{port}{path}"))
 }
@@ -166,17 +166,18 @@ fn covers(pattern: &Pattern, host: &str, port: u16, path: &str) -> bool {
     let path_matches = pattern.path().is_empty()
         || path == pattern.path()
         || path.starts_with(&format!("{}/", pattern.path()));
-    count && labels_match && pattern.port() == port && path_matches
+    count && labels_match && pattern.port().is_none_or(|own| own == port) && path_matches
 }
 
 /// What precedence compares, without the scope.
-fn closeness(pattern: &Pattern) -> (bool, usize, usize) {
+fn closeness(pattern: &Pattern) -> (bool, usize, bool, usize) {
     let literal = pattern
         .host()
         .chars()
         .filter(|letter| *letter != '*')
         .count();
-    (!pattern.is_glob(), literal, pattern.path().len())
+    let one_port = pattern.port().is_some();
+    (!pattern.is_glob(), literal, one_port, pattern.path().len())
 }
 
 /// 4 by name, 3 by glob, 2 by selector, 1 everywhere, 0 where the entry does not exist.

@@ -2,7 +2,7 @@
 //! before it is stored.
 //!
 //! Its files are those that the kubelet will write into the directory that pullpass reads,
-//! and its diagnostics are those of [`map::load`], which the server and
+//! and its diagnostics are those of [`map::check`], which the server and
 //! `pullpass config validate` use too. The same input gives the same bytes. This module must
 //! not depend on the map in use, so that users can repair a broken one.
 
@@ -10,7 +10,7 @@ use super::json::{JsonObject, Text};
 use super::request::{self, BadReview, Operation, Resource};
 use super::verdict::Statement;
 use super::{Outcome, ReviewError, ReviewReport, Reviewed, response};
-use crate::map::{self, Diagnostic, LoadedMap, Options, Severity, SourceFile};
+use crate::map::{self, Diagnostic, SourceFile};
 use crate::policy::message;
 use crate::text::visible;
 use crate::well_known::MAP_LABEL;
@@ -29,12 +29,12 @@ const MOST_BYTES: usize = 1 << 20;
 /// terminal.
 const MOST_SHOWN_BYTES: usize = 4096;
 
-/// Answers a review of a `ConfigMap`. `options` are those with which the server loads its map.
+/// Answers a review of a `ConfigMap`.
 ///
 /// Everything that is not the registry map (another resource, no label, `DELETE`, an object
 /// that is being deleted) is allowed. It fails if the body is not a review that pullpass can
 /// answer.
-pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, ReviewError> {
+pub fn review(body: &[u8]) -> Result<Reviewed<'static>, ReviewError> {
     let JsonObject(request) = request::envelope(body)?;
     let request: MapRequest<'_> = request.ok_or(BadReview::Missing("request"))?;
     let operation = request.check()?;
@@ -45,7 +45,7 @@ pub fn review(options: &Options, body: &[u8]) -> Result<Reviewed<'static>, Revie
         None
     };
     let verdict = match &objects {
-        Some(objects) => judge(options, objects)?,
+        Some(objects) => judge(objects)?,
         None => MapVerdict::default(),
     };
     let name = objects.as_ref().map_or("", |objects| objects.name());
@@ -101,7 +101,7 @@ impl MapVerdict {
     }
 }
 
-fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadReview> {
+fn judge(objects: &Objects<'_>) -> Result<MapVerdict, BadReview> {
     let Objects { new, old } = objects;
     if new.is_being_deleted() {
         return Ok(MapVerdict::default());
@@ -120,36 +120,31 @@ fn judge(options: &Options, objects: &Objects<'_>) -> Result<MapVerdict, BadRevi
     };
     // If the stored map has errors, its labels and owners must stay changeable.
     let is_new = !was_the_map || old.as_ref().is_none_or(|old| !old.has_same_files(new));
-    Ok(match map::load(&files, options) {
-        Ok(LoadedMap { warnings, .. }) if is_new => {
+    let checked = map::check(&files);
+    let errors: Vec<&Diagnostic> = checked.errors().collect();
+    Ok(match (errors.len(), is_new) {
+        (0, true) => {
             let line = |warning: &Diagnostic| visible(&warning.to_string());
-            MapVerdict::warned(0, message::limited(&warnings, line))
+            MapVerdict::warned(0, message::limited(&checked.diagnostics, line))
         }
-        Ok(_) => MapVerdict::default(),
-        Err(found) if is_new => MapVerdict::denied(errors(&found).count(), denial(&found, &files)),
-        Err(found) => {
+        (0, false) => MapVerdict::default(),
+        (count, true) => MapVerdict::denied(count, denial(&checked.diagnostics, &errors, &files)),
+        (count, false) => {
             let line =
                 |error: &&Diagnostic| visible(&format!("already in the stored map: {error}"));
-            let errors: Vec<_> = errors(&found).collect();
-            MapVerdict::warned(errors.len(), message::limited(&errors, line))
+            MapVerdict::warned(count, message::limited(&errors, line))
         }
     })
 }
 
-fn errors(found: &[Diagnostic]) -> impl Iterator<Item = &Diagnostic> {
-    found
-        .iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error)
-}
-
 /// The denial of a map with errors: all diagnostics as `pullpass config validate` shows them,
 /// or, if they are too long, as many errors as fit.
-fn denial(found: &[Diagnostic], files: &[SourceFile]) -> String {
+fn denial(found: &[Diagnostic], errors: &[&Diagnostic], files: &[SourceFile]) -> String {
     let all = map::render(found, files, false);
     let shown = if all.len() <= MOST_SHOWN_BYTES {
         all
     } else {
-        let errors: Vec<_> = errors(found).cloned().collect();
+        let errors: Vec<_> = errors.iter().copied().cloned().collect();
         map::render_within(MOST_SHOWN_BYTES, &errors, files)
     };
     format!(

@@ -52,6 +52,15 @@ impl DraftUnknown {
 }
 
 impl<'s> MapDraft<'s> {
+    /// Whether every image that no entry covers is denied, in every namespace.
+    pub(super) fn denies_unknown_everywhere(&self) -> bool {
+        self.unknown.as_ref().is_some_and(|unknown| {
+            let unknown = &unknown.value;
+            let mut overrides = unknown.overrides.iter();
+            unknown.default == Some(Action::Deny) && overrides.all(|one| one.action == Action::Deny)
+        })
+    }
+
     /// Adds one document of kind `RegistryMap`.
     pub(super) fn read(&mut self, document: &MapField<'s, '_>, diagnostics: &mut Diagnostics) {
         let Some(mut fields) = document.map(keys::MAP, diagnostics) else {

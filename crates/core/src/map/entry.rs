@@ -3,6 +3,8 @@
 //! This module checks what an entry says by itself. It must not compare entries with each
 //! other, which [`super::lint`] does.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
@@ -64,7 +66,7 @@ pub(super) fn read<'s>(
     // Missing patterns are already reported.
     let (patterns, places): (Vec<_>, Vec<_>) = patterns?.into_iter().unzip();
     let (first, first_place) = (patterns.first()?, places.first()?);
-    check_deep(&patterns, &places, &pull_secrets, diagnostics);
+    check_as_keys(&patterns, &places, &pull_secrets, diagnostics);
     if !pull_secrets.is_empty() {
         warn_of_spelling(&patterns, &places, diagnostics);
     }
@@ -124,17 +126,18 @@ fn patterns<'s>(
 fn pull_secrets(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Vec<String> {
     let items = field.list(diagnostics).unwrap_or_default();
     let mut names: Vec<String> = Vec::new();
+    let mut seen = HashSet::new();
     for item in items {
         let Some(name) = pull_secret(&item, diagnostics) else {
             continue;
         };
-        if names.contains(&name) {
+        if seen.insert(name.clone()) {
+            names.push(name);
+        } else {
             diagnostics.error(
                 &item.place,
                 format!("`{name}` is named twice; leave one of them out"),
             );
-        } else {
-            names.push(name);
         }
     }
     names
@@ -247,7 +250,7 @@ fn times(
 
 fn replace_with(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let pattern = values::pattern(field, diagnostics)?;
-    if pattern.is_glob() {
+    if pattern.is_glob() || pattern.port().is_none() {
         diagnostics.error(
             &field.place,
             "`replaceWith` must be one registry or path; write it without `*`",
@@ -257,9 +260,9 @@ fn replace_with(field: &MapField<'_, '_>, diagnostics: &mut Diagnostics) -> Opti
     Some(pattern.text)
 }
 
-/// Reports `**.` beside `pullSecrets`. The kubelet compares hosts label by label, so no key of
-/// a Secret can correspond to such a pattern.
-fn check_deep(
+/// Reports `**.` and `:*` beside `pullSecrets`. The kubelet compares hosts label by label and
+/// ports as texts, so no key of a Secret can correspond to such a pattern.
+fn check_as_keys(
     patterns: &[Pattern],
     places: &[SourceSpan<'_>],
     pull_secrets: &[String],
@@ -275,6 +278,13 @@ fn check_deep(
                 "`**.` is not allowed in an entry with `pullSecrets`, because the kubelet compares \
                  hosts label by label; write a pattern for each number of labels, like \
                  `*.example.com`",
+            );
+        }
+        if pattern.port().is_none() {
+            diagnostics.error(
+                place,
+                "`:*` is not allowed in an entry with `pullSecrets`, because the kubelet compares \
+                 ports letter by letter; write a pattern for each port, like `example.com:5000`",
             );
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The JSON Schema must have the same keys and words, and a test compares the two.
 
-use crate::policy::suggest::edits;
+use crate::policy::{Steps, edits};
 
 /// Keys of a `RegistryMap` document.
 pub(super) const MAP: &[&str] = &[
@@ -119,11 +119,11 @@ pub(super) fn suggestion(word: &str, known: &[&'static str]) -> Option<&'static 
     // One edit for each three letters is allowed, so that a short word is not taken for
     // another.
     let distance = |known: &str| {
-        edits(
-            &lower,
-            &known.to_ascii_lowercase(),
-            (known.len() / 3).max(1),
-        )
+        let most = (known.len() / 3).max(1);
+        let known = known.to_ascii_lowercase();
+        // Words of the map have few letters, so no limit is needed.
+        let distance = edits(&lower, &known, most, &mut Steps::new(usize::MAX));
+        distance.continue_value().flatten()
     };
     known
         .iter()

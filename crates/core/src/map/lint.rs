@@ -1,4 +1,7 @@
-//! Compares the entries of a map with each other, once each entry is valid by itself.
+//! Compares the parts of a map with each other.
 
+pub(super) mod bounds;
 pub(super) mod conflict;
+mod pairs;
+pub(super) mod reach;
 pub(super) mod shadowed;

@@ -97,7 +97,13 @@ fn group<'a>(diagnostic: &'a Diagnostic, files: &'a [SourceFile]) -> Group<'a> {
     let kind = AnnotationKind::Primary;
     let label = Some(diagnostic.path.as_str()).filter(|path| !path.is_empty());
     if diagnostic.line > 0
-        && let Some(snippet) = snippet(&diagnostic.file, &diagnostic.span, files, kind, label)
+        && let Some(snippet) = snippet(
+            &diagnostic.file,
+            (diagnostic.line, &diagnostic.span),
+            files,
+            kind,
+            label,
+        )
     {
         group = group.element(snippet);
     } else if !diagnostic.file.is_empty() {
@@ -106,7 +112,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, files: &'a [SourceFile]) -> Group<'a> {
     if let Some(related) = &diagnostic.related
         && let Some(snippet) = snippet(
             &related.file,
-            &related.span,
+            (related.line, &related.span),
             files,
             AnnotationKind::Context,
             Some(related.label),
@@ -124,7 +130,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, files: &'a [SourceFile]) -> Group<'a> {
 /// whole file.
 fn snippet<'a>(
     file: &'a str,
-    span: &Range<usize>,
+    (line, span): (usize, &Range<usize>),
     files: &'a [SourceFile],
     kind: AnnotationKind,
     label: Option<&'a str>,
@@ -134,13 +140,14 @@ fn snippet<'a>(
         .find(|source| source.name == file)?
         .text
         .as_str();
-    let (before, after) = (text.get(..span.start)?, text.get(span.start..)?);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let start = char_boundary(text, start.max(span.start.saturating_sub(MOST_CONTEXT)));
+    // No more of the file is read than what is shown, because a line can be as long as the file.
+    let first = char_boundary(text, span.start.saturating_sub(MOST_CONTEXT));
+    let last = span.start.saturating_add(MOST_CONTEXT).min(text.len());
+    let last = char_boundary(text, last);
+    let (before, after) = (text.get(first..span.start)?, text.get(span.start..last)?);
+    let start = before.rfind('\n').map_or(first, |at| first + at + 1);
     let rest = after.find(['\n', '\r']).unwrap_or(after.len());
     let end = span.start + rest;
-    let end = char_boundary(text, end.min(span.start.saturating_add(MOST_CONTEXT)));
     // The caret is shown even where nothing stands, and never after the end of the line.
     let from = span.start - start;
     let to = span.end.clamp(span.start, end) - start;

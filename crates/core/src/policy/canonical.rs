@@ -11,12 +11,38 @@ use image_reference::{DOCKER_HUB, Reference};
 /// The port of a registry that is written without one.
 pub(crate) const HTTPS: u16 = 443;
 
-/// Other host names that serve Docker Hub.
-pub const DOCKER_HUB_ALIASES: [&str; 3] = [
+/// Other host names that serve Docker Hub. The last one is the endpoint for IPv6 that
+/// Docker introduced in 2021 (<https://www.docker.com/blog/beta-ipv6-support-on-docker-hub-registry/>).
+pub const DOCKER_HUB_ALIASES: [&str; 4] = [
     "index.docker.io",
     "registry-1.docker.io",
     "registry.hub.docker.com",
+    "registry.ipv6.docker.com",
 ];
+
+/// Amazon ECR Public, and its endpoint for IPv4 and IPv6
+/// (<https://docs.aws.amazon.com/AmazonECR/latest/public/public-ecr-requests.html>).
+const ECR_PUBLIC: &str = "public.ecr.aws";
+const ECR_PUBLIC_ALIAS: &str = "ecr-public.aws.com";
+
+/// Hosts that no pattern covers, because images of them are compared by another host: each
+/// host, in which a `*` stands for an account or a region, with that other host.
+pub(crate) fn aliases() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let hub = DOCKER_HUB_ALIASES.map(|alias| (alias, DOCKER_HUB));
+    let ecr = [
+        "*.dkr-ecr.*.on.aws",
+        "*.dkr-ecr-fips.*.on.aws",
+        "*.dkr.ecr-fips.*.amazonaws.com",
+    ];
+    let ecr = ecr.map(|alias| (alias, "*.dkr.ecr.*.amazonaws.com"));
+    hub.into_iter()
+        .chain([(ECR_PUBLIC_ALIAS, ECR_PUBLIC)])
+        .chain(ecr)
+}
+
+/// The names by which images reach a registry on their own node, apart from other addresses
+/// in 127.0.0.0/8. They are not one registry: what listens may differ.
+pub(crate) const LOOPBACK: [&str; 4] = ["localhost", "127.0.0.1", "[::1]", "0.0.0.0"];
 
 /// Where an image comes from, in the spelling that is compared with patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +90,45 @@ pub(crate) fn host(written: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(written)
     };
-    if DOCKER_HUB_ALIASES.contains(&lower.as_ref()) {
-        return Cow::Borrowed(DOCKER_HUB);
+    match service(&lower) {
+        Some(host) => host,
+        None => lower,
     }
-    lower
+}
+
+/// The host that stands for a service with several hosts; `None` for a host that stands for
+/// itself. The parts that name an account and a region may contain `*`.
+pub(crate) fn service(lower: &str) -> Option<Cow<'static, str>> {
+    // All of them end so, and most hosts of images do not.
+    if !lower.ends_with(".io") && !lower.ends_with(".com") && !lower.ends_with(".aws") {
+        return None;
+    }
+    if DOCKER_HUB_ALIASES.contains(&lower) {
+        return Some(Cow::Borrowed(DOCKER_HUB));
+    }
+    if lower == ECR_PUBLIC_ALIAS {
+        return Some(Cow::Borrowed(ECR_PUBLIC));
+    }
+    let (account, region) = ecr_endpoint(lower)?;
+    Some(Cow::Owned(format!(
+        "{account}.dkr.ecr.{region}.amazonaws.com"
+    )))
+}
+
+/// The account and the region of another endpoint of Amazon ECR than the common one: for IPv4
+/// and IPv6, by the rules of FIPS 140, or both
+/// (<https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html>,
+/// <https://docs.aws.amazon.com/general/latest/gr/ecr.html>).
+fn ecr_endpoint(lower: &str) -> Option<(&str, &str)> {
+    let (account, rest) = lower.split_once('.')?;
+    let region = if let Some(rest) = rest.strip_suffix(".on.aws") {
+        let fips = rest.strip_prefix("dkr-ecr-fips.");
+        fips.or_else(|| rest.strip_prefix("dkr-ecr."))?
+    } else {
+        rest.strip_suffix(".amazonaws.com")?
+            .strip_prefix("dkr.ecr-fips.")?
+    };
+    (!region.contains('.')).then_some((account, region))
 }
 
 /// The address between the brackets; `None` if the text is not an address in brackets.
@@ -141,6 +202,27 @@ mod tests {
             ("index.docker.io:0443/nginx", "docker.io 443 library/nginx"),
             ("registry-1.docker.io/nginx", "docker.io 443 library/nginx"),
             ("registry.hub.docker.com/team/app", "docker.io 443 team/app"),
+            (
+                "Registry.IPv6.Docker.com/nginx",
+                "docker.io 443 library/nginx",
+            ),
+            ("ecr-public.aws.com/a/b", "public.ecr.aws 443 a/b"),
+            ("ecr-public.aws.com:80/a/b", "public.ecr.aws 80 a/b"),
+            (
+                "1.dkr-ecr.eu-west-1.on.aws/a",
+                "1.dkr.ecr.eu-west-1.amazonaws.com 443 a",
+            ),
+            (
+                "1.DKR-ECR-fips.eu-west-1.on.aws/a",
+                "1.dkr.ecr.eu-west-1.amazonaws.com 443 a",
+            ),
+            (
+                "1.dkr.ecr-fips.eu-west-1.amazonaws.com/a",
+                "1.dkr.ecr.eu-west-1.amazonaws.com 443 a",
+            ),
+            ("1.dkr-ecr.a.b.on.aws/a", "1.dkr-ecr.a.b.on.aws 443 a"),
+            ("dkr-ecr.a.on.aws/a", "dkr-ecr.a.on.aws 443 a"),
+            ("x.ecr-public.aws.com/a", "x.ecr-public.aws.com 443 a"),
             ("Reg.Example.com/app", "reg.example.com 443 app"),
             ("reg.example.com:00005000/app", "reg.example.com 5000 app"),
             ("docker.io:5000/nginx", "docker.io 5000 nginx"),

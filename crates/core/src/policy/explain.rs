@@ -50,6 +50,8 @@ pub enum WhyNot {
     LiteralHostFirst,
     /// A rule that names more of the host precedes it.
     CloserHostFirst,
+    /// A rule that names the port precedes a rule for every port.
+    NamedPortFirst,
     /// A rule with a longer path precedes it.
     LongerPathFirst,
     /// A rule on the same pattern has a closer scope and precedes it.
@@ -79,6 +81,7 @@ impl fmt::Display for WhyNot {
             Self::OtherPath => f.write_str("its path is not the beginning of the image's path"),
             Self::LiteralHostFirst => f.write_str("a rule that names the host comes first"),
             Self::CloserHostFirst => f.write_str("a rule that names more of the host comes first"),
+            Self::NamedPortFirst => f.write_str("a rule that names the port comes first"),
             Self::LongerPathFirst => f.write_str("a rule with a longer path comes first"),
             Self::CloserScopeFirst => {
                 f.write_str("on the same pattern, a rule with a closer scope comes first")
@@ -140,8 +143,8 @@ impl<'p> Context<'p, '_> {
         if !pattern.covers_host(&location.host) {
             return differs_in_labels(pattern, &location.host).then_some(WhyNot::LabelCount);
         }
-        if pattern.port() != location.port {
-            return Some(WhyNot::OtherPort(pattern.port()));
+        if let Some(port) = pattern.port().filter(|port| *port != location.port) {
+            return Some(WhyNot::OtherPort(port));
         }
         if !super::pattern::is_path_prefix(pattern.path(), &location.path) {
             return Some(WhyNot::OtherPath);
@@ -168,6 +171,7 @@ impl<'p> Context<'p, '_> {
         Some(match criterion {
             Criterion::LiteralHost => WhyNot::LiteralHostFirst,
             Criterion::LiteralCharacters => WhyNot::CloserHostFirst,
+            Criterion::NamedPort => WhyNot::NamedPortFirst,
             Criterion::PathLength => WhyNot::LongerPathFirst,
             Criterion::Entry => WhyNot::EntryFirst,
             Criterion::Scope => WhyNot::CloserScopeFirst,

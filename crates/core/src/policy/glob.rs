@@ -3,8 +3,11 @@
 //! A glob stands for one label of a host or for one namespace. This module must not treat
 //! dots specially: `*` is the only character with a meaning.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::{Bound, ControlFlow};
+pub(crate) mod text_map;
+
+use std::collections::BTreeSet;
+
+use text_map::TextMap;
 
 /// Whether the text contains a `*`.
 pub(crate) fn is_glob(text: &str) -> bool {
@@ -57,65 +60,73 @@ pub(crate) fn ends(glob: &str) -> (&str, &str) {
     (head, tail)
 }
 
-/// Calls `visit` with the indices of each pair of globs whose ends do not exclude each
-/// other, the lower index first, until `visit` breaks.
-///
-/// These are the pairs that overlap as defined by [`overlap`]. The cost grows with the
-/// number of these pairs, not with the square of the number of globs.
-pub(crate) fn compatible_pairs(
-    globs: &[&str],
-    mut visit: impl FnMut(usize, usize) -> ControlFlow<()>,
-) -> ControlFlow<()> {
-    let mut order: Vec<usize> = (0..globs.len()).collect();
-    // Short heads come first, so that only prefixes of a head can be compatible with it.
-    order.sort_by_key(|at| globs.get(*at).map(|glob| ends(glob).0.len()));
-    let mut seen: HashMap<&str, BTreeMap<Vec<u8>, Vec<usize>>> = HashMap::new();
-    for at in order {
-        let (head, tail) = globs.get(at).map_or(("", ""), |glob| ends(glob));
-        let tail: Vec<u8> = tail.bytes().rev().collect();
-        for end in 0..=head.len() {
-            let Some(tails) = head.get(..end).and_then(|head| seen.get(head)) else {
-                continue;
-            };
-            let shorter = (0..tail.len()).filter_map(|end| tails.get(tail.get(..end)?));
-            let longer =
-                tails.range::<[u8], _>((Bound::Included(tail.as_slice()), Bound::Unbounded));
-            let longer = longer.take_while(|(other, _)| other.starts_with(&tail));
-            for other in shorter.chain(longer.map(|(_, list)| list)).flatten() {
-                visit(at.min(*other), at.max(*other))?;
-            }
-        }
-        seen.entry(head)
-            .or_default()
-            .entry(tail)
-            .or_default()
-            .push(at);
-    }
-    ControlFlow::Continue(())
-}
-
 /// Values by glob, which are found by a text that the glob covers.
 ///
 /// Globs are in buckets by the text before the first `*` and the text after the last `*`,
 /// so the cost of a lookup grows with the number of different lengths of these texts, not
 /// with the number of globs: `a1*`, `a2*`, … have the same lengths.
+///
+/// Up to eight globs are compared one by one: that takes little memory, and is faster.
 #[derive(Debug)]
 pub(crate) struct GlobMap<V> {
-    literal: HashMap<Box<str>, V>,
-    lengths: BTreeSet<(usize, usize)>,
-    globs: HashMap<Box<str>, HashMap<Box<str>, Bucket<V>>>,
+    literal: TextMap<V>,
+    few: Vec<(Box<str>, V)>,
+    // All globs, if there are more than a few.
+    many: Option<Box<ManyGlobs<V>>>,
 }
 
-/// Globs that share a head and a tail, with their values.
-type Bucket<V> = Vec<(Box<str>, V)>;
+/// How many globs are compared one by one.
+const FEW: usize = 8;
+
+#[derive(Debug)]
+struct ManyGlobs<V> {
+    lengths: BTreeSet<(usize, usize)>,
+    // By head, by tail, by the whole glob.
+    by_ends: TextMap<TextMap<TextMap<V>>>,
+}
+
+impl<V> Default for ManyGlobs<V> {
+    fn default() -> Self {
+        Self {
+            lengths: BTreeSet::new(),
+            by_ends: TextMap::default(),
+        }
+    }
+}
 
 impl<V> Default for GlobMap<V> {
     fn default() -> Self {
         Self {
-            literal: HashMap::new(),
-            lengths: BTreeSet::new(),
-            globs: HashMap::new(),
+            literal: TextMap::default(),
+            few: Vec::new(),
+            many: None,
         }
+    }
+}
+
+impl<V> ManyGlobs<V> {
+    fn entry(&mut self, glob: &str, new: impl FnOnce() -> V) -> &mut V {
+        let (head, tail) = ends(glob);
+        self.lengths.insert((head.len(), tail.len()));
+        let tails = self.by_ends.entry(head, TextMap::default);
+        tails.entry(tail, TextMap::default).entry(glob, new)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
+        let tails = self.by_ends.iter().flat_map(|(_, tails)| tails.iter());
+        tails.flat_map(|(_, globs)| globs.iter())
+    }
+
+    /// The globs whose head and tail are those of the text, with their values.
+    fn candidates<'a>(&'a self, text: &'a str) -> impl Iterator<Item = (&'a str, &'a V)> {
+        self.lengths
+            .iter()
+            .filter(|(head, tail)| head + tail <= text.len())
+            .filter_map(|(head, tail)| {
+                let tail = text.get(text.len() - tail..)?;
+                self.by_ends.get(text.get(..*head)?)?.get(tail)
+            })
+            .flat_map(TextMap::iter)
     }
 }
 
@@ -123,36 +134,36 @@ impl<V> GlobMap<V> {
     /// The value of exactly this glob; `new` makes it if the glob is not in the map yet.
     pub(crate) fn entry(&mut self, glob: &str, new: impl FnOnce() -> V) -> &mut V {
         if !is_glob(glob) {
-            return self.literal.entry(glob.into()).or_insert_with(new);
+            return self.literal.entry(glob, new);
         }
-        let (head, tail) = ends(glob);
-        self.lengths.insert((head.len(), tail.len()));
-        let bucket = self
-            .globs
-            .entry(head.into())
-            .or_default()
-            .entry(tail.into())
-            .or_default();
-        let at = bucket
-            .iter()
-            .position(|(text, _)| **text == *glob)
-            .unwrap_or(bucket.len());
-        if at == bucket.len() {
-            bucket.push((glob.into(), new()));
+        let at = self.few.iter().position(|(text, _)| **text == *glob);
+        if at.is_none() && self.few.len() == FEW {
+            let mut many = Box::<ManyGlobs<V>>::default();
+            for (glob, value) in std::mem::take(&mut self.few) {
+                many.entry(&glob, || value);
+            }
+            self.many = Some(many);
+        }
+        if let Some(many) = &mut self.many {
+            return many.entry(glob, new);
+        }
+        let at = at.unwrap_or(self.few.len());
+        if at == self.few.len() {
+            self.few.reserve_exact(self.few.len().max(1));
+            self.few.push((glob.into(), new()));
         }
         #[expect(
             clippy::indexing_slicing,
-            reason = "the glob is pushed if it is not in the bucket"
+            reason = "the glob is pushed if it is not in the list"
         )]
-        &mut bucket[at].1
+        &mut self.few[at].1
     }
 
     /// All globs and literal texts with their values, in no particular order.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &V)> {
-        let globs = self.globs.values().flat_map(HashMap::values).flatten();
-        let globs = globs.map(|(glob, value)| (&**glob, value));
-        let literal = self.literal.iter().map(|(text, value)| (&**text, value));
-        globs.chain(literal)
+        let few = self.few.iter().map(|(glob, value)| (&**glob, value));
+        let many = self.many.iter().flat_map(|many| many.iter());
+        few.chain(many).chain(self.literal.iter())
     }
 
     /// The value of the glob that is exactly this text and contains no `*`.
@@ -162,16 +173,20 @@ impl<V> GlobMap<V> {
 
     /// The values of all globs with a `*` that cover the text.
     pub(crate) fn globs<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a V> {
-        self.lengths
-            .iter()
-            .filter(|(head, tail)| head + tail <= text.len())
-            .filter_map(|(head, tail)| {
-                let tail = text.get(text.len() - tail..)?;
-                self.globs.get(text.get(..*head)?)?.get(tail)
-            })
-            .flatten()
+        self.candidates(text)
             .filter(|(glob, _)| matches(glob, text))
             .map(|(_, value)| value)
+    }
+
+    /// The globs with a `*` that may cover the text, with their values: all that
+    /// [`Self::globs`] compares with it.
+    pub(crate) fn candidates<'a>(
+        &'a self,
+        text: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a V)> {
+        let few = self.few.iter().map(|(glob, value)| (&**glob, value));
+        let many = self.many.iter().flat_map(|many| many.candidates(text));
+        few.chain(many)
     }
 }
 
@@ -246,27 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn compatible_pairs_are_those_that_overlap(globs in proptest::collection::vec("[ab]{0,2}[*][ab*]{0,2}", 0..12)) {
-            let texts: Vec<&str> = globs.iter().map(String::as_str).collect();
-            let mut found = Vec::new();
-            let _ = compatible_pairs(&texts, |a, b| {
-                found.push((a, b));
-                ControlFlow::Continue(())
-            });
-            found.sort_unstable();
-            let mut expected = Vec::new();
-            for (a, left) in texts.iter().enumerate() {
-                for (b, right) in texts.iter().enumerate().skip(a + 1) {
-                    if overlap(left, right) {
-                        expected.push((a, b));
-                    }
-                }
-            }
-            prop_assert_eq!(found, expected);
-        }
-
-        #[test]
-        fn the_map_finds_what_matches(globs in proptest::collection::vec("[ab*]{0,4}", 0..12), text in "[ab]{0,6}") {
+        fn the_map_finds_what_matches(globs in proptest::collection::vec("[ab*]{0,4}", 0..24), text in "[ab]{0,6}") {
             let mut map = GlobMap::default();
             for glob in &globs {
                 map.entry(glob, || glob.clone());

@@ -3,17 +3,23 @@
 //!
 //! The cost depends on the image (parts of its path, labels of its host) and on the
 //! patterns that match its host, never on the other patterns. Users choose the keys, so
-//! every hash map is the standard one, whose hashes users cannot predict. This module
-//! only finds the rule; it must not decide what the rule means.
+//! every hash map is the standard one, whose hashes users cannot predict. The memory grows
+//! with the bytes of the map, and with the pairs of a pattern and a namespace of one entry,
+//! which [`crate::map`] bounds. This module only finds the rule; it must not decide what the
+//! rule means.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+mod host_tree;
+
 use super::canonical::Location;
 use super::glob::GlobMap;
+use super::glob::text_map::TextMap;
 use super::precedence::{Rank, ScopeKind};
 use super::selectors::{Selectors, Undecided};
 use super::{Context, Entry, LabelsUnknown, Namespace, Pattern, Scope};
+use host_tree::{GlobHost, HostEnds, HostTree};
 
 /// The position of a rule in the map: of an entry and one of its patterns, or of a public
 /// registry.
@@ -38,31 +44,26 @@ pub(super) struct IndexHit {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     hosts: HashMap<u16, Hosts>,
+    // The hosts of patterns for every port.
+    on_every_port: Hosts,
 }
 
-/// The hosts of one port.
+/// The hosts of one port, or of every port.
 #[derive(Debug, Default)]
 struct Hosts {
     literal: HashMap<Box<str>, Paths>,
-    // Hosts with `*`, as a tree of labels from the right.
-    globs: HostNode,
-}
-
-/// The hosts with `*` that end in the same labels.
-#[derive(Debug, Default)]
-struct HostNode {
-    labels: GlobMap<HostNode>,
-    here: Option<Paths>,
-    // The host `**.` followed by the labels up to here.
-    deep: Option<Paths>,
+    globs: HostTree,
+    // What the positions in the tree lead to.
+    of_globs: Vec<Paths>,
 }
 
 /// The paths of one host.
 #[derive(Debug, Default)]
 struct Paths {
+    is_for_one_port: bool,
     literal_characters: usize,
     most_slashes: usize,
-    scopes: HashMap<Box<str>, Scopes>,
+    scopes: TextMap<Scopes>,
 }
 
 /// The rules on one pattern, by scope.
@@ -104,62 +105,40 @@ impl Candidate {
     }
 }
 
+/// The index while the patterns are added.
+#[derive(Default)]
+struct IndexBuilder<'p> {
+    index: Index,
+    // The hosts with `*` of a port.
+    globs: HashMap<(Option<u16>, &'p str), HostEnds>,
+}
+
 impl Index {
     pub(super) fn build(entries: &[Entry], public: &[Pattern]) -> Self {
-        let mut index = Self::default();
+        let mut builder = IndexBuilder::default();
         for (at, entry) in entries.iter().enumerate() {
             for (which, pattern) in entry.patterns.iter().enumerate() {
                 let position = RulePosition::Entry {
                     entry: at,
                     pattern: which,
                 };
-                let scopes = index.scopes(pattern);
-                match &entry.scope {
-                    Scope::Everywhere => scopes.everywhere.push(position),
-                    Scope::Namespaces(namespaces) => {
-                        let by_namespace = scopes.by_namespace.get_or_insert_default();
-                        for namespace in namespaces {
-                            by_namespace
-                                .namespaces
-                                .entry(namespace, Vec::new)
-                                .push(position);
-                        }
-                    }
-                    Scope::Selector(selector) => {
-                        let by_namespace = scopes.by_namespace.get_or_insert_default();
-                        by_namespace.selectors.push(selector.clone(), position);
-                    }
-                }
+                builder.scopes(pattern).add(&entry.scope, position);
             }
         }
         for (at, pattern) in public.iter().enumerate() {
-            index
+            builder
                 .scopes(pattern)
                 .public
                 .get_or_insert(RulePosition::Public(at));
         }
-        index
+        builder.finish()
     }
 
-    fn scopes(&mut self, pattern: &Pattern) -> &mut Scopes {
-        let hosts = self.hosts.entry(pattern.port()).or_default();
-        let paths = if pattern.is_glob() {
-            let mut node = &mut hosts.globs;
-            for label in pattern.host().rsplit('.') {
-                node = node.labels.entry(label, HostNode::default);
-            }
-            let paths = if pattern.is_deep() {
-                &mut node.deep
-            } else {
-                &mut node.here
-            };
-            paths.get_or_insert_default()
-        } else {
-            hosts.literal.entry(pattern.host().into()).or_default()
-        };
-        paths.literal_characters = pattern.literal_characters();
-        paths.most_slashes = paths.most_slashes.max(pattern.path().matches('/').count());
-        paths.scopes.entry(pattern.path().into()).or_default()
+    fn hosts_mut(&mut self, port: Option<u16>) -> &mut Hosts {
+        match port {
+            Some(port) => self.hosts.entry(port).or_default(),
+            None => &mut self.on_every_port,
+        }
     }
 
     /// The rule that decides about a location, by the precedence of the map.
@@ -177,6 +156,75 @@ impl Index {
     }
 }
 
+impl<'p> IndexBuilder<'p> {
+    fn scopes(&mut self, pattern: &'p Pattern) -> &mut Scopes {
+        let hosts = self.index.hosts_mut(pattern.port());
+        let paths = if pattern.is_glob() {
+            let ends = self.globs.entry((pattern.port(), pattern.host()));
+            let ends = ends.or_default();
+            let position = if pattern.is_deep() {
+                &mut ends.deep
+            } else {
+                &mut ends.here
+            };
+            let at = *position.get_or_insert(hosts.of_globs.len());
+            if at == hosts.of_globs.len() {
+                hosts.of_globs.push(Paths::default());
+            }
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "the paths are pushed if they are not in the list"
+            )]
+            &mut hosts.of_globs[at]
+        } else {
+            hosts.literal.entry(pattern.host().into()).or_default()
+        };
+        paths.is_for_one_port = pattern.port().is_some();
+        paths.literal_characters = pattern.literal_characters();
+        paths.most_slashes = paths.most_slashes.max(pattern.path().matches('/').count());
+        paths.scopes.entry(pattern.path(), Scopes::default)
+    }
+
+    fn finish(self) -> Index {
+        let mut index = self.index;
+        let mut of_ports: HashMap<Option<u16>, Vec<GlobHost<'p>>> = HashMap::new();
+        for ((port, host), ends) in self.globs {
+            let hosts = of_ports.entry(port).or_default();
+            hosts.push(GlobHost::new(host, ends));
+        }
+        for (port, hosts) in of_ports {
+            index.hosts_mut(port).globs = HostTree::build(hosts);
+        }
+        index
+    }
+}
+
+impl Scopes {
+    fn add(&mut self, scope: &Scope, position: RulePosition) {
+        match scope {
+            Scope::Everywhere => {
+                self.everywhere.reserve_exact(1);
+                self.everywhere.push(position);
+            }
+            Scope::Namespaces(namespaces) => {
+                let by_namespace = self.by_namespace.get_or_insert_default();
+                for namespace in namespaces {
+                    let positions = by_namespace.namespaces.entry(namespace, Vec::new);
+                    positions.reserve_exact(1);
+                    positions.push(position);
+                }
+            }
+            Scope::Selector(selector) => {
+                let by_namespace = self.by_namespace.get_or_insert_default();
+                by_namespace.selectors.push(selector.clone(), position);
+            }
+        }
+    }
+}
+
+/// The order of rules on hosts with `*`.
+type GlobRank = (Rank, Reverse<usize>);
+
 /// One search for the rule of one image.
 struct Search<'s> {
     location: &'s Location<'s>,
@@ -186,22 +234,38 @@ struct Search<'s> {
 
 impl Search<'_> {
     fn first(&mut self, index: &Index) -> Option<Candidate> {
-        let hosts = index.hosts.get(&self.location.port)?;
+        let of_port = index.hosts.get(&self.location.port);
         let host = self.location.host.as_ref();
-        if let Some(paths) = hosts.literal.get(host)
-            && let Some((.., first)) = self.on_host(paths)
-        {
-            return Some(first);
+        // A pattern for one port precedes one for every port.
+        for hosts in of_port.into_iter().chain([&index.on_every_port]) {
+            if let Some(paths) = hosts.literal.get(host)
+                && let Some((.., first)) = self.on_host(paths)
+            {
+                return Some(first);
+            }
         }
         if host.starts_with('[') {
             return None;
         }
+        let mut best = None;
+        for hosts in of_port.into_iter().chain([&index.on_every_port]) {
+            self.on_globs(hosts, &mut best);
+        }
+        best.map(|(_, first)| first)
+    }
+
+    /// Puts the rule that precedes on the hosts with `*` into `best`, if it precedes what is
+    /// there.
+    fn on_globs(&mut self, hosts: &Hosts, best: &mut Option<(GlobRank, Candidate)>) {
         let mut matching = Vec::new();
+        let host = self.location.host.as_ref();
         hosts
             .globs
-            .collect(Some(host), &mut matching, &mut self.looked_at);
-        let mut best = None;
-        for paths in matching {
+            .collect(host, &mut matching, &mut self.looked_at);
+        for at in matching {
+            let Some(paths) = hosts.of_globs.get(at) else {
+                continue;
+            };
             let Some((length, first)) = self.on_host(paths) else {
                 continue;
             };
@@ -211,13 +275,17 @@ impl Search<'_> {
                 RulePosition::Entry { entry, .. } => (true, Reverse(entry)),
                 RulePosition::Public(at) => (false, Reverse(at)),
             };
-            let rank = Rank::of_glob_host(paths.literal_characters, length, is_entry);
+            let rank = Rank::of_glob_host(
+                paths.literal_characters,
+                paths.is_for_one_port,
+                length,
+                is_entry,
+            );
             let rank = (rank, earlier_first);
             if best.is_none_or(|(best, _)| rank > best) {
-                best = Some((rank, first));
+                *best = Some((rank, first));
             }
         }
-        best.map(|(_, first)| first)
     }
 
     /// The rule with the longest path that covers the image's path and applies, with the
@@ -304,34 +372,6 @@ impl Search<'_> {
         };
         let entry = self.context.policy.entries.get(entry);
         entry.is_some_and(|entry| !entry.is_expired(self.context.now))
-    }
-}
-
-impl HostNode {
-    /// Adds all hosts of the map below this node that cover the rest of a host, which is
-    /// `None` if no label is left.
-    fn collect<'a>(
-        &'a self,
-        left: Option<&'a str>,
-        found: &mut Vec<&'a Paths>,
-        looked_at: &mut usize,
-    ) {
-        *looked_at += 1;
-        let Some(left) = left else {
-            found.extend(&self.here);
-            return;
-        };
-        found.extend(&self.deep);
-        let (left, label) = match left.rsplit_once('.') {
-            Some((left, label)) => (Some(left), label),
-            None => (None, left),
-        };
-        if let Some(node) = self.labels.literal(label) {
-            node.collect(left, found, looked_at);
-        }
-        for node in self.labels.globs(label) {
-            node.collect(left, found, looked_at);
-        }
     }
 }
 

@@ -153,6 +153,15 @@ impl NamespaceSelector {
         known.then_some(true)
     }
 
+    /// The number of requirements and of their values.
+    pub(crate) fn size(&self) -> usize {
+        let values = |requirement: &Requirement| match &requirement.operator {
+            Operator::In(values) | Operator::NotIn(values) => values.len(),
+            Operator::Exists | Operator::DoesNotExist => 0,
+        };
+        self.requirements.iter().map(|one| 1 + values(one)).sum()
+    }
+
     /// Whether a namespace may exist that both select. It compares requirements pair by
     /// pair only, so it can say yes where no namespace meets all requirements together.
     pub(crate) fn may_meet(&self, other: &Self) -> bool {

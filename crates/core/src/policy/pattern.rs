@@ -6,6 +6,7 @@
 
 mod error;
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub use error::PatternError;
@@ -15,13 +16,17 @@ pub(crate) use error::shown;
 use super::canonical::{self, HTTPS};
 use super::glob;
 
+/// What stands for every port after the colon.
+const EVERY_PORT: &str = "*";
+
 /// The most characters of a hostname (RFC 1035 §2.3.4, without the final dot).
 const LONGEST_HOST: usize = 253;
 
 /// A pattern of the map: `host[:port][/path]`.
 ///
 /// Labels of the host may contain `*`, which does not match dots; a leading `**.` stands
-/// for one or more labels. The path covers itself and every path below it.
+/// for one or more labels. The port `*` stands for every port. The path covers itself and
+/// every path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     /// The pattern as it is written in the map.
@@ -29,7 +34,8 @@ pub struct Pattern {
     // In the spelling of `canonical`, without a leading `**.`.
     host: String,
     is_deep: bool,
-    port: u16,
+    // `None` for every port.
+    port: Option<u16>,
     path: String,
     literal_characters: usize,
 }
@@ -46,10 +52,17 @@ impl Pattern {
         &self.host
     }
 
-    /// The port; 443 if none is written.
+    /// The port, which is 443 if none is written; `None` for every port (`host:*`).
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// Whether a port is written, or `*` for every port.
+    pub(crate) fn names_port(&self) -> bool {
+        let host = self.text.split('/').next().unwrap_or_default();
+        let name = host.rsplit(']').next().unwrap_or_default();
+        name.contains(':')
     }
 
     /// The path without its leading slash; empty if none is written.
@@ -105,8 +118,16 @@ impl Pattern {
         match (self.is_glob(), other.is_glob()) {
             (_, false) => self.covers_host(&other.host),
             (false, true) => other.covers_host(&self.host),
-            (true, true) => labels_overlap(self, other),
+            (true, true) => {
+                labels_overlap((&self.host, self.is_deep), (&other.host, other.is_deep))
+            }
         }
+    }
+
+    /// Whether some host is covered by the pattern and by a host with `*`, in the spelling
+    /// in which they are written.
+    pub(crate) fn meets(&self, host: &str) -> bool {
+        labels_overlap((&self.host, self.is_deep), (host, false))
     }
 }
 
@@ -136,18 +157,17 @@ fn labels_match(glob: &str, is_deep: bool, host: &str, same: fn(&str, &str) -> b
     labels.next().is_some() == is_deep
 }
 
-fn labels_overlap(a: &Pattern, b: &Pattern) -> bool {
-    let (count_a, count_b) = (a.host.split('.').count(), b.host.split('.').count());
-    let counts_agree = match (a.is_deep, b.is_deep) {
+fn labels_overlap((a, a_is_deep): (&str, bool), (b, b_is_deep): (&str, bool)) -> bool {
+    let (count_a, count_b) = (a.split('.').count(), b.split('.').count());
+    let counts_agree = match (a_is_deep, b_is_deep) {
         (true, true) => true,
         (true, false) => count_b > count_a,
         (false, true) => count_a > count_b,
         (false, false) => count_a == count_b,
     };
     counts_agree
-        && a.host
-            .rsplit('.')
-            .zip(b.host.rsplit('.'))
+        && a.rsplit('.')
+            .zip(b.rsplit('.'))
             .all(|(a, b)| glob::overlap(a, b))
 }
 
@@ -205,7 +225,7 @@ fn names_host(first: &str) -> bool {
             .any(|byte| matches!(byte, b'.' | b':' | b'[') || byte.is_ascii_uppercase())
 }
 
-fn host_and_port(first: &str) -> Result<(&str, u16), PatternProblem> {
+fn host_and_port(first: &str) -> Result<(&str, Option<u16>), PatternProblem> {
     let bracket = first.rfind(']').filter(|_| first.starts_with('['));
     let (host, digits) = match bracket {
         Some(end) => {
@@ -225,11 +245,13 @@ fn host_and_port(first: &str) -> Result<(&str, u16), PatternProblem> {
         },
     };
     let port = match digits {
-        None => HTTPS,
+        None => Some(HTTPS),
+        Some(EVERY_PORT) => None,
         Some("") => return Err(PatternProblem::NoPort),
-        Some(digits) => canonical::port(digits)
-            .filter(|port| *port != 0)
-            .ok_or_else(|| PatternProblem::Port(digits.to_owned()))?,
+        Some(digits) => {
+            let port = canonical::port(digits).filter(|port| *port != 0);
+            Some(port.ok_or_else(|| PatternProblem::Port(digits.to_owned()))?)
+        }
     };
     Ok((host, port))
 }
@@ -255,11 +277,22 @@ fn host(written: &str) -> Result<(String, bool), PatternProblem> {
         return Err(PatternProblem::Everything(written.to_owned()));
     }
     let host = if is_deep || glob::is_glob(labels) {
-        labels.to_ascii_lowercase()
+        canonical_glob(labels.to_ascii_lowercase(), is_deep)
     } else {
         canonical::host(labels).into_owned()
     };
     Ok((host, is_deep))
+}
+
+/// A host with `*` in the spelling in which images are compared.
+fn canonical_glob(lower: String, is_deep: bool) -> String {
+    if !is_deep {
+        return canonical::service(&lower).map_or(lower, Cow::into_owned);
+    }
+    // What `**.` stands for includes one label.
+    let service = canonical::service(&format!("*.{lower}"));
+    let below = service.as_deref().and_then(|host| host.strip_prefix("*."));
+    below.map(str::to_owned).unwrap_or(lower)
 }
 
 fn check_label(label: &str, host: &str) -> Result<(), PatternProblem> {

@@ -71,6 +71,8 @@ pub(crate) struct Rank {
     literal_host: bool,
     /// A host with more literal characters precedes one with fewer.
     literal_characters: usize,
+    /// A pattern for one port precedes one for every port.
+    is_for_one_port: bool,
     /// A longer path precedes a shorter one.
     path_length: usize,
     /// An entry precedes `publicRegistries`, for which this is `None`; a closer scope
@@ -83,6 +85,7 @@ pub(crate) struct Rank {
 pub(crate) enum Criterion {
     LiteralHost,
     LiteralCharacters,
+    NamedPort,
     PathLength,
     Entry,
     Scope,
@@ -97,6 +100,7 @@ impl Rank {
         Self {
             literal_host: !pattern.is_glob(),
             literal_characters: pattern.literal_characters(),
+            is_for_one_port: pattern.port().is_some(),
             path_length: pattern.path().len(),
             scope,
         }
@@ -114,12 +118,14 @@ impl Rank {
     /// The rank of a rule whose host contains `*`, from the values that the index holds.
     pub(super) fn of_glob_host(
         literal_characters: usize,
+        is_for_one_port: bool,
         path_length: usize,
         is_entry: bool,
     ) -> Self {
         Self {
             literal_host: false,
             literal_characters,
+            is_for_one_port,
             path_length,
             scope: is_entry.then_some(ScopeKind::Everywhere),
         }
@@ -140,6 +146,8 @@ impl Rank {
             Criterion::LiteralHost
         } else if self.literal_characters != other.literal_characters {
             Criterion::LiteralCharacters
+        } else if self.is_for_one_port != other.is_for_one_port {
+            Criterion::NamedPort
         } else if self.path_length != other.path_length {
             Criterion::PathLength
         } else if self.scope.is_some() != other.scope.is_some() {
@@ -322,6 +330,8 @@ registries:
   - {name: globbed, match: registry.corp.example/shop, namespaces: ["team-*"]}
   - {name: ended, match: registry.corp.example/shop/web, until: 2001-01-01}
   - {name: hub, match: docker.io}
+  - {name: ports, match: "registry.corp.example:*"}
+  - {name: glob-ports, match: "*.corp.example:*/shop"}
 publicRegistries: [docker.io, "*.corp.example/shop/web", quay.io]
 unknownRegistries: deny
 "#;
@@ -337,7 +347,7 @@ unknownRegistries: deny
                 }
             };
             exists
-                && rule.pattern.port() == location.port
+                && rule.pattern.port().is_none_or(|port| port == location.port)
                 && rule.pattern.covers_host(&location.host)
                 && pattern::is_path_prefix(rule.pattern.path(), &location.path)
         };
@@ -358,7 +368,9 @@ unknownRegistries: deny
         let ranked = policy.ranked(now).unwrap();
         for host in [
             "registry.corp.example",
+            "registry.corp.example:5000",
             "other.corp.example",
+            "other.corp.example:5000",
             "a.b.example",
             "docker.io",
             "quay.io",

@@ -45,7 +45,17 @@ impl Scope {
         }
     }
 
-    /// Whether some namespace is in both scopes.
+    /// The number of namespaces, or of requirements and their values.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Everywhere => 0,
+            Self::Namespaces(globs) => globs.len(),
+            Self::Selector(selector) => selector.size(),
+        }
+    }
+
+    /// Whether some namespace is in both scopes. The cost is at most the product of their
+    /// sizes.
     pub(crate) fn overlap(&self, other: &Self) -> Overlap {
         let is_certain = match (self, other) {
             (Self::Everywhere, _) | (_, Self::Everywhere) => true,

@@ -1,15 +1,27 @@
 //! "Did you mean": the rule of the map that is most similar to an image that no rule
 //! covers.
 //!
-//! It is for messages only; similarity must not allow or deny an image. The work is
-//! bounded for any size of map, but it is not cheap: callers ask only for images that
-//! they show, not for all images that they judge.
+//! It is for messages only; similarity must not allow or deny an image. The work for an
+//! image is bounded by a number of steps for any map, but it is not cheap: callers ask only
+//! for images that they show, not for all images that they judge.
+
+pub(crate) mod edits;
+pub(crate) mod steps;
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use super::canonical::{self, HTTPS};
 use super::{Action, Context, Entry, Pattern, RulePosition};
+use edits::edits;
+use steps::Steps;
 
 /// How many hosts of the map are compared, in its order.
 const MOST_HOSTS: usize = 2_000;
+
+/// The steps for one image. A review shows thirty images at most, so that even on a map in
+/// which all hosts are similar it takes less than two milliseconds.
+const MOST_STEPS: usize = 12_000;
 
 /// How many patterns of one host are compared, in the map's order.
 const MOST_PATTERNS: usize = 16;
@@ -23,7 +35,8 @@ pub(crate) struct Suggestions {
 #[derive(Debug)]
 struct Host {
     name: String,
-    port: u16,
+    letters: Letters,
+    port: Option<u16>,
     rules: Vec<RulePosition>,
 }
 
@@ -70,6 +83,7 @@ impl Suggestions {
                 }
                 suggestions.hosts.push(Host {
                     name: pattern.host().to_owned(),
+                    letters: Letters::of(pattern.host()),
                     port: pattern.port(),
                     rules: Vec::new(),
                 });
@@ -89,9 +103,125 @@ impl<'p> Context<'p, '_> {
     /// `host[:port]`, or a name, `host[:port]/path`: a pattern with the same host and
     /// another path or port comes before one with a similar host.
     ///
-    /// It compares the first 2,000 hosts of the map at most.
+    /// It compares the first 2,000 hosts of the map, and stops after 12,000 steps; a host with
+    /// the same name is found first.
     #[must_use]
     pub fn suggestion(&self, registry_or_name: &str) -> Option<Suggestion<'p>> {
+        self.suggestion_within(&mut Steps::new(MOST_STEPS), registry_or_name)
+    }
+
+    fn suggestion_within(
+        &self,
+        steps: &mut Steps,
+        registry_or_name: &str,
+    ) -> Option<Suggestion<'p>> {
+        let mut search = Search::new(registry_or_name);
+        // What is found before the steps are used up counts.
+        _ = self.search(&mut search, steps);
+        search.best.map(|(distance, pattern)| Suggestion {
+            pattern,
+            same_registry: matches!(distance, Distance::Path(_)),
+            likely: !matches!(distance, Distance::Path(letters) if letters > SLIPS),
+        })
+    }
+
+    fn search(&self, search: &mut Search<'_, 'p>, steps: &mut Steps) -> ControlFlow<()> {
+        let hosts = &self.policy.suggestions.hosts;
+        let same = |known: &&Host| known.name == *search.host;
+        let same: Vec<&Host> = hosts.iter().filter(same).collect();
+        for known in same {
+            let distance = if known.port.is_none() || known.port == search.port {
+                Distance::Path(0)
+            } else {
+                Distance::Port
+            };
+            self.compare(known, distance, search, steps)?;
+        }
+        // A host with the same name is nearer than all others.
+        if search.best.is_some() {
+            return ControlFlow::Continue(());
+        }
+        for known in hosts {
+            steps.take(1)?;
+            // One error in eight letters allows for a typing error but not for another host.
+            let most = (known.name.len() / 8).clamp(1, 3);
+            if search.letters.least_edits(known.letters) > most {
+                continue;
+            }
+            if let Some(letters) = edits(&search.host, &known.name, most, steps)? {
+                self.compare(known, Distance::Host(letters), search, steps)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Compares the rules of a host with what was found before.
+    fn compare(
+        &self,
+        known: &Host,
+        distance: Distance,
+        search: &mut Search<'_, 'p>,
+        steps: &mut Steps,
+    ) -> ControlFlow<()> {
+        for position in &known.rules {
+            if search.best.is_some_and(|(nearest, _)| nearest <= distance) {
+                break;
+            }
+            let Some((pattern, scope)) = self.rule_at(*position) else {
+                continue;
+            };
+            let distance = match distance {
+                Distance::Path(_) => {
+                    Distance::Path(path_distance(search.path, pattern.path(), steps)?)
+                }
+                other => other,
+            };
+            if search.best.is_some_and(|(nearest, _)| nearest <= distance) {
+                continue;
+            }
+            steps.take(1 + scope)?;
+            if self.allows(*position) {
+                search.best = Some((distance, pattern));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The pattern of a rule, and the size of the scope of its entry.
+    fn rule_at(&self, position: RulePosition) -> Option<(&'p Pattern, usize)> {
+        match position {
+            RulePosition::Public(at) => Some((self.policy.public.get(at)?, 0)),
+            RulePosition::Entry { entry, pattern } => {
+                let entry = self.policy.entries.get(entry)?;
+                Some((entry.patterns.get(pattern)?, entry.scope.size()))
+            }
+        }
+    }
+
+    fn allows(&self, position: RulePosition) -> bool {
+        let RulePosition::Entry { entry, .. } = position else {
+            return true;
+        };
+        self.policy.entries.get(entry).is_some_and(|entry| {
+            matches!(entry.action, Action::Allow | Action::Audit)
+                && !entry.is_expired(self.now)
+                && entry.exists_in(self.namespace)
+        })
+    }
+}
+
+/// One search for a suggestion.
+struct Search<'t, 'p> {
+    host: Cow<'t, str>,
+    letters: Letters,
+    // `None` for a port that no server can have.
+    port: Option<u16>,
+    path: &'t str,
+    best: Option<(Distance, &'p Pattern)>,
+}
+
+impl<'t> Search<'t, '_> {
+    fn new(registry_or_name: &'t str) -> Self {
         let (registry, path) = registry_or_name
             .split_once('/')
             .unwrap_or((registry_or_name, ""));
@@ -100,102 +230,106 @@ impl<'p> Context<'p, '_> {
             _ => (registry, None),
         };
         let host = canonical::host(host);
-        let port = digits.map_or(Some(HTTPS), canonical::port);
-        let mut best: Option<(Distance, &Pattern)> = None;
-        for known in &self.policy.suggestions.hosts {
-            let Some(distance) = host_distance(&host, port, known) else {
-                continue;
-            };
-            for position in &known.rules {
-                let Some(pattern) = self.allowed(*position) else {
-                    continue;
-                };
-                let distance = match distance {
-                    Distance::Path(_) => Distance::Path(path_distance(path, pattern.path())),
-                    other => other,
-                };
-                if best.is_none_or(|(nearest, _)| distance < nearest) {
-                    best = Some((distance, pattern));
-                }
-            }
-        }
-        best.map(|(distance, pattern)| Suggestion {
-            pattern,
-            same_registry: matches!(distance, Distance::Path(_)),
-            likely: !matches!(distance, Distance::Path(letters) if letters > SLIPS),
-        })
-    }
-
-    fn allowed(&self, position: RulePosition) -> Option<&'p Pattern> {
-        match position {
-            RulePosition::Public(at) => self.policy.public.get(at),
-            RulePosition::Entry { entry, pattern } => {
-                let entry = self.policy.entries.get(entry)?;
-                let allowed = matches!(entry.action, Action::Allow | Action::Audit)
-                    && entry.exists_in(self.namespace)
-                    && !entry.is_expired(self.now);
-                entry.patterns.get(pattern).filter(|_| allowed)
-            }
+        Self {
+            letters: Letters::of(&host),
+            host,
+            port: digits.map_or(Some(HTTPS), canonical::port),
+            path,
+            best: None,
         }
     }
 }
 
-fn host_distance(host: &str, port: Option<u16>, known: &Host) -> Option<Distance> {
-    if host == known.name {
-        return Some(if port == Some(known.port) {
-            Distance::Path(0)
-        } else {
-            Distance::Port
-        });
+/// Which letters a word has, as a set.
+#[derive(Debug, Clone, Copy)]
+struct Letters(u64);
+
+impl Letters {
+    fn of(word: &str) -> Self {
+        let bit = |byte: u8| match byte {
+            b'a'..=b'z' => byte - b'a',
+            b'0'..=b'9' => 26 + byte - b'0',
+            _ => 36 + byte % 28,
+        };
+        Self(word.bytes().fold(0, |set, byte| set | 1 << bit(byte)))
     }
-    // One error in eight letters allows for a typing error but not for another host.
-    let most = (known.name.len() / 8).clamp(1, 3);
-    edits(host, &known.name, most).map(Distance::Host)
+
+    /// The edits without which no word with these letters becomes one with the others: an
+    /// edit removes one letter and adds one at most.
+    fn least_edits(self, other: Self) -> usize {
+        ((self.0 ^ other.0).count_ones() as usize).div_ceil(2)
+    }
 }
 
 /// The edit distance of the beginning of a path from a pattern's path; 9 stands for all
 /// distances above 8.
-fn path_distance(path: &str, pattern: &str) -> usize {
+fn path_distance(path: &str, pattern: &str, steps: &mut Steps) -> ControlFlow<(), usize> {
     let parts = pattern.split('/').count();
     let end = path
         .match_indices('/')
         .nth(parts - 1)
         .map_or(path.len(), |(at, _)| at);
     let beginning = path.get(..end).unwrap_or(path);
-    edits(beginning, pattern, 8).unwrap_or(9)
+    ControlFlow::Continue(edits(beginning, pattern, 8, steps)?.unwrap_or(9))
 }
 
-/// How many letters must be inserted, deleted, replaced or swapped with their neighbor to
-/// turn one word into the other; `None` if these are more than `most`.
-pub(crate) fn edits(a: &str, b: &str, most: usize) -> Option<usize> {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len().abs_diff(b.len()) > most {
-        return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Parts, Policy, Scope};
+    use jiff::Timestamp;
+
+    fn policy(hosts: impl Iterator<Item = String>) -> Policy {
+        let entry = |host: String| Entry {
+            name: host.clone(),
+            patterns: vec![Pattern::parse(&host).unwrap()],
+            pull_secrets: Vec::new(),
+            action: Action::Allow,
+            reason: None,
+            from: None,
+            until: None,
+            replace_with: None,
+            scope: Scope::Everywhere,
+            location: String::new(),
+        };
+        Policy::new(Parts {
+            entries: hosts.map(entry).collect(),
+            ..Parts::default()
+        })
     }
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (row, letter) in a.iter().enumerate() {
-        let mut here = Vec::with_capacity(b.len() + 1);
-        here.push(row + 1);
-        let mut left = row + 1;
-        for (column, other) in b.iter().enumerate() {
-            let cell = |line: &[usize], at: usize| line.get(at).copied().unwrap_or(usize::MAX / 2);
-            let mut least = cell(&above, column) + usize::from(letter != other);
-            least = least.min(cell(&above, column + 1) + 1).min(left + 1);
-            let swapped = row > 0
-                && column > 0
-                && a.get(row - 1) == Some(other)
-                && b.get(column - 1) == Some(letter);
-            if swapped {
-                least = least.min(cell(&before, column - 1) + 1);
-            }
-            here.push(least);
-            left = least;
-        }
-        if here.iter().min().is_some_and(|least| *least > most) {
-            return None;
-        }
-        before = std::mem::replace(&mut above, here);
+
+    /// The pattern that is suggested, and the steps that it took to find it.
+    fn suggest(policy: &Policy, registry: &str) -> (Option<String>, usize) {
+        let steps = &mut Steps::new(MOST_STEPS);
+        let context = policy.context(None, Timestamp::UNIX_EPOCH);
+        let found = context.suggestion_within(steps, registry);
+        let found = found.map(|suggestion| suggestion.pattern.text.clone());
+        (found, MOST_STEPS - steps.left())
     }
-    above.last().copied().filter(|edits| *edits <= most)
+
+    #[test]
+    fn a_map_of_similar_hosts_takes_no_more_steps_than_the_limit() {
+        for filling in ["", &"x".repeat(180)] {
+            let host = |at: usize| format!("a{at:04}{filling}z{at:04}.example");
+            let policy = policy((0..MOST_HOSTS).map(host));
+            let (found, steps) = suggest(&policy, &format!("a0101{filling}z0011.example"));
+            assert!(found.is_some(), "{steps}");
+            assert_eq!(steps, MOST_STEPS, "the steps are used up");
+            // The same host is found at the end of the map too.
+            let last = host(MOST_HOSTS - 1);
+            let (found, steps) = suggest(&policy, &format!("{last}:5000"));
+            assert_eq!(found, Some(last));
+            assert!(steps < 100, "{steps}");
+        }
+    }
+
+    #[test]
+    fn a_typing_error_is_found_at_the_end_of_a_long_map() {
+        let words = ["alpha", "bravo", "delta", "kilo", "tango"];
+        let host = |at: usize| format!("{}-{at}.{}.example", words[at % 5], words[at / 7 % 5]);
+        let hosts = (1..MOST_HOSTS).map(host);
+        let policy = policy(hosts.chain(["quay.registry.test".to_owned()]));
+        let (found, steps) = suggest(&policy, "quya.registry.test");
+        assert_eq!(found.as_deref(), Some("quay.registry.test"), "{steps}");
+    }
 }

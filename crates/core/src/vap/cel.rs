@@ -83,13 +83,16 @@ fn glob(text: &str, letters: &str) -> String {
     regex
 }
 
-/// `host:port` for a literal host, and a regular expression for a host with `*`. The
-/// expression does not match addresses in brackets, because no label contains a `[`.
+/// `host:port` for a literal host with one port, and a regular expression for a host with `*`
+/// or for every port. In a host with `*`, the expression does not match addresses in brackets,
+/// because no label contains a `[`.
 fn host(pattern: &Pattern) -> String {
-    let (host, port) = (pattern.host(), pattern.port());
-    if !pattern.is_glob() {
-        return format!("{host}:{port}");
-    }
+    let host = pattern.host();
+    let port = match pattern.port() {
+        Some(port) if !pattern.is_glob() => return format!("{host}:{port}"),
+        Some(port) => port.to_string(),
+        None => "[0-9]+".to_owned(),
+    };
     let deep = if pattern.is_deep() {
         r"(?:[a-z0-9_-]+\x{2e})+"
     } else {
@@ -153,13 +156,14 @@ fn shown(text: &str) -> String {
     cut(visible(text), SHOWN)
 }
 
-/// The two tables: rules with literal hosts, by `host:port`, and rules with `*` in the host.
+/// The two tables: rules with literal hosts and one port, by `host:port`, and all others. Of
+/// the rules for one host, those in the first table precede.
 fn tables(policy: &Policy, now: Timestamp) -> Result<[Variable; 2], SelectorInMap> {
     let mut literal: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut with_globs = Vec::new();
     for ranked in policy.ranked(now)? {
         let row = row(&ranked, now);
-        if ranked.pattern.is_glob() {
+        if ranked.pattern.is_glob() || ranked.pattern.port().is_none() {
             with_globs.push(row);
         } else {
             literal.entry(host(ranked.pattern)).or_default().push(row);

@@ -30,8 +30,9 @@ pub fn gaps(policy: &Policy, now: Timestamp, target: Target) -> Vec<String> {
     gaps
 }
 
-const ALWAYS: [&str; 11] = [
+const ALWAYS: [&str; 12] = [
     "an IP address is recognized only in its canonical spelling; any other spelling (012.0.0.5, 0xa000005, ::ffff:a00:5) is unknown, unless a host with `*` covers that text",
+    "Amazon ECR has one name: its hosts for IPv6 and FIPS (ecr-public.aws.com, *.dkr-ecr.*.on.aws, *.dkr.ecr-fips.*.amazonaws.com) are unknown, unless a host with `*` covers them",
     "an image with more than 1,024 characters is unknown, whatever its host",
     "a pod with so many images that they exceed CEL's cost limit is denied with a message of the API server (failurePolicy: Fail)",
     "there is one message for each action and pod; it names the first image and the number of the others, without fields or suggestions",

@@ -2,25 +2,30 @@
 //! decides silently.
 //!
 //! Two patterns conflict when the precedence of the map puts neither before the other and
-//! both can apply to one image. The work grows with the size of the map and with the number
-//! of conflicts, which is capped, and not with the square of the size.
+//! both can apply to one image. The work is bounded by a number of steps. A map that needs
+//! more is refused, because then it is not known whether something decides.
+
+mod globs;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use super::pairs::{Wanted, compatible_pairs};
 use crate::map::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use crate::map::draft::MapDraft;
 use crate::map::entry::DraftEntry;
 use crate::policy::glob;
-use crate::policy::precedence::Rank;
-use crate::policy::{NamespaceSelector, Overlap, Pattern, Scope};
+use crate::policy::{NamespaceSelector, Overlap, Pattern, Scope, Steps};
 
 /// The number of conflicts that are reported. More of them usually have one cause.
 const MOST_REPORTED: usize = 50;
 
-/// The number of pairs of glob hosts that are compared. A map with more pairs is refused.
-const MOST_COMPARED: usize = 2_000_000;
+/// The steps of the whole comparison. A map that needs more is refused.
+const MOST_STEPS: usize = 8_000_000;
+
+/// The steps in which different selectors are compared, which gives only warnings.
+const MOST_TIE_STEPS: usize = 1_000_000;
 
 /// One pattern of one entry.
 #[derive(Clone, Copy)]
@@ -39,67 +44,90 @@ impl<'d, 's> EntryPattern<'d, 's> {
         self.draft.patterns.get(self.which)
     }
 
+    fn key(&self) -> Option<PatternKey<'d>> {
+        let pattern = self.pattern()?;
+        Some((
+            pattern.is_deep(),
+            pattern.host(),
+            pattern.port(),
+            pattern.path(),
+        ))
+    }
+
+    fn loose_host(&self) -> String {
+        self.pattern().map(Pattern::loose_host).unwrap_or_default()
+    }
+
     fn scope(&self) -> &'d Scope {
         &self.draft.entry.scope
+    }
+
+    /// The namespaces of the entry, if it names all of them without `*`.
+    fn names(&self) -> Option<&'d [String]> {
+        match self.scope() {
+            Scope::Namespaces(names) if !names.iter().any(|name| glob::is_glob(name)) => {
+                Some(names)
+            }
+            _ => None,
+        }
     }
 }
 
 /// What two equal patterns have in common: depth, host, port and path.
-type PatternKey<'d> = (bool, &'d str, u16, &'d str);
+type PatternKey<'d> = (bool, &'d str, Option<u16>, &'d str);
+
+/// The same pattern in one or several entries, in the order of the map.
+type SamePattern<'g, 'd, 's> = &'g [EntryPattern<'d, 's>];
 
 /// The comparison, with its limits.
 struct ConflictCheck<'p> {
     diagnostics: &'p mut Diagnostics,
     reported: usize,
-    compared: usize,
+    steps: Steps,
     // Ties are counted separately, because they are warnings.
     ties: usize,
-    ties_compared: usize,
+    tie_steps: Steps,
+    ties_stopped: bool,
 }
 
 pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics) {
     let mut check = ConflictCheck {
         diagnostics,
         reported: 0,
-        compared: 0,
+        steps: Steps::new(MOST_STEPS),
         ties: 0,
-        ties_compared: 0,
+        tie_steps: Steps::new(MOST_TIE_STEPS),
+        ties_stopped: false,
     };
-    let groups = same_patterns(draft);
-    for patterns in &groups {
+    let mut patterns: Vec<_> = all_patterns(draft).collect();
+    // The sort is stable, so that equal patterns stay in the order of the map.
+    patterns.sort_by(|a, b| a.key().cmp(&b.key()));
+    let groups = || patterns.chunk_by(|a, b| a.key() == b.key());
+    // The first groups of the map come first, as far as the limits reach.
+    let mut shared: Vec<_> = groups().filter(|patterns| patterns.len() > 1).collect();
+    shared.sort_by_key(|patterns| patterns.first().map(|first| (first.entry, first.which)));
+    for patterns in shared {
         if check.within_one_pattern(patterns).is_break() {
+            check.stopped(patterns);
             return;
         }
     }
-    _ = check.between_globs(&groups);
+    let with_globs = groups().filter(|patterns| {
+        let pattern = patterns.first().and_then(EntryPattern::pattern);
+        pattern.is_some_and(Pattern::is_glob)
+    });
+    check.between_globs(with_globs);
 }
 
-/// Groups the patterns of the map: equal patterns are in one group, in the order of the map.
-fn same_patterns<'d, 's>(draft: &'d MapDraft<'s>) -> Vec<Vec<EntryPattern<'d, 's>>> {
-    let mut groups: Vec<Vec<EntryPattern<'d, 's>>> = Vec::new();
-    let mut known: HashMap<PatternKey<'d>, usize> = HashMap::new();
-    for (entry, draft) in draft.entries.iter().enumerate() {
-        for (which, pattern) in draft.entry.patterns.iter().enumerate() {
-            let same = (
-                pattern.is_deep(),
-                pattern.host(),
-                pattern.port(),
-                pattern.path(),
-            );
-            let at = *known.entry(same).or_insert(groups.len());
-            if at == groups.len() {
-                groups.push(Vec::new());
-            }
-            if let Some(group) = groups.get_mut(at) {
-                group.push(EntryPattern {
-                    entry,
-                    which,
-                    draft,
-                });
-            }
-        }
-    }
-    groups
+fn all_patterns<'d, 's>(draft: &'d MapDraft<'s>) -> impl Iterator<Item = EntryPattern<'d, 's>> {
+    let entries = draft.entries.iter().enumerate();
+    entries.flat_map(|(entry, draft)| {
+        (0..draft.entry.patterns.len()).map(move |which| EntryPattern {
+            entry,
+            which,
+            draft,
+        })
+    })
 }
 
 impl ConflictCheck<'_> {
@@ -126,6 +154,7 @@ impl ConflictCheck<'_> {
                 }
             };
             for namespace in namespaces {
+                self.steps.take(1)?;
                 if glob::is_glob(namespace) {
                     globs.push((namespace.as_str(), *pattern));
                     continue;
@@ -139,7 +168,9 @@ impl ConflictCheck<'_> {
         }
         self.between_selectors(&selected)?;
         let texts: Vec<&str> = globs.iter().map(|(text, _)| *text).collect();
-        glob::compatible_pairs(&texts, |a, b| {
+        let all = Wanted::LeftWithAll;
+        let mut steps = std::mem::replace(&mut self.steps, Steps::new(0));
+        let ended = compatible_pairs(&texts, &[], all, &mut steps, |a, b, _| {
             if let (Some((left, first)), Some((right, second))) = (globs.get(a), globs.get(b)) {
                 let place = if left == right {
                     format!("in `{left}`")
@@ -149,7 +180,9 @@ impl ConflictCheck<'_> {
                 self.report(*first, *second, &place)?;
             }
             ControlFlow::Continue(())
-        })
+        });
+        self.steps = steps;
+        ended
     }
 
     /// Checks the selectors of one pattern. Nothing decides between two equal selectors; between
@@ -160,20 +193,37 @@ impl ConflictCheck<'_> {
     ) -> ControlFlow<()> {
         let mut known = HashMap::with_capacity(selected.len());
         for (at, (selector, pattern)) in selected.iter().enumerate() {
+            self.steps.take(selector.size())?;
             if let Some(first) = known.insert(*selector, *pattern) {
                 self.report(first, *pattern, "in the namespaces that both select")?;
             }
             for (_, later) in selected.get(at + 1..).unwrap_or_default() {
-                if self.ties >= MOST_REPORTED || self.ties_compared >= MOST_COMPARED {
+                if self.ties >= MOST_REPORTED || self.ties_stopped {
                     break;
                 }
-                self.ties_compared += 1;
-                if pattern.scope().overlap(later.scope()) == Overlap::Possible {
-                    self.tie(*pattern, *later);
+                match self.tie_steps.overlap(pattern.scope(), later.scope()) {
+                    ControlFlow::Continue(Overlap::Possible) => self.tie(*pattern, *later),
+                    ControlFlow::Continue(_) => {}
+                    ControlFlow::Break(()) => self.ties_stopped(*later),
                 }
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Warns that not all selectors are compared.
+    fn ties_stopped(&mut self, at: EntryPattern<'_, '_>) {
+        self.ties_stopped = true;
+        if let Some(place) = at.place() {
+            let message = format!(
+                "the selectors on this pattern take more than {MOST_TIE_STEPS} steps to compare, so \
+                 not all overlaps are listed"
+            );
+            self.diagnostics.add(
+                Diagnostic::new(Severity::Warning, place, message)
+                    .help("write fewer selectors on one pattern, or `namespaces`"),
+            );
+        }
     }
 
     /// Warns that the order of two entries decides.
@@ -197,76 +247,20 @@ impl ConflictCheck<'_> {
         self.ties += 1;
     }
 
-    /// Checks different globs that have equally many literal characters and the same path.
-    fn between_globs(&mut self, groups: &[Vec<EntryPattern<'_, '_>>]) -> ControlFlow<()> {
-        let mut ranks: BTreeMap<(u16, &str, Rank), Vec<&[EntryPattern<'_, '_>]>> = BTreeMap::new();
-        for patterns in groups {
-            if let Some(pattern) = patterns.first().and_then(EntryPattern::pattern)
-                && pattern.is_glob()
-            {
-                let rank = (pattern.port(), pattern.path(), Rank::new(pattern, None));
-                ranks.entry(rank).or_default().push(patterns);
-            }
-        }
-        for equals in ranks.into_values().flat_map(by_common_labels) {
-            let texts: Vec<String> = equals
-                .iter()
-                .filter_map(|patterns| Some(patterns.first()?.pattern()?.loose_host()))
-                .collect();
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            glob::compatible_pairs(&texts, |a, b| match (equals.get(a), equals.get(b)) {
-                (Some(left), Some(right)) => self.between_two(left, right),
-                _ => ControlFlow::Continue(()),
-            })?;
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn between_two(
-        &mut self,
-        left: &[EntryPattern<'_, '_>],
-        right: &[EntryPattern<'_, '_>],
-    ) -> ControlFlow<()> {
-        self.compare(left)?;
-        let patterns = (
-            left.first().and_then(EntryPattern::pattern),
-            right.first().and_then(EntryPattern::pattern),
-        );
-        let (Some(a), Some(b)) = patterns else {
-            return ControlFlow::Continue(());
-        };
-        if !a.shares_hosts_with(b) {
-            return ControlFlow::Continue(());
-        }
-        for first in left {
-            for second in right {
-                self.compare(left)?;
-                match first.scope().overlap(second.scope()) {
-                    Overlap::Never => {}
-                    Overlap::Possible => self.tie(*first, *second),
-                    Overlap::Certain => {
-                        let place = format!("on the hosts that both `{a}` and `{b}` cover");
-                        self.report(*first, *second, &place)?;
-                    }
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn compare(&mut self, at: &[EntryPattern<'_, '_>]) -> ControlFlow<()> {
-        self.compared += 1;
-        if self.compared <= MOST_COMPARED {
-            return ControlFlow::Continue(());
-        }
-        if let Some(place) = at.first().and_then(EntryPattern::place) {
-            self.diagnostics.error(
-                place,
-                "the map has too many globs of the same form to tell whether two of them cover the \
-                 same host; write hosts without `*`",
+    /// Reports that the comparison ended early, unless it ended because enough is reported.
+    fn stopped(&mut self, at: SamePattern<'_, '_, '_>) {
+        let place = at.first().and_then(EntryPattern::place);
+        if let (Some(place), true) = (place, self.reported < MOST_REPORTED) {
+            let message = format!(
+                "the map takes more than {MOST_STEPS} steps to tell whether something decides between \
+                 its entries"
             );
+            self.diagnostics
+                .add(Diagnostic::new(Severity::Error, place, message).help(
+                    "write fewer `*` in hosts and namespaces like these, or join entries; one \
+                     comparison of up to 16 characters is a step",
+                ));
         }
-        ControlFlow::Break(())
     }
 
     fn report(
@@ -322,38 +316,4 @@ fn in_order<'d, 's>(
         })
     };
     Some([named(first)?, named(second)?])
-}
-
-/// Groups the patterns by the labels that are literal in all of them. Hosts that differ in
-/// such a label cannot be equal.
-fn by_common_labels<'m, 'd, 's>(
-    equals: Vec<&'m [EntryPattern<'d, 's>]>,
-) -> impl Iterator<Item = Vec<&'m [EntryPattern<'d, 's>]>> {
-    let labels = |patterns: &[EntryPattern<'d, 's>]| {
-        let host = patterns
-            .first()
-            .and_then(EntryPattern::pattern)
-            .map(Pattern::host);
-        host.unwrap_or_default()
-            .rsplit('.')
-            .collect::<Vec<&'d str>>()
-    };
-    let mut literal: Option<Vec<bool>> = None;
-    for patterns in &equals {
-        let here = labels(patterns)
-            .into_iter()
-            .map(|label| !glob::is_glob(label));
-        literal = Some(match literal {
-            None => here.collect(),
-            Some(before) => before.into_iter().zip(here).map(|(a, b)| a && b).collect(),
-        });
-    }
-    let literal = literal.unwrap_or_default();
-    let mut parts: BTreeMap<Vec<&'d str>, Vec<&'m [EntryPattern<'d, 's>]>> = BTreeMap::new();
-    for patterns in equals {
-        let common = labels(patterns).into_iter().zip(&literal);
-        let common = common.filter_map(|(label, literal)| literal.then_some(label));
-        parts.entry(common.collect()).or_default().push(patterns);
-    }
-    parts.into_values()
 }

@@ -1,11 +1,13 @@
 //! Warns where an allow shadows part of a deny, which is valid and perhaps not intended.
 //!
-//! The module makes only warnings, so the work may stop at a limit.
+//! The module makes only warnings, so the work stops after a number of steps, and a warning
+//! says so.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
+use super::pairs::{Wanted, compatible_pairs};
 use crate::map::default_public_registries;
 use crate::map::diagnostic::{Diagnostic, Diagnostics, Severity, SourceSpan};
 use crate::map::draft::MapDraft;
@@ -13,14 +15,13 @@ use crate::map::entry::DraftEntry;
 use crate::policy::glob::GlobMap;
 use crate::policy::pattern::is_path_prefix;
 use crate::policy::precedence::Rank;
-use crate::policy::{Action, glob};
-use crate::policy::{Overlap, Pattern, Scope};
+use crate::policy::{Action, Overlap, Pattern, Scope, Steps, glob};
 
 /// The number of warnings of each kind.
 const MOST_REPORTED: usize = 50;
 
-/// The number of pairs of globs that are compared.
-const MOST_COMPARED: usize = 1_000_000;
+/// The steps of the whole comparison.
+const MOST_STEPS: usize = 4_000_000;
 
 /// The number of denies of each kind that are compared with one allow.
 const MOST_ON_ONE: usize = 100;
@@ -49,7 +50,8 @@ struct PlacedAllow<'d, 's> {
 
 #[derive(Default)]
 struct DenyIndex<'d, 's> {
-    literal: HashMap<(&'d str, u16), HashMap<&'d str, Vec<DenyPattern<'d, 's>>>>,
+    all: Vec<DenyPattern<'d, 's>>,
+    literal: HashMap<(&'d str, Option<u16>), HashMap<&'d str, Vec<DenyPattern<'d, 's>>>>,
     globs: Vec<DenyPattern<'d, 's>>,
     // The globs by host, where a `*` stands for any characters.
     by_host: GlobMap<Vec<DenyPattern<'d, 's>>>,
@@ -57,17 +59,27 @@ struct DenyIndex<'d, 's> {
 
 pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics) {
     let denies = DenyIndex::of(draft);
-    if denies.literal.is_empty() && denies.globs.is_empty() {
+    if denies.all.is_empty() {
         return;
     }
     let (globs, literal): (Vec<_>, Vec<_>) =
         allows(draft).partition(|placed| placed.allow.pattern.is_glob());
-    let of_literal = literal.iter().filter_map(|placed| {
-        let deny = denies.shadowed_by_literal(placed.allow)?;
-        Some((placed.place, deny))
-    });
-    let mut found: Vec<_> = of_literal.take(MOST_REPORTED).collect();
-    shadowed_by_globs(&globs, &denies.globs, &mut found);
+    let mut steps = Steps::new(MOST_STEPS);
+    let mut found = Vec::new();
+    let mut ended = denies.shadowed_by_literals(&literal, &mut steps, &mut found);
+    if ended.is_continue() {
+        ended = shadowed_by_globs(&globs, &denies.globs, &mut steps, &mut found);
+    }
+    if let (ControlFlow::Break(()), Some(first)) = (ended, denies.all.first()) {
+        let message = format!(
+            "the map takes more than {MOST_STEPS} steps to find every allow that shadows part of a \
+             deny, so not all of them are listed"
+        );
+        diagnostics.add(
+            Diagnostic::new(Severity::Warning, first.place, message)
+                .help("write fewer `*` in hosts and namespaces"),
+        );
+    }
     for (place, deny) in found {
         let message = format!(
             "this pattern shadows part of the deny entry `{}`",
@@ -84,54 +96,72 @@ pub(in crate::map) fn check(draft: &MapDraft<'_>, diagnostics: &mut Diagnostics)
     }
 }
 
+/// What is found: the place of an allow, and the deny that it shadows.
+type Shadowed<'d, 's> = (&'d SourceSpan<'s>, DenyPattern<'d, 's>);
+
 /// Compares globs with globs. A host with `*` never shadows a literal host.
 fn shadowed_by_globs<'d, 's>(
     allows: &[PlacedAllow<'d, 's>],
     denies: &[DenyPattern<'d, 's>],
-    found: &mut Vec<(&'d SourceSpan<'s>, DenyPattern<'d, 's>)>,
-) {
-    let first = allows.iter().map(|placed| placed.allow.pattern);
-    let second = denies.iter().map(|deny| deny.pattern);
-    let hosts: Vec<String> = first.chain(second).map(Pattern::loose_host).collect();
-    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    steps: &mut Steps,
+    found: &mut Vec<Shadowed<'d, 's>>,
+) -> ControlFlow<()> {
+    let allowed = allows
+        .iter()
+        .map(|placed| placed.allow.pattern.loose_host());
+    let denied = denies.iter().map(|deny| deny.pattern.loose_host());
+    let (left, right): (Vec<String>, Vec<String>) = (allowed.collect(), denied.collect());
+    let left: Vec<&str> = left.iter().map(String::as_str).collect();
+    let right: Vec<&str> = right.iter().map(String::as_str).collect();
+    let most = MOST_REPORTED.max(found.len());
     let mut reported = HashSet::new();
-    let mut compared = 0;
-    _ = glob::compatible_pairs(&hosts, |a, b| {
-        compared += 1;
-        if compared > MOST_COMPARED || found.len() >= MOST_REPORTED {
+    let mut is_full = false;
+    let wanted = Wanted::LeftWithRight;
+    let ended = compatible_pairs(&left, &right, wanted, steps, |a, b, steps| {
+        is_full = found.len() >= most;
+        if is_full {
             return ControlFlow::Break(());
         }
         let deny = b.checked_sub(allows.len()).and_then(|at| denies.get(at));
         if let (Some(placed), Some(deny)) = (allows.get(a), deny)
-            && shadows_part(placed.allow, *deny)
-            && reported.insert(a)
+            && !reported.contains(&a)
+            && shadows_part(placed.allow, *deny, steps)?
         {
+            reported.insert(a);
             found.push((placed.place, *deny));
         }
         ControlFlow::Continue(())
     });
+    if is_full {
+        ControlFlow::Continue(())
+    } else {
+        ended
+    }
 }
 
 /// Compares the default `publicRegistries` with the denies. The default list has no place in
 /// a file, so the warning stands at the deny.
 fn check_default(denies: &DenyIndex<'_, '_>, diagnostics: &mut Diagnostics) {
     let default = default_public_registries();
-    let literal = denies
-        .literal
-        .values()
-        .flat_map(|paths| paths.values().flatten());
-    for deny in denies.globs.iter().chain(literal).take(MOST_REPORTED) {
+    let mut reported = 0;
+    for deny in &denies.all {
         let shadowing = default.iter().filter(|pattern| {
             let allow = AllowPattern {
                 pattern,
                 scope: &Scope::Everywhere,
                 is_entry: false,
             };
-            shadows_part(allow, *deny)
+            // No step is counted, because no namespaces are compared.
+            let found = shadows_part(allow, *deny, &mut Steps::new(usize::MAX));
+            found == ControlFlow::Continue(true)
         });
         let names: Vec<&str> = shadowing.map(|pattern| pattern.text.as_str()).collect();
         if names.is_empty() {
             continue;
+        }
+        reported += 1;
+        if reported > MOST_REPORTED {
+            return;
         }
         let message = format!(
             "the default `publicRegistries` shadow part of this deny entry: {}",
@@ -179,6 +209,7 @@ impl<'d, 's> DenyIndex<'d, 's> {
                     place,
                     draft,
                 };
+                denies.all.push(deny);
                 if pattern.is_glob() {
                     denies.globs.push(deny);
                     let hosts = denies.by_host.entry(&pattern.loose_host(), Vec::new);
@@ -195,15 +226,49 @@ impl<'d, 's> DenyIndex<'d, 's> {
         denies
     }
 
-    fn shadowed_by_literal(&self, allow: AllowPattern<'d>) -> Option<DenyPattern<'d, 's>> {
-        let is_shadowed = |deny: &&DenyPattern<'d, 's>| shadows_part(allow, **deny);
-        let host = (allow.pattern.host(), allow.pattern.port());
-        if let Some(paths) = self.literal.get(&host) {
+    /// Compares allows of one host with the denies.
+    fn shadowed_by_literals(
+        &self,
+        allows: &[PlacedAllow<'d, 's>],
+        steps: &mut Steps,
+        found: &mut Vec<Shadowed<'d, 's>>,
+    ) -> ControlFlow<()> {
+        for placed in allows {
+            if found.len() >= MOST_REPORTED {
+                break;
+            }
+            if let Some(deny) = self.shadowed_by_literal(placed.allow, steps)? {
+                found.push((placed.place, deny));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn shadowed_by_literal(
+        &self,
+        allow: AllowPattern<'d>,
+        steps: &mut Steps,
+    ) -> ControlFlow<(), Option<DenyPattern<'d, 's>>> {
+        let host = allow.pattern.host();
+        let ports = [allow.pattern.port(), None];
+        // A deny for one port precedes an allow for every port.
+        let ports = if ports == [None, None] {
+            &ports[..1]
+        } else {
+            &ports[..]
+        };
+        for paths in ports
+            .iter()
+            .filter_map(|port| self.literal.get(&(host, *port)))
+        {
             let mut path = allow.pattern.path();
             loop {
+                steps.compare(path.len())?;
                 let denies = paths.get(path).map_or(&[][..], Vec::as_slice);
-                if let Some(deny) = denies.iter().take(MOST_ON_ONE).find(is_shadowed) {
-                    return Some(*deny);
+                for deny in denies.iter().take(MOST_ON_ONE) {
+                    if shadows_part(allow, *deny, steps)? {
+                        return ControlFlow::Continue(Some(*deny));
+                    }
                 }
                 if path.is_empty() {
                     break;
@@ -211,23 +276,50 @@ impl<'d, 's> DenyIndex<'d, 's> {
                 path = path.rsplit_once('/').map_or("", |(parent, _)| parent);
             }
         }
-        let globs = self.by_host.globs(allow.pattern.host()).flatten();
-        globs.take(MOST_ON_ONE).find(is_shadowed).copied()
+        let mut compared = 0;
+        for (glob, denies) in self.by_host.candidates(host) {
+            steps.compare(glob.len() + host.len())?;
+            if !glob::matches(glob, host) {
+                continue;
+            }
+            for deny in denies {
+                compared += 1;
+                if compared > MOST_ON_ONE {
+                    return ControlFlow::Continue(None);
+                }
+                if shadows_part(allow, *deny, steps)? {
+                    return ControlFlow::Continue(Some(*deny));
+                }
+            }
+        }
+        ControlFlow::Continue(None)
     }
 }
 
-fn shadows_part(allow: AllowPattern<'_>, deny: DenyPattern<'_, '_>) -> bool {
+fn shadows_part(
+    allow: AllowPattern<'_>,
+    deny: DenyPattern<'_, '_>,
+    steps: &mut Steps,
+) -> ControlFlow<(), bool> {
     let (a, d) = (allow.pattern, deny.pattern);
     let scope = &deny.draft.entry.scope;
     let rank = |pattern| Rank::new(pattern, None);
-    let precedes = || match rank(a).cmp(&rank(d)) {
-        Ordering::Less => false,
-        Ordering::Greater => true,
-        Ordering::Equal => allow.is_entry && allow.scope.precedes_somewhere(scope),
+    let order = rank(a).cmp(&rank(d));
+    let ports_meet = match (a.port(), d.port()) {
+        (Some(a), Some(d)) => a == d,
+        _ => true,
     };
-    a.port() == d.port()
+    let may_precede = order == Ordering::Greater || (order == Ordering::Equal && allow.is_entry);
+    steps.compare(a.host().len() + d.host().len())?;
+    let meet = ports_meet
+        && may_precede
         && (is_path_prefix(a.path(), d.path()) || is_path_prefix(d.path(), a.path()))
-        && precedes()
-        && a.shares_hosts_with(d)
-        && allow.scope.overlap(scope) != Overlap::Never
+        && a.shares_hosts_with(d);
+    if !meet {
+        return ControlFlow::Continue(false);
+    }
+    let overlap = steps.overlap(allow.scope, scope)?;
+    // The scopes are compared twice, at the same cost.
+    let precedes = order == Ordering::Greater || allow.scope.precedes_somewhere(scope);
+    ControlFlow::Continue(precedes && overlap != Overlap::Never)
 }

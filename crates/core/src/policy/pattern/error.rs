@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
-use super::{names_host, parse, scheme};
+use super::{EVERY_PORT, names_host, parse, scheme};
 use crate::policy::canonical;
 use crate::policy::glob;
 use crate::text;
@@ -65,9 +65,11 @@ pub(crate) enum PatternProblem {
     DoubleStar,
     #[error("a pattern cannot contain `{}`", shown(&.0.to_string()))]
     Character(char),
-    #[error("the port after the colon is missing: write a number from 1 to 65535")]
+    #[error(
+        "the port after the colon is missing: write a number from 1 to 65535, or `*` for every port"
+    )]
     NoPort,
-    #[error("`{}` is not a port: write a number from 1 to 65535", shown(.0))]
+    #[error("`{}` is not a port: write a number from 1 to 65535, or `*` for every port", shown(.0))]
     Port(String),
     #[error(
         "`{}` is not a hostname: a label is one or more letters, digits and `-`, without `-` at its ends",
@@ -138,7 +140,7 @@ fn suggest_host(first: &str, path: &str) -> String {
         format!("[{first}]")
     } else if names_host(name) && glob::is_glob(name) {
         first.to_owned()
-    } else if names_host(name) && canonical::port(port).is_some() {
+    } else if names_host(name) && (port == EVERY_PORT || canonical::port(port).is_some()) {
         canonical::host(name).into_owned() + ":" + port
     } else if names_host(name) {
         canonical::host(name).into_owned()
