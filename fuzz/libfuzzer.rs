@@ -4,7 +4,10 @@
 //! input is one of our own, the others are libFuzzer's.
 
 #![no_main]
-#![expect(clippy::expect_used, reason = "without a target there is nothing to run")]
+#![expect(
+    clippy::expect_used,
+    reason = "without a target there is nothing to run"
+)]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use pullpass_fuzz::mutation::Mutator;
@@ -25,20 +28,22 @@ static MATERIAL: LazyLock<(Vec<Vec<u8>>, Vec<Vec<u8>>)> = LazyLock::new(|| {
 
 fuzz_target!(|input: &[u8]| (TARGET.run)(input));
 
-fuzz_mutator!(|input: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    if seed % 2 == 0 {
-        return fuzzer_mutate(input, size, max_size);
+fuzz_mutator!(
+    |input: &mut [u8], size: usize, max_size: usize, seed: u32| {
+        if seed % 2 == 0 {
+            return fuzzer_mutate(input, size, max_size);
+        }
+        let (words, inputs) = &*MATERIAL;
+        let mut changed = input.get(..size).unwrap_or_default().to_vec();
+        let mut mutator = Mutator::new(seed.into(), words, inputs, max_size);
+        mutator.change(&mut changed);
+        if seed % 63 == 1 {
+            mutator.fill(&mut changed);
+        }
+        changed.truncate(max_size);
+        if let Some(place) = input.get_mut(..changed.len()) {
+            place.copy_from_slice(&changed);
+        }
+        changed.len()
     }
-    let (words, inputs) = &*MATERIAL;
-    let mut changed = input.get(..size).unwrap_or_default().to_vec();
-    let mut mutator = Mutator::new(seed.into(), words, inputs, max_size);
-    mutator.change(&mut changed);
-    if seed % 63 == 1 {
-        mutator.fill(&mut changed);
-    }
-    changed.truncate(max_size);
-    if let Some(place) = input.get_mut(..changed.len()) {
-        place.copy_from_slice(&changed);
-    }
-    changed.len()
-});
+);

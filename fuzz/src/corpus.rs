@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 /// The folder of a target's own inputs.
 #[must_use]
 pub fn folder(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target)
 }
 
 /// The files of the folders, in the order of their paths; folders in them are read too. A

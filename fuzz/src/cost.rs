@@ -26,7 +26,9 @@ impl Line {
 
     fn at(self, input_bytes: usize) -> u64 {
         let bytes = u64::try_from(input_bytes).unwrap_or(u64::MAX);
-        self.per_byte.saturating_mul(bytes).saturating_add(self.base)
+        self.per_byte
+            .saturating_mul(bytes)
+            .saturating_add(self.base)
     }
 }
 
@@ -83,7 +85,7 @@ pub fn within<T>(bound: &Bound, input_bytes: usize, work: impl FnOnce() -> T) ->
     for (unit, spent, line) in parts {
         let most = line.at(input_bytes);
         assert!(
-            spent <= most || std::env::var_os("FUZZ_CALIBRATE").is_some(),
+            spent <= most,
             "{} of {input_bytes} bytes took {spent} {unit}; the bound is {} + {} per byte = {most}",
             bound.what,
             line.base,
@@ -127,9 +129,6 @@ pub struct Closest {
 
 fn remember(bound: &Bound, input_bytes: usize, cost: Cost) {
     let share = |spent: u64, line: Line| spent.saturating_mul(100) / line.at(input_bytes).max(1);
-    if std::env::var_os("FUZZ_CALIBRATE").is_some() {
-        eprintln!("COST|{}|{}|{}|{}|{}", bound.what, input_bytes, cost.peak_bytes, cost.allocations, cost.steps);
-    }
     let Ok(mut closest) = CLOSEST.lock() else {
         return;
     };
@@ -137,7 +136,9 @@ fn remember(bound: &Bound, input_bytes: usize, cost: Cost) {
     one.calls += 1;
     one.longest_input = one.longest_input.max(input_bytes);
     one.peak_bytes = one.peak_bytes.max(share(cost.peak_bytes, bound.peak_bytes));
-    one.allocations = one.allocations.max(share(cost.allocations, bound.allocations));
+    one.allocations = one
+        .allocations
+        .max(share(cost.allocations, bound.allocations));
     one.steps = one.steps.max(share(cost.steps, bound.steps));
 }
 

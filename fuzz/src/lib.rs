@@ -100,6 +100,9 @@ impl Target {
     #[must_use]
     pub fn folders(&self) -> Vec<PathBuf> {
         let fixtures = self.fixtures.iter().map(PathBuf::from);
-        [corpus::folder(self.name)].into_iter().chain(fixtures).collect()
+        [corpus::folder(self.name)]
+            .into_iter()
+            .chain(fixtures)
+            .collect()
     }
 }

@@ -118,14 +118,14 @@ impl<'a> Mutator<'a> {
     /// A part of the input: bytes, a word, a line, a list item or what stands in brackets.
     fn part(&mut self, input: &[u8]) -> Range<usize> {
         let at = self.place(input);
-        match self.random.u8(..5) {
+        match self.random.u8(..8) {
             0 => {
                 let length = self.random.usize(..=32);
                 at..(at + length).min(input.len())
             }
-            1 => word(input, at),
-            2 => line(input, at),
-            3 => item(input, at),
+            1 | 2 => word(input, at),
+            3 => line(input, at),
+            4 | 5 => item(input, at),
             _ => group(input, at),
         }
     }
@@ -199,9 +199,20 @@ impl<'a> Mutator<'a> {
             return;
         };
         let start = from + start;
-        let length = input.iter().skip(start).take_while(|byte| digits(byte)).count();
+        let length = input
+            .iter()
+            .skip(start)
+            .take_while(|byte| digits(byte))
+            .count();
         let numbers: [&[u8]; 9] = [
-            b"0", b"-1", b"1", b"65535", b"65536", b"4294967296", b"18446744073709551616", b"1e309",
+            b"0",
+            b"-1",
+            b"1",
+            b"65535",
+            b"65536",
+            b"4294967296",
+            b"18446744073709551616",
+            b"1e309",
             b"0443",
         ];
         let new = self.random.choice(numbers).unwrap_or_default();
@@ -227,7 +238,10 @@ impl<'a> Mutator<'a> {
         let start = line(input, at).start;
         if self.random.bool() {
             input.splice(start..start, *b"  ");
-        } else if input.get(start..).is_some_and(|rest| rest.starts_with(b"  ")) {
+        } else if input
+            .get(start..)
+            .is_some_and(|rest| rest.starts_with(b"  "))
+        {
             input.drain(start..start + 2);
         }
     }
@@ -251,7 +265,11 @@ impl<'a> Mutator<'a> {
 
 fn around(input: &[u8], at: usize, inside: impl Fn(u8) -> bool) -> Range<usize> {
     let (before, after) = input.split_at(at.min(input.len()));
-    let left = before.iter().rev().take_while(|byte| inside(**byte)).count();
+    let left = before
+        .iter()
+        .rev()
+        .take_while(|byte| inside(**byte))
+        .count();
     let right = after.iter().take_while(|byte| inside(**byte)).count();
     before.len() - left..before.len() + right
 }
@@ -268,10 +286,17 @@ fn ends_of_values(input: &[u8]) -> Vec<usize> {
         [before, after] => before.is_ascii_alphanumeric() && b"\".,]}/\n ".contains(after),
         _ => false,
     };
-    let pairs = input.windows(2).enumerate().filter(|(_, pair)| is_end(pair));
+    let pairs = input
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| is_end(pair));
     let ends = pairs.map(|(at, _)| at + 1);
-    ends.filter(|at| !input.get(*at..).is_some_and(|rest| rest.starts_with(b"\":")))
-        .collect()
+    ends.filter(|at| {
+        !input
+            .get(*at..)
+            .is_some_and(|rest| rest.starts_with(b"\":"))
+    })
+    .collect()
 }
 
 /// A line with its end.
@@ -286,7 +311,11 @@ fn item(input: &[u8], at: usize) -> Range<usize> {
     let first = line(input, at);
     let depth = indentation(input.get(first.clone()).unwrap_or_default());
     let mut end = first.end;
-    for line in input.get(end..).unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
+    for line in input
+        .get(end..)
+        .unwrap_or_default()
+        .split_inclusive(|byte| *byte == b'\n')
+    {
         if indentation(line) <= depth {
             break;
         }

@@ -65,7 +65,12 @@ fn elements(value: &Value) -> impl Iterator<Item = &Value> {
 /// not empty count.
 fn images<'v>(spec: &'v Value, within: &str) -> Vec<(String, &'v str)> {
     let mut found = Vec::new();
-    for list in ["containers", "initContainers", "ephemeralContainers", "volumes"] {
+    for list in [
+        "containers",
+        "initContainers",
+        "ephemeralContainers",
+        "volumes",
+    ] {
         for (number, element) in elements(&spec[list]).enumerate() {
             let (path, image) = if list == "volumes" {
                 ("image.reference", at(element, &["image", "reference"]))

@@ -114,8 +114,11 @@ mod tests {
             let (unit, after) = after.split_at(after.find(is_number).unwrap_or(after.len()));
             let unit = UNITS.iter().find(|(name, _)| *name == unit)?.1;
             let digits = number.replacen('.', "", 1);
-            let fraction = number.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-            total += digits.parse::<u128>().ok()? * unit / 10_u128.pow(u32::try_from(fraction).ok()?);
+            let fraction = number
+                .split_once('.')
+                .map_or(0, |(_, fraction)| fraction.len());
+            total +=
+                digits.parse::<u128>().ok()? * unit / 10_u128.pow(u32::try_from(fraction).ok()?);
             rest = after;
         }
         Some(total)

@@ -14,11 +14,22 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// workspace.
 fn packages(edges: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--package", "pullpass", "--target", TARGET])
+        .args([
+            "tree",
+            "--locked",
+            "--package",
+            "pullpass",
+            "--target",
+            TARGET,
+        ])
         .args(["--edges", edges, "--prefix", "none", "--format", "{p}"])
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     // A package of the workspace has its folder behind the version.
     let lines = text.lines().filter(|line| !line.contains("(/"));
@@ -34,7 +45,9 @@ fn list() -> String {
     let counted = |packages: &mut dyn Iterator<Item = &String>| {
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
         for package in packages {
-            *names.entry(package.split(' ').next().unwrap().to_owned()).or_default() += 1;
+            *names
+                .entry(package.split(' ').next().unwrap().to_owned())
+                .or_default() += 1;
         }
         names
             .into_iter()
@@ -74,8 +87,17 @@ fn a_new_crate_is_a_decision() {
 #[test]
 fn no_crate_for_tests_is_in_the_program() {
     let all = packages("normal,build");
-    for name in ["proptest", "trycmd", "tempfile", "jsonschema", "libfuzzer-sys", "allocation-counter"] {
-        let is_in = all.iter().any(|package| package.split(' ').next() == Some(name));
+    for name in [
+        "proptest",
+        "trycmd",
+        "tempfile",
+        "jsonschema",
+        "libfuzzer-sys",
+        "allocation-counter",
+    ] {
+        let is_in = all
+            .iter()
+            .any(|package| package.split(' ').next() == Some(name));
         assert!(!is_in, "{name}");
     }
 }

@@ -36,7 +36,9 @@ pub(crate) fn run(input: &[u8]) {
             Err(error) => check_shown(&error.to_string(), &secrets),
         }
     }
-    match within(&with_aliases(MANIFEST, input), input.len(), || secret_manifest::parse_manifest(input)) {
+    match within(&with_aliases(MANIFEST, input), input.len(), || {
+        secret_manifest::parse_manifest(input)
+    }) {
         Ok(found) => {
             for secret in &found {
                 match &secret.finding {
@@ -55,14 +57,26 @@ fn check_secret(secret: &PullSecret, bytes: usize, secrets: &[String]) {
         check_shown(&warning.to_string(), secrets);
     }
     check_shown(&format!("{secret:?}"), secrets);
-    let keys: Vec<&str> = secret.entries().iter().take(20).map(|entry| entry.key()).collect();
+    let keys: Vec<&str> = secret
+        .entries()
+        .iter()
+        .take(20)
+        .map(|entry| entry.key())
+        .collect();
     for key in &keys {
         let host = key.split("//").last().unwrap_or_default();
-        for image in [format!("{host}/x"), (*key).to_owned(), "docker.io/library/nginx".to_owned()] {
+        for image in [
+            format!("{host}/x"),
+            (*key).to_owned(),
+            "docker.io/library/nginx".to_owned(),
+        ] {
             let found = within(&KEYRING, bytes + image.len(), || {
                 let keyring = Keyring::from_secrets([secret]);
                 let found = keyring.lookup(&image);
-                found.iter().map(|found| found.key.to_owned()).collect::<Vec<_>>()
+                found
+                    .iter()
+                    .map(|found| found.key.to_owned())
+                    .collect::<Vec<_>>()
             });
             // A key that is found with others is found alone, too.
             for key in &found {
@@ -107,8 +121,13 @@ fn check_shown(text: &str, secrets: &[String]) {
     assert!(!text.contains(char::is_control), "{text:?}");
     for secret in secrets {
         // A value may be a word of our own sentences.
-        let is_ours = SENTENCES.iter().any(|sentence| sentence.contains(secret.as_str()));
-        assert!(is_ours || !text.contains(secret.as_str()), "{text:?} shows {secret:?}");
+        let is_ours = SENTENCES
+            .iter()
+            .any(|sentence| sentence.contains(secret.as_str()));
+        assert!(
+            is_ours || !text.contains(secret.as_str()),
+            "{text:?} shows {secret:?}"
+        );
     }
 }
 

@@ -53,7 +53,11 @@ pub(crate) fn run(input: &[u8]) {
 
 fn check_place(place: SourceSpan, lines: &[&str]) {
     assert!(place.line >= 1 && place.column >= 1, "{place:?}");
-    assert!(place.line <= lines.len(), "{place:?} of {} lines", lines.len());
+    assert!(
+        place.line <= lines.len(),
+        "{place:?} of {} lines",
+        lines.len()
+    );
     if let Some(end) = place.end_column {
         assert!(end >= place.column, "{place:?}");
     }
@@ -63,7 +67,10 @@ fn check_place(place: SourceSpan, lines: &[&str]) {
 fn images_of_json(text: &str) -> Option<Vec<(String, String)>> {
     let value: Value = serde_json::from_str(text).ok()?;
     let api_version = value.get("apiVersion")?.as_str()?;
-    let kind = value.get("kind")?.as_str().filter(|kind| !kind.is_empty())?;
+    let kind = value
+        .get("kind")?
+        .as_str()
+        .filter(|kind| !kind.is_empty())?;
     let kind = Kind::of_object(api_version, kind)?;
     // A list is read as its elements.
     if value.get("items").is_some() {
@@ -75,5 +82,10 @@ fn images_of_json(text: &str) -> Option<Vec<(String, String)>> {
         .filter(|key| !key.is_empty())
         .fold(&value, |value, key| &value[key]);
     let images = images(&spec["spec"], path);
-    Some(images.into_iter().map(|(field, image)| (field, image.to_owned())).collect())
+    Some(
+        images
+            .into_iter()
+            .map(|(field, image)| (field, image.to_owned()))
+            .collect(),
+    )
 }

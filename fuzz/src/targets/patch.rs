@@ -41,7 +41,12 @@ pub(crate) fn run(input: &[u8]) {
         return;
     };
     assert!(!missing.is_empty(), "a patch adds something");
-    assert!(patch.0.iter().all(|operation| matches!(operation, PatchOperation::Add(_))));
+    assert!(
+        patch
+            .0
+            .iter()
+            .all(|operation| matches!(operation, PatchOperation::Add(_)))
+    );
     let mut after = before.clone();
     json_patch::patch(&mut after, &patch).expect("the patch applies");
 
@@ -52,8 +57,14 @@ pub(crate) fn run(input: &[u8]) {
     let named = at(&after, &["metadata", "annotations", INJECTED_ANNOTATION]);
     let named: Vec<&str> = named.as_str().expect("it is a text").split(',').collect();
     assert!(missing.iter().all(|name| named.contains(name)), "{named:?}");
-    let present: Vec<_> = list(&after).filter_map(|secret| Some(secret["name"].as_str()?.to_owned())).collect();
-    assert!(named.iter().all(|name| present.iter().any(|present| present == name)));
+    let present: Vec<_> = list(&after)
+        .filter_map(|secret| Some(secret["name"].as_str()?.to_owned()))
+        .collect();
+    assert!(
+        named
+            .iter()
+            .all(|name| present.iter().any(|present| present == name))
+    );
     assert_eq!(without_ours(after.clone()), without_ours(before));
 
     let again = mutate(&after.to_string()).expect("the patched pod is read again");
@@ -61,7 +72,10 @@ pub(crate) fn run(input: &[u8]) {
 }
 
 /// The patch for a pod that is created; `None` where the review has no answer.
-#[expect(clippy::option_option, reason = "no answer, and an answer without a patch")]
+#[expect(
+    clippy::option_option,
+    reason = "no answer, and an answer without a patch"
+)]
 fn mutate(pod: &str) -> Option<Option<Patch>> {
     let body = format!(
         r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","resource":{{"group":"","version":"v1","resource":"pods"}},"operation":"CREATE","namespace":"shop","object":{pod}}}}}"#
@@ -87,7 +101,10 @@ fn mutate(pod: &str) -> Option<Option<Patch>> {
 /// The pull secrets that the images of a pod need and that it does not name, in the order of
 /// the images; read without the code that makes the patch.
 fn missing(pod: &Value) -> Vec<&'static str> {
-    if at(pod, &["metadata", "annotations"]).get(MIRROR_POD_ANNOTATION).is_some() {
+    if at(pod, &["metadata", "annotations"])
+        .get(MIRROR_POD_ANNOTATION)
+        .is_some()
+    {
         return Vec::new();
     }
     let own: Vec<_> = elements(at(pod, &["spec", "imagePullSecrets"]))
@@ -112,7 +129,9 @@ fn missing(pod: &Value) -> Vec<&'static str> {
 /// The pod without what a patch may change: `null` and absent are the same there.
 fn without_ours(mut pod: Value) -> Value {
     let mut tidy = |path: &[&str], key: &str| {
-        let parent = path.iter().try_fold(&mut pod, |value, key| value.get_mut(*key));
+        let parent = path
+            .iter()
+            .try_fold(&mut pod, |value, key| value.get_mut(*key));
         if let Some(Value::Object(parent)) = parent {
             let is_empty = match parent.get(key) {
                 Some(Value::Object(pairs)) => pairs.is_empty(),

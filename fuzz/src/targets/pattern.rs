@@ -51,8 +51,12 @@ pub(crate) fn run(input: &[u8]) {
     }
     // An image that is written like the pattern is covered by it; on Docker Hub a name without
     // a slash means another one.
-    if !pattern.is_glob() && pattern.host() != "docker.io" {
-        let path = if pattern.path().is_empty() { "/x/y" } else { "" };
+    if !pattern.is_glob() && pattern.port().is_some() && pattern.host() != "docker.io" {
+        let path = if pattern.path().is_empty() {
+            "/x/y"
+        } else {
+            ""
+        };
         let same = format!("{text}{path}");
         // The path of a pattern may be longer than that of an image.
         if Reference::parse(&same).is_ok() {
@@ -78,10 +82,16 @@ fn covers_plainly(pattern: &Pattern, image: &str) -> Option<bool> {
             // `0x7f` is a number.
             && !host.contains("0x")
     };
-    if !is_plain(host) || reference.port().is_some_and(|port| port.starts_with('0') || port.len() > 4) {
+    if !is_plain(host)
+        || reference
+            .port()
+            .is_some_and(|port| port.starts_with('0') || port.len() > 4)
+    {
         return None;
     }
-    let port = reference.port().map_or(Some(443), |port| port.parse().ok())?;
+    let port = reference
+        .port()
+        .map_or(Some(443), |port| port.parse().ok())?;
     let labels = |host: &'_ str| host.split('.').map(str::to_owned).collect::<Vec<_>>();
     let (wanted, mut given) = (labels(pattern.host()), labels(host));
     if pattern.is_deep() {
@@ -91,12 +101,15 @@ fn covers_plainly(pattern: &Pattern, image: &str) -> Option<bool> {
         given.drain(..given.len() - wanted.len());
     }
     let same_host = wanted.len() == given.len()
-        && wanted.iter().zip(&given).all(|(wanted, given)| is_like(wanted.as_bytes(), given.as_bytes()));
+        && wanted
+            .iter()
+            .zip(&given)
+            .all(|(wanted, given)| is_like(wanted.as_bytes(), given.as_bytes()));
     let repository = reference.repository();
     let same_path = pattern.path().is_empty()
         || repository == pattern.path()
         || repository.starts_with(&format!("{}/", pattern.path()));
-    Some(same_host && same_path && port == pattern.port())
+    Some(same_host && same_path && pattern.port().is_none_or(|wanted| wanted == port))
 }
 
 /// `*` stands for any number of characters. Labels are short, so this may be slow.
@@ -106,8 +119,14 @@ fn is_like(glob: &[u8], text: &[u8]) -> bool {
     reached[0] = true;
     for byte in glob {
         if *byte == b'*' {
-            let first = reached.iter().position(|reached| *reached).unwrap_or(reached.len());
-            reached.iter_mut().skip(first).for_each(|reached| *reached = true);
+            let first = reached
+                .iter()
+                .position(|reached| *reached)
+                .unwrap_or(reached.len());
+            reached
+                .iter_mut()
+                .skip(first)
+                .for_each(|reached| *reached = true);
         } else {
             for at in (0..text.len()).rev() {
                 reached[at + 1] = reached[at] && text[at] == *byte;

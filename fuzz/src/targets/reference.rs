@@ -34,8 +34,14 @@ pub(crate) fn run(input: &[u8]) {
     assert_eq!(again.digest(), reference.digest());
     // The parts fit together.
     let repository = reference.repository();
-    assert_eq!(reference.segments().collect::<Vec<_>>().join("/"), repository);
-    assert_eq!(reference.name(), format!("{}/{repository}", reference.registry()));
+    assert_eq!(
+        reference.segments().collect::<Vec<_>>().join("/"),
+        repository
+    );
+    assert_eq!(
+        reference.name(),
+        format!("{}/{repository}", reference.registry())
+    );
     let port = reference.port().map(|port| format!(":{port}"));
     let registry = format!("{}{}", reference.host(), port.unwrap_or_default());
     assert_eq!(registry, reference.registry());
@@ -48,10 +54,16 @@ pub(crate) fn run(input: &[u8]) {
     let before = &text[..text.len() - behind];
     let mut spellings = vec![reference.name()];
     if reference.registry() == DOCKER_HUB {
-        let short = repository.strip_prefix("library/").filter(|rest| !rest.contains('/'));
+        let short = repository
+            .strip_prefix("library/")
+            .filter(|rest| !rest.contains('/'));
         for path in [Some(&*repository), short].into_iter().flatten() {
-            spellings.extend(["", "docker.io/", "index.docker.io/"].map(|host| format!("{host}{path}")));
+            spellings
+                .extend(["", "docker.io/", "index.docker.io/"].map(|host| format!("{host}{path}")));
         }
     }
-    assert!(spellings.iter().any(|one| one == before), "{text:?} is read as {full:?}");
+    assert!(
+        spellings.iter().any(|one| one == before),
+        "{text:?} is read as {full:?}"
+    );
 }

@@ -4,10 +4,9 @@ use super::{at, check_line, check_lines, images, now, policy, with_aliases};
 use crate::cost::{Bound, Line, within};
 use pullpass_core::admission::record::Recording;
 use pullpass_core::admission::{
-    self, Endpoint, Mode, NamespaceLabels, Outcome, ReviewContext, ReviewError, WorkloadMode, map_review,
-    request,
+    self, Endpoint, Mode, NamespaceLabels, Outcome, ReviewContext, ReviewError, WorkloadMode,
+    map_review, request,
 };
-use pullpass_core::map::Options;
 use pullpass_core::policy::{LabelMap, Policy};
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
@@ -37,7 +36,9 @@ const PARSE: Bound = Bound {
 static POLICIES: LazyLock<[Policy; 2]> = LazyLock::new(|| {
     [
         policy(include_str!("../../../tests/fixtures/admission/map.yaml")),
-        policy(include_str!("../../../tests/fixtures/maps/good/everything.yaml")),
+        policy(include_str!(
+            "../../../tests/fixtures/maps/good/everything.yaml"
+        )),
     ]
 });
 
@@ -71,7 +72,9 @@ pub(crate) fn run(input: &[u8]) {
                     mode,
                     recording: Recording::All,
                 };
-                within(&REVIEW, input.len(), || admission::review(&context, endpoint, input))
+                within(&REVIEW, input.len(), || {
+                    admission::review(&context, endpoint, input)
+                })
             };
             match (answer(Mode::Enforce), answer(Mode::Observe)) {
                 (Ok(enforced), Ok(observed)) => {
@@ -83,19 +86,28 @@ pub(crate) fn run(input: &[u8]) {
                     check_record(enforced.record.as_deref());
                     check_record(observed.record.as_deref());
                     let again = answer(Mode::Enforce).unwrap();
-                    assert_eq!(again.body, enforced.body, "the same review has the same answer");
+                    assert_eq!(
+                        again.body, enforced.body,
+                        "the same review has the same answer"
+                    );
                 }
                 (Err(enforced), Err(observed)) => {
                     assert_eq!(enforced.to_string(), observed.to_string());
                     check_error(&enforced);
                 }
                 (enforced, observed) => {
-                    assert_eq!(enforced.is_ok(), observed.is_ok(), "an error depends on the mode");
+                    assert_eq!(
+                        enforced.is_ok(),
+                        observed.is_ok(),
+                        "an error depends on the mode"
+                    );
                 }
             }
         }
     }
-    match within(&with_aliases(MAP_REVIEW, input), input.len(), || map_review::review(&Options::default(), input)) {
+    match within(&with_aliases(MAP_REVIEW, input), input.len(), || {
+        map_review::review(input)
+    }) {
         Ok(answer) => {
             let value: Value = serde_json::from_slice(&answer.body).unwrap();
             let message = at(&value, &["response", "status", "message"]);
@@ -120,10 +132,16 @@ pub(super) fn check_answer(body: &[u8], endpoint: Endpoint) -> bool {
         assert!(warning.chars().count() <= 256, "{warning}");
     }
     assert!(warnings.iter().map(|warning| warning.len()).sum::<usize>() <= 4096);
-    let message = at(response, &["status", "message"]).as_str().unwrap_or_default();
+    let message = at(response, &["status", "message"])
+        .as_str()
+        .unwrap_or_default();
     check_lines("a denial", message);
     assert!(message.len() <= 16 * 1024);
-    for (name, value) in response["auditAnnotations"].as_object().into_iter().flatten() {
+    for (name, value) in response["auditAnnotations"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
         check_line(name, value.as_str().unwrap());
     }
     match endpoint {
@@ -143,7 +161,11 @@ fn check_record(record: Option<&admission::record::DecisionRecord>) {
 fn check_error(error: &ReviewError) {
     let words = error.to_string();
     check_line("an error", &words);
-    assert!(words.chars().count() <= 1_000, "{} characters", words.chars().count());
+    assert!(
+        words.chars().count() <= 1_000,
+        "{} characters",
+        words.chars().count()
+    );
 }
 
 /// The images of a pod are those that a plain JSON reader finds.
