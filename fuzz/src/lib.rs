@@ -42,7 +42,7 @@ pub const TARGETS: [Target; 7] = [
         name: "reference",
         run: targets::reference::run,
         longest: 4096,
-        short_runs: 20_000,
+        short_runs: 15_000,
         fixtures: &[],
     },
     Target {
@@ -55,15 +55,15 @@ pub const TARGETS: [Target; 7] = [
     Target {
         name: "map",
         run: targets::map_file::run,
-        longest: 64 * 1024,
-        short_runs: 600,
+        longest: 32 * 1024,
+        short_runs: 200,
         fixtures: &["tests/fixtures/maps", "examples"],
     },
     Target {
         name: "docker-config",
         run: targets::docker_config::run,
         longest: 32 * 1024,
-        short_runs: 4_000,
+        short_runs: 2_500,
         fixtures: &["tests/fixtures/cmd"],
     },
     Target {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const CHECK: Bound = Bound {
     what: "map::check",
-    peak_bytes: Line::new(80_000, 130),
+    peak_bytes: Line::new(600_000, 130),
     allocations: Line::new(1_000, 4),
     steps: Line::new(200_000, 1_200),
 };
@@ -27,7 +27,7 @@ const LOAD: Bound = Bound {
 
 const TESTS: Bound = Bound {
     what: "map::tests",
-    peak_bytes: Line::new(80_000, 130),
+    peak_bytes: Line::new(600_000, 130),
     allocations: Line::new(1_000, 4),
     steps: Line::new(200_000, 1_200),
 };
@@ -41,7 +41,7 @@ const RENDER: Bound = Bound {
 
 const MAP_REVIEW: Bound = Bound {
     what: "map_review::review",
-    peak_bytes: Line::new(300_000, 130),
+    peak_bytes: Line::new(900_000, 130),
     allocations: Line::new(12_000, 5),
     steps: Line::new(600_000, 1_500),
 };
