@@ -43,7 +43,9 @@ fn short(name: &str) {
         run(&target, &input, &format!("input {count} of seed {seed}"));
     }
     if number("FUZZ_REPORT").is_some() {
-        cost::closest().iter().for_each(|line| eprintln!("{line}"));
+        for line in cost::closest() {
+            eprintln!("{line}");
+        }
     }
 }
 

@@ -10,7 +10,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
     reason = "a target reports a failure by a panic"
 )]
 

@@ -86,24 +86,24 @@ impl<'a> Mutator<'a> {
             2 | 3 => item(input, at),
             _ => group(input, at),
         };
-        let Some(copied) = input.get(part.clone()).filter(|part| !part.is_empty()) else {
+        let Some(original) = input.get(part.clone()).filter(|part| !part.is_empty()) else {
             return;
         };
         let numbered = match self.random.u8(..3) {
             0 => None,
-            _ => self.random.choice(ends_of_values(copied)),
+            _ => self.random.choice(ends_of_values(original)),
         };
         let mut copies = Vec::new();
         let mut number = 0;
-        while input.len() + copies.len() + copied.len() + 8 < self.longest {
-            let (before, after) = copied.split_at(numbered.unwrap_or(copied.len()));
+        while input.len() + copies.len() + original.len() + 8 < self.longest {
+            let (before, after) = original.split_at(numbered.unwrap_or(original.len()));
             copies.extend_from_slice(before);
             if numbered.is_some() {
                 copies.extend_from_slice(format!("{number}").as_bytes());
             }
             copies.extend_from_slice(after);
             // What stands between brackets is separated by commas.
-            if matches!(copied.last(), Some(b'}' | b']' | b'"')) {
+            if matches!(original.last(), Some(b'}' | b']' | b'"')) {
                 copies.push(b',');
             }
             number += 1;
@@ -134,6 +134,7 @@ impl<'a> Mutator<'a> {
         self.random.choice(self.words).cloned().unwrap_or_default()
     }
 
+    #[expect(clippy::ptr_arg, reason = "all changes have the same type")]
     fn set_byte(&mut self, input: &mut Vec<u8>) {
         let at = self.place(input);
         let new = if self.random.bool() {
@@ -153,19 +154,19 @@ impl<'a> Mutator<'a> {
 
     fn repeat(&mut self, input: &mut Vec<u8>) {
         let part = self.part(input);
-        let copied = input.get(part.clone()).unwrap_or_default();
+        let original = input.get(part.clone()).unwrap_or_default();
         let times = self.random.usize(1..=4);
-        if copied.len() * times <= self.longest {
-            let copies = copied.repeat(times);
+        if original.len() * times <= self.longest {
+            let copies = original.repeat(times);
             input.splice(part.end..part.end, copies);
         }
     }
 
     fn copy(&mut self, input: &mut Vec<u8>) {
         let part = self.part(input);
-        let copied = input.get(part).unwrap_or_default().to_vec();
+        let original = input.get(part).unwrap_or_default().to_vec();
         let onto = self.part(input);
-        input.splice(onto, copied);
+        input.splice(onto, original);
     }
 
     fn replace_by_word(&mut self, input: &mut Vec<u8>) {
@@ -257,8 +258,8 @@ impl<'a> Mutator<'a> {
     fn lengthen(&mut self, input: &mut Vec<u8>) {
         let at = self.place(input);
         let end = (at + self.random.usize(1..=4)).min(input.len());
-        let copied = input.get(at..end).unwrap_or_default();
-        let copies = copied.repeat(1 << self.random.u8(1..=10));
+        let original = input.get(at..end).unwrap_or_default();
+        let copies = original.repeat(1 << self.random.u8(1..=10));
         input.splice(at..at, copies);
     }
 }

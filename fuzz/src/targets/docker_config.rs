@@ -3,7 +3,7 @@
 
 use super::with_aliases;
 use crate::cost::{Bound, Line, within};
-use kubelet_keyring::{Keyring, PullSecret, SecretKind, key_matches};
+use kubelet_keyring::{Keyring, PullSecret, SecretEntry, SecretKind, key_matches};
 use pullpass_core::secret_manifest::{self, Finding};
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ fn check_secret(secret: &PullSecret, bytes: usize, secrets: &[String]) {
         .entries()
         .iter()
         .take(20)
-        .map(|entry| entry.key())
+        .map(SecretEntry::key)
         .collect();
     for key in &keys {
         let host = key.split("//").last().unwrap_or_default();

@@ -536,7 +536,7 @@ mod tests {
         ));
         let error = parse(text.as_bytes()).unwrap_err().to_string();
         assert!(
-            error.contains(r##"invalid type: string "\u{3164}"##),
+            error.contains(r#"invalid type: string "\u{3164}"#),
             "{error}"
         );
         assert!(error.contains(" at line 1 column "), "{error}");
