@@ -127,9 +127,11 @@ mod tests {
     proptest! {
         #[test]
         fn any_duration_is_what_the_grammar_says(
-            text in "[+]?(([0-9]{0,9}([.][0-9]{0,12})?|[0-9.]{0,4})(ns|us|µs|ms|s|m|h|d|S| )?){0,4}"
+            text in "[+]?(([0-9]{0,6}([.][0-9]{0,12})?|[0-9.]{0,4})(ns|us|µs|ms|s|m|h|d|S| )?){0,4}"
         ) {
             let exact = nanoseconds(&text);
+            // Go refuses what does not fit 63 bits.
+            prop_assume!(exact.is_none_or(|exact| exact < 1 << 63));
             let found = parse_duration(&text).map(|found| found.as_nanos());
             prop_assert_eq!(found.is_some(), exact.is_some());
             // Each digit of a fraction is rounded down to a nanosecond.
