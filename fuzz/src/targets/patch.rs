@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 
 const MUTATE: Bound = Bound {
     what: "admission::review of /mutate",
-    peak_bytes: Line::new(8_000, 12),
+    peak_bytes: Line::new(8_000, 60),
     allocations: Line::new(100, 1),
     steps: Line::new(20_000, 200),
 };

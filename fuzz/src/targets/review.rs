@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 const REVIEW: Bound = Bound {
     what: "admission::review",
-    peak_bytes: Line::new(20_000, 12),
+    peak_bytes: Line::new(20_000, 60),
     allocations: Line::new(400, 1),
     steps: Line::new(100_000, 200),
 };
@@ -27,7 +27,7 @@ const MAP_REVIEW: Bound = Bound {
 
 const PARSE: Bound = Bound {
     what: "request::parse",
-    peak_bytes: Line::new(2_000, 12),
+    peak_bytes: Line::new(2_000, 40),
     allocations: Line::new(40, 1),
     steps: Line::new(5_000, 50),
 };
