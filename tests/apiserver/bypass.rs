@@ -47,7 +47,7 @@ registries:
       - 10.0.0.5:5000
       - every-port.example:*
       - "*.every-port.example:*/evil"
-      - "[2001:db8::bad2]:*"
+      - "[2001:db8::2bad]:*"
       - "localhost:*"
       - "127.0.0.1:*"
       - "[::1]:*"

@@ -131,7 +131,7 @@ impl CheckedMap {
 /// Finds everything that is wrong with a map, as [`load`] does, and compiles nothing.
 ///
 /// The time grows with the size of the files, because aliases are bounded, and comparisons
-/// are bounded by a number of steps. The memory is at most 100 times the bytes of the files.
+/// are bounded by a number of steps. The memory is at most 150 times the bytes of the files.
 #[must_use]
 pub fn check(files: &[SourceFile]) -> CheckedMap {
     let (draft, diagnostics) = read(files);

@@ -21,8 +21,9 @@ mod scalar;
 
 pub(crate) use quoted::indented;
 
-/// How many values all aliases of a short text together may stand for. Of a long one
-/// as many as it has bytes: a list that a thousand entries share is no bomb.
+/// How many values all aliases of a short text together may stand for. Of a long manifest
+/// as many as it has bytes, and of a long map half as many: a list that a thousand entries
+/// share is no bomb.
 const MOST_ALIASED: usize = 10_000;
 
 /// How deep lists and maps may lie in each other in a map of registries, which needs
@@ -85,14 +86,16 @@ pub(crate) struct SyntaxError {
 /// a key twice here. Depth, aliases and what they stand for are bounded, so that a
 /// small text cannot become a large tree.
 pub(crate) fn documents(text: &str, depth: usize) -> Result<Vec<Node<'_>>, SyntaxError> {
-    let aliased = text.len().saturating_add(MOST_ALIASED);
+    let values = text.len().saturating_add(MOST_ALIASED);
+    // Half as many as for manifests: keys that are merged take twice the memory of others.
+    let aliased = (text.len() / 2).saturating_add(MOST_ALIASED);
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             // No value is shorter than a byte, so these bound what aliases add.
-            max_events: aliased.saturating_mul(2),
-            max_nodes: aliased,
-            max_aliases: aliased,
-            max_recorded_anchor_events: aliased,
+            max_events: values.saturating_mul(2),
+            max_nodes: values,
+            max_aliases: values,
+            max_recorded_anchor_events: values,
             enforce_alias_anchor_ratio: false,
             max_depth: depth,
         },

@@ -202,7 +202,7 @@ pub(super) const ALIASES: &[Attempt] = &[
     spelt("every port, another one", "every-port.example:8443/MARK", "other-port.example:8443/MARK"),
     spelt("every port, in upper case", "EVERY-port.example:080/MARK", "OTHER-port.example:080/MARK"),
     spelt("every port of a glob", "a.every-port.example:5000/evil/MARK", "a.every-port.example:5000/fine/MARK"),
-    spelt("every port of IPv6", "[2001:db8::0bad2]:5000/MARK", "[2001:db8::bad3]:5000/MARK"),
+    spelt("every port of IPv6", "[2001:0DB8::2BAD]:05000/MARK", "[2001:db8::2bae]:5000/MARK"),
     spelt("the node itself", "localhost:80/MARK", "localhost.example:80/MARK"),
     spelt("the node itself, IPv4", "127.1:5000/MARK", "128.1:5000/MARK"),
     spelt("the node itself, IPv6", "[0:0:0:0:0:0:0:1]:5000/MARK", "[0:0:0:0:0:0:0:2]:5000/MARK"),

@@ -100,7 +100,7 @@ pub(crate) fn host(written: &str) -> Cow<'_, str> {
 /// itself. The parts that name an account and a region may contain `*`.
 pub(crate) fn service(lower: &str) -> Option<Cow<'static, str>> {
     // All of them end so, and most hosts of images do not.
-    if !lower.ends_with(".io") && !lower.ends_with(".com") && !lower.ends_with(".aws") {
+    if !matches!(lower.rsplit('.').next(), Some("io" | "com" | "aws")) {
         return None;
     }
     if DOCKER_HUB_ALIASES.contains(&lower) {

@@ -19,9 +19,9 @@ use steps::Steps;
 /// How many hosts of the map are compared, in its order.
 const MOST_HOSTS: usize = 2_000;
 
-/// The steps for one image. A review shows thirty images at most, so that even on a map in
+/// The steps for one image. A review shows some twenty images at most, so that even on a map in
 /// which all hosts are similar it takes less than two milliseconds.
-const MOST_STEPS: usize = 12_000;
+const MOST_STEPS: usize = 8_000;
 
 /// How many patterns of one host are compared, in the map's order.
 const MOST_PATTERNS: usize = 16;
@@ -103,7 +103,7 @@ impl<'p> Context<'p, '_> {
     /// `host[:port]`, or a name, `host[:port]/path`: a pattern with the same host and
     /// another path or port comes before one with a similar host.
     ///
-    /// It compares the first 2,000 hosts of the map, and stops after 12,000 steps; a host with
+    /// It compares the first 2,000 hosts of the map, and stops after 8,000 steps; a host with
     /// the same name is found first.
     #[must_use]
     pub fn suggestion(&self, registry_or_name: &str) -> Option<Suggestion<'p>> {

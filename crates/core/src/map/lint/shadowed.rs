@@ -48,10 +48,13 @@ struct PlacedAllow<'d, 's> {
     place: &'d SourceSpan<'s>,
 }
 
+/// The denies of a host, by path.
+type DenyPaths<'d, 's> = HashMap<&'d str, Vec<DenyPattern<'d, 's>>>;
+
 #[derive(Default)]
 struct DenyIndex<'d, 's> {
     all: Vec<DenyPattern<'d, 's>>,
-    literal: HashMap<(&'d str, Option<u16>), HashMap<&'d str, Vec<DenyPattern<'d, 's>>>>,
+    literal: HashMap<(&'d str, Option<u16>), DenyPaths<'d, 's>>,
     globs: Vec<DenyPattern<'d, 's>>,
     // The globs by host, where a `*` stands for any characters.
     by_host: GlobMap<Vec<DenyPattern<'d, 's>>>,
@@ -109,8 +112,9 @@ fn shadowed_by_globs<'d, 's>(
     let allowed = allows
         .iter()
         .map(|placed| placed.allow.pattern.loose_host());
-    let denied = denies.iter().map(|deny| deny.pattern.loose_host());
-    let (left, right): (Vec<String>, Vec<String>) = (allowed.collect(), denied.collect());
+    let left: Vec<String> = allowed.collect();
+    let right = denies.iter().map(|deny| deny.pattern.loose_host());
+    let right: Vec<String> = right.collect();
     let left: Vec<&str> = left.iter().map(String::as_str).collect();
     let right: Vec<&str> = right.iter().map(String::as_str).collect();
     let most = MOST_REPORTED.max(found.len());

@@ -16,6 +16,10 @@ const FEW: usize = 8;
 pub(crate) struct TextMap<V> {
     few: Vec<(Box<str>, V)>,
     // All values, if there are more than a few.
+    #[expect(
+        clippy::box_collection,
+        reason = "most maps have few texts, and an empty hash map takes 48 bytes in each"
+    )]
     many: Option<Box<HashMap<Box<str>, V>>>,
 }
 
@@ -30,13 +34,11 @@ impl<V> Default for TextMap<V> {
 
 impl<V> TextMap<V> {
     pub(crate) fn get(&self, text: &str) -> Option<&V> {
-        match &self.many {
-            Some(many) => many.get(text),
-            None => {
-                let mut few = self.few.iter();
-                few.find(|(key, _)| **key == *text).map(|(_, value)| value)
-            }
+        if let Some(many) = &self.many {
+            return many.get(text);
         }
+        let mut few = self.few.iter();
+        few.find(|(key, _)| **key == *text).map(|(_, value)| value)
     }
 
     /// The value of a text; `new` makes it if the text is not in the map yet.

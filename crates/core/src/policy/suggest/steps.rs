@@ -28,15 +28,11 @@ impl Steps {
 
     /// Takes steps; breaks if there are too few.
     pub(crate) fn take(&mut self, steps: usize) -> ControlFlow<()> {
-        match self.0.checked_sub(steps) {
-            Some(left) => {
-                self.0 = left;
-                ControlFlow::Continue(())
-            }
-            None => {
-                self.0 = 0;
-                ControlFlow::Break(())
-            }
+        let left = self.0.checked_sub(steps);
+        self.0 = left.unwrap_or_default();
+        match left {
+            Some(_) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
         }
     }
 
