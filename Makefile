@@ -28,6 +28,12 @@ build: ## the release binary, target/release/pullpass
 image: ## the image for amd64 and arm64, without a daemon: target/image (IMAGE_ARCH=amd64 for one)
 	@image/build.sh $(IMAGE_ARCH)
 
+.PHONY: sbom
+sbom: ## what the binary for amd64 is made of, as CycloneDX: target/pullpass.cdx.json (the image has its own)
+	@mkdir -p $${CARGO_TARGET_DIR:-target}
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} image/sbom x86_64-unknown-linux-musl \
+		>$${CARGO_TARGET_DIR:-target}/pullpass.cdx.json
+
 .PHONY: certs
 certs: ## development certificates in certs/ (CA, certificate, key), made by pullpass itself
 	$(CARGO) run --locked --quiet -- certs dev --dir certs --force
@@ -80,7 +86,11 @@ soak: ## pods are created all the time while pullpass is upgraded, killed, drain
 	@tests/cluster/soak
 
 .PHONY: fuzz
-fuzz: ## the property tests with PROPTEST_CASES cases each (default 20000; minutes)
+fuzz: ## libFuzzer on each target, FUZZ_SECONDS each (60), or on those of FUZZ_TARGETS (needs a C++ compiler)
+	@fuzz/run $(FUZZ_TARGETS)
+
+.PHONY: properties
+properties: ## the property tests with PROPTEST_CASES cases each (default 20000; minutes)
 	PROPTEST_CASES=$(PROPTEST_CASES) $(CARGO) test --locked --workspace --lib --test it \
 		--test reference --test keyring -- policy:: admission:: secret_manifest:: any_ prop_
 

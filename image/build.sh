@@ -67,16 +67,40 @@ compiler() { # architecture
     fail "no C compiler ($*): on Debian, apt-get install musl-tools gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 }
 
-binary() { # architecture; prints the file
-    local triple gcc linker variable flags
-    # Linked by the ordinary compiler with the musl that Rust brings: Debian's musl-gcc
-    # would make a binary that asks for a loader.
+triple() { # architecture
     case $1 in
-    amd64) triple=x86_64-unknown-linux-musl linker=x86_64-linux-gnu-gcc ;;
-    arm64) triple=aarch64-unknown-linux-musl linker=aarch64-linux-gnu-gcc ;;
+    amd64) echo x86_64-unknown-linux-musl ;;
+    arm64) echo aarch64-unknown-linux-musl ;;
     *) fail "unknown architecture $1: amd64 or arm64" ;;
     esac
+}
+
+# cargo-auditable writes the list of crates into the binary, where scanners find it. The
+# version is fixed, because another one could write other bytes.
+auditable_version=0.7.5
+auditable() { # prints the folder with the program
+    local home=${PULLPASS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pullpass}/cargo-auditable-$auditable_version
+    if [ ! -x "$home/bin/cargo-auditable" ]; then
+        say "building cargo-auditable $auditable_version, once"
+        "${CARGO:-cargo}" install --quiet --locked --root "$home" --target-dir "$home/build" \
+            "cargo-auditable@$auditable_version" >&2 || fail "cargo-auditable could not be built"
+        rm -rf "$home/build"
+    fi
+    # It calls this instead of cargo. The names of all symbols depend on the name of the
+    # wrapper that cargo gets, which would be its whole path on this machine.
+    printf '#!/bin/sh\nRUSTC_WORKSPACE_WRAPPER=cargo-auditable exec "%s" "$@"\n' "${CARGO:-cargo}" >"$out/cargo"
+    chmod +x "$out/cargo"
+    echo "$home/bin"
+}
+
+binary() { # architecture; prints the file
+    local triple gcc linker variable flags tools
+    # Linked by the ordinary compiler with the musl that Rust brings: Debian's musl-gcc
+    # would make a binary that asks for a loader.
+    triple=$(triple "$1")
+    linker=${triple%%-*}-linux-gnu-gcc
     gcc=$(compiler "$1")
+    tools=$(auditable)
     command -v "$linker" >/dev/null 2>&1 || linker=$gcc
     rustup target list --installed 2>/dev/null | grep -qx "$triple" ||
         rustup target add "$triple" >&2 ||
@@ -91,33 +115,12 @@ binary() { # architecture; prints the file
     say "building for $1"
     env "CC_$variable=$gcc" "CFLAGS_$variable=$cflags" \
         "CARGO_TARGET_${variable^^}_LINKER=$linker" "CARGO_TARGET_${variable^^}_RUSTFLAGS=$flags" \
-        CARGO_TARGET_DIR="$target" "CARGO_PROFILE_${profile^^}_STRIP=symbols" \
-        "${CARGO:-cargo}" build --locked --profile "$profile" --target "$triple" --bin pullpass --quiet >&2
+        CARGO_TARGET_DIR="$target" "CARGO_PROFILE_${profile^^}_STRIP=symbols" PATH="$tools:$PATH" CARGO="$out/cargo" \
+        cargo-auditable auditable build --locked --profile "$profile" --target "$triple" --bin pullpass --quiet >&2
     if grep -qE 'ld-(musl|linux)-' "$target/$triple/$built/pullpass"; then
         fail "the binary for $1 is not static: it names a loader"
     fi
     echo "$target/$triple/$built/pullpass"
-}
-
-# What is in the binary, in the words of CycloneDX.
-bill() { # architecture
-    local triple=x86_64-unknown-linux-musl
-    [ "$1" = arm64 ] && triple=aarch64-unknown-linux-musl
-    "${CARGO:-cargo}" tree --locked --edges normal --target "$triple" --prefix none --format '{p}|{l}' |
-        sed 's/ (proc-macro)//; s/ (\*)//; s/ ([^|]*)|/|/; /^pullpass /d' | sort -u |
-        awk -F '[ |]' -v created="$created" '
-            function quoted(text) { gsub(/[\\"]/, "\\\\&", text); return "\"" text "\"" }
-            BEGIN {
-                printf "{\"bomFormat\":\"CycloneDX\",\"specVersion\":\"1.5\",\"version\":1,"
-                printf "\"metadata\":{\"timestamp\":\"%s\",\"component\":{\"type\":\"application\",\"name\":\"pullpass\"}},\"components\":[", created
-            }
-            {
-                license = $0; sub(/^[^|]*\|/, "", license); gsub(/\//, " OR ", license)
-                version = substr($2, 2)
-                printf "%s\n{\"type\":\"library\",\"name\":%s,\"version\":%s,\"purl\":%s,\"licenses\":[{\"expression\":%s}]}", \
-                    (NR > 1 ? "," : ""), quoted($1), quoted(version), quoted("pkg:cargo/" $1 "@" version), quoted(license)
-            }
-            END { print "]}" }'
 }
 
 # Puts a file among the blobs; prints its digest.
@@ -140,7 +143,8 @@ image() { # architecture; prints the manifest's descriptor
     printf 'pullpass:x:65532:65532::/:/pullpass\n' >"$root/etc/passwd"
     printf 'pullpass:x:65532:\n' >"$root/etc/group"
     install -m 644 LICENSE "$root/licenses/LICENSE"
-    bill "$1" >"$root/licenses/pullpass.cdx.json"
+    image/sbom "$(triple "$1")" "certifi@$authorities_version=pkg:pypi/certifi@$authorities_version" \
+        >"$root/licenses/pullpass.cdx.json"
     chmod 1777 "$root/tmp"
     tar --create --directory "$root" --format=ustar --sort=name --mtime="@$SOURCE_DATE_EPOCH" \
         --owner=0 --group=0 --numeric-owner --file "$out/layer" .

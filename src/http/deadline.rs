@@ -89,6 +89,63 @@ fn parse_term(text: &str) -> Option<(Duration, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// The duration in nanoseconds by the grammar alone, with exact fractions; `None` for what
+    /// the grammar does not allow.
+    fn nanoseconds(text: &str) -> Option<u128> {
+        const UNITS: [(&str, u128); 8] = [
+            ("ns", 1),
+            ("us", 1_000),
+            ("µs", 1_000),
+            ("μs", 1_000),
+            ("ms", 1_000_000),
+            ("s", 1_000_000_000),
+            ("m", 60_000_000_000),
+            ("h", 3_600_000_000_000),
+        ];
+        let text = text.strip_prefix('+').unwrap_or(text);
+        if text == "0" {
+            return Some(0);
+        }
+        let is_number = |c: char| c.is_ascii_digit() || c == '.';
+        let (mut rest, mut total) = (text, 0);
+        while !rest.is_empty() || text.is_empty() {
+            let (number, after) = rest.split_at(rest.find(|c| !is_number(c))?);
+            let (unit, after) = after.split_at(after.find(is_number).unwrap_or(after.len()));
+            let unit = UNITS.iter().find(|(name, _)| *name == unit)?.1;
+            let digits = number.replacen('.', "", 1);
+            let fraction = number
+                .split_once('.')
+                .map_or(0, |(_, fraction)| fraction.len());
+            total +=
+                digits.parse::<u128>().ok()? * unit / 10_u128.pow(u32::try_from(fraction).ok()?);
+            rest = after;
+        }
+        Some(total)
+    }
+
+    proptest! {
+        #[test]
+        fn any_duration_is_what_the_grammar_says(
+            text in "[+]?(([0-9]{0,6}([.][0-9]{0,12})?|[0-9.]{0,4})(ns|us|µs|ms|s|m|h|d|S| )?){0,4}"
+        ) {
+            let exact = nanoseconds(&text);
+            // Go refuses what does not fit 63 bits.
+            prop_assume!(exact.is_none_or(|exact| exact < 1 << 63));
+            let found = parse_duration(&text).map(|found| found.as_nanos());
+            prop_assert_eq!(found.is_some(), exact.is_some());
+            // Each digit of a fraction is rounded down to a nanosecond.
+            let lost = exact.unwrap_or_default().abs_diff(found.unwrap_or_default());
+            prop_assert!(lost < 200, "{} ns", lost);
+        }
+
+        #[test]
+        fn any_query_leaves_time_and_never_more_than_the_longest(query in ".{0,40}|(x=y&)?timeout=.{0,20}") {
+            let allowed = allowance(Some(&query));
+            prop_assert!(allowed + LONGEST_MARGIN <= LONGEST);
+        }
+    }
 
     #[test]
     fn durations_are_read_as_go_reads_them() {

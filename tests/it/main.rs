@@ -24,4 +24,5 @@ mod rotation;
 mod secret_manifest;
 mod server;
 mod suites;
+mod supply_chain;
 mod workloads;

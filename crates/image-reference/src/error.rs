@@ -48,8 +48,10 @@ pub enum ReferenceError {
     /// The text contains a character outside ASCII, perhaps one that only looks like a
     /// Latin letter.
     #[error(
-        "{found:?} at byte {at} is not an ASCII character; \
-         write ASCII only (an international hostname is written xn--…)"
+        "'{}' at byte {at} is not an ASCII character; \
+         write ASCII only (an international hostname is written xn--…)",
+        // As a number, because it may be invisible or look like another one.
+        found.escape_unicode()
     )]
     NotAscii {
         /// Where the first such character stands.

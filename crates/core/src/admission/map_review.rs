@@ -207,7 +207,7 @@ impl<'a> Objects<'a> {
             let read: serde_json::Result<JsonObject<_>> = serde_json::from_str(text.get());
             match read {
                 Ok(JsonObject(object)) => Ok(object),
-                Err(error) => Err(BadReview::Json(error.to_string())),
+                Err(error) => Err(BadReview::json(&error)),
             }
         };
         Ok(Self {

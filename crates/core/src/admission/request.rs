@@ -8,6 +8,7 @@
 use super::json::{Groups, JsonObject, MAX_ELEMENTS, Text};
 use super::pod::Pod;
 use super::workload::ObjectKind;
+use crate::text::{cut, visible};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -47,6 +48,23 @@ pub enum BadReview {
     /// A field is missing that pullpass needs for a response.
     #[error("the AdmissionReview has no {0}")]
     Missing(&'static str),
+}
+
+/// The most characters of what the JSON reader says, which quotes texts of the body.
+const LONGEST_REASON: usize = 300;
+
+impl BadReview {
+    /// The error for a body, or a part of it, that the JSON reader refuses.
+    pub(super) fn json(error: &serde_json::Error) -> Self {
+        let said = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        // The place stands behind what is quoted, and stays.
+        let (words, place) = match said.strip_suffix(&place) {
+            Some(words) => (words, place.as_str()),
+            None => (said.as_str(), ""),
+        };
+        Self::Json(cut(visible(words), LONGEST_REASON) + place)
+    }
 }
 
 /// The operation of a request.
@@ -156,8 +174,7 @@ pub(super) fn envelope<'a, R: Deserialize<'a>>(body: &'a [u8]) -> Result<R, BadR
     }
     // The whole body is checked here, because fields that are skipped are not checked.
     let text = std::str::from_utf8(body).map_err(|error| BadReview::Json(error.to_string()))?;
-    let JsonObject(review) =
-        serde_json::from_str(text).map_err(|error| BadReview::Json(error.to_string()))?;
+    let JsonObject(review) = serde_json::from_str(text).map_err(|error| BadReview::json(&error))?;
     let review: RequestReview<'a, R> = review.unwrap_or_default();
     if review.api_version.0 != "admission.k8s.io/v1" || review.kind.0 != "AdmissionReview" {
         let shown = |text: &Text<'_>| crate::text::quoted(&text.0, 60).to_string();
@@ -509,6 +526,22 @@ mod tests {
             r#"{{"uid":"u","operation":"CREATE","resource":{{"resource":"x"}},"options":{deep},"object":{deep}}}"#
         ));
         assert_eq!(parse(text.as_bytes()).unwrap().subject, Subject::Other);
+    }
+
+    #[test]
+    fn an_error_quotes_little_of_the_body_and_nothing_invisible() {
+        let long = "\u{3164}\u{202e}x".repeat(10_000);
+        let text = review(&format!(
+            r#"{{"uid":"u","resource":{{"resource":"pods"}},"operation":"CREATE","namespace":"n","object":{{"spec":{{"containers":"{long}"}}}}}}"#
+        ));
+        let error = parse(text.as_bytes()).unwrap_err().to_string();
+        assert!(
+            error.contains(r#"invalid type: string "\u{3164}"#),
+            "{error}"
+        );
+        assert!(error.contains(" at line 1 column "), "{error}");
+        assert!(error.chars().count() < 450, "{error}");
+        assert!(!error.contains(crate::text::is_hidden), "{error}");
     }
 
     #[test]

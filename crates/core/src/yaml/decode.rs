@@ -4,10 +4,14 @@
 //! what the structs mean.
 
 use super::{Node, Span, Value};
+use crate::text;
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use std::fmt::{self, Display, Formatter};
+
+/// The most characters of a message, which quotes the value that does not fit.
+const LONGEST_REASON: usize = 300;
 
 /// Why a tree is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +32,7 @@ impl std::error::Error for Mismatch {}
 impl de::Error for Mismatch {
     fn custom<T: Display>(message: T) -> Self {
         Self {
-            message: message.to_string(),
+            message: text::cut(text::visible(&message.to_string()), LONGEST_REASON),
             at: None,
         }
     }
