@@ -7,6 +7,7 @@
 //! [`text`] makes untrusted text safe to show.
 
 pub mod admission;
+pub mod diagnosis;
 pub mod manifest;
 pub mod map;
 pub mod policy;
