@@ -53,7 +53,9 @@ fn the_exit_code_says_whether_an_image_is_missing() {
     assert_eq!(doctor(&["-"], b"").status.code(), Some(0));
     assert_eq!(doctor(&["-"], b"no such host").status.code(), Some(1));
     assert_eq!(doctor(&["-f", "no/such/file"], b"").status.code(), Some(2));
-    assert_eq!(doctor(&[], b"").status.code(), Some(2));
+    assert_eq!(doctor(&["-", "web"], b"").status.code(), Some(2));
+    assert_eq!(doctor(&["svc/web"], b"").status.code(), Some(2));
+    assert_eq!(doctor(&["-A", "web"], b"").status.code(), Some(2));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! a clock, and it keeps nothing that could be a credential.
 
 mod cause;
+pub mod cluster;
 mod finding;
 mod host;
 pub mod message;

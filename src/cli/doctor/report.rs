@@ -20,6 +20,11 @@ const LABEL: usize = 9;
 pub(super) enum Place {
     /// From stdin or a file.
     Text,
+    /// From a cluster.
+    Cluster {
+        /// How many pods were looked at.
+        pods: usize,
+    },
 }
 
 /// The result of the command.
@@ -100,9 +105,17 @@ impl DoctorReport {
             printer.line(format_args!("note: {note}"))?;
         }
         if self.findings.is_empty() {
-            printer.line(match place {
-                Place::Text => "ok: the text says nothing about an image that is not pulled",
-            })?;
+            match place {
+                Place::Text => {
+                    printer.line("ok: the text says nothing about an image that is not pulled")?;
+                }
+                Place::Cluster { pods } => {
+                    let pods = counted(pods, "pod", "pods");
+                    printer.line(format_args!(
+                        "ok: {pods} looked at, none waits for an image"
+                    ))?;
+                }
+            }
         }
         Ok(())
     }

@@ -131,9 +131,10 @@ fn attempts(message: &str) -> Vec<&str> {
 }
 
 /// Words before the name of an image.
-const BEFORE_IMAGE: [&str; 15] = [
+const BEFORE_IMAGE: [&str; 16] = [
     "Failed to pull image ",
     "pulling image ",
+    "pulled image ",
     "Pulling image ",
     "pull and unpack image ",
     "Container image ",

@@ -119,7 +119,22 @@ pub fn observe_pod(pod: &Value, out: &mut Vec<Observation>) {
             let reason = text(status, "/state/waiting/reason");
             let message = text(status, "/state/waiting/message");
             if !reason.is_empty() && !QUIET.contains(&reason) {
-                push(out, &subject, Some(image), &format!("{reason}: {message}"));
+                // A pull secret that cannot be read: the kubelet gives Go's error as the reason
+                // (`EnsureImageExists` in pkg/kubelet/images/image_manager.go).
+                let is_raw_error = ["invalid character", "json:", "unexpected end of JSON"]
+                    .iter()
+                    .any(|words| reason.starts_with(words));
+                let what = if is_raw_error {
+                    "malformed pull secret: "
+                } else {
+                    ""
+                };
+                push(
+                    out,
+                    &subject,
+                    Some(image),
+                    &format!("{what}{reason}: {message}"),
+                );
             }
             for state in ["/state/terminated/message", "/lastState/terminated/message"] {
                 let message = text(status, state);

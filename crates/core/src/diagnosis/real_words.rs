@@ -5,6 +5,7 @@
 use super::{Cause, failures, group, paste};
 
 const KNOWN: &str = include_str!("../../../../tests/fixtures/doctor/known.txt");
+const LATER: &str = include_str!("../../../../tests/fixtures/doctor/later.txt");
 const HELD_OUT: &str = include_str!("../../../../tests/fixtures/doctor/held-out.txt");
 
 /// A block of a fixture: `@ cause source`, then the words.
@@ -55,7 +56,7 @@ fn hits(fixture: &'static str) -> (usize, usize, Vec<String>) {
 
 #[test]
 fn the_labels_are_causes() {
-    for one in reported(KNOWN).into_iter().chain(reported(HELD_OUT)) {
+    for one in [KNOWN, HELD_OUT, LATER].into_iter().flat_map(reported) {
         assert!(
             Cause::ALL.iter().any(|cause| cause.as_str() == one.cause),
             "{}",
@@ -70,6 +71,13 @@ fn reported_failures_that_the_table_was_made_with_get_their_cause() {
     let (right, all, misses) = hits(KNOWN);
     println!("known: {right} of {all}\n{}", misses.join("\n"));
     assert!(right * 100 >= all * 97, "{}", misses.join("\n"));
+}
+
+#[test]
+fn failures_that_were_collected_later_get_their_cause() {
+    let (right, all, misses) = hits(LATER);
+    println!("later: {right} of {all}\n{}", misses.join("\n"));
+    assert!(right * 100 >= all * 90, "{}", misses.join("\n"));
 }
 
 #[test]
