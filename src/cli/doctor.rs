@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 mod cluster;
 mod report;
+mod secrets;
 mod target;
 
 use cluster::{Examined, Scope};
@@ -148,10 +149,12 @@ impl Args {
             }
             let now = Instant::now();
             // What passes by itself is no reason to give up.
-            let passing = [Cause::Cancelled, Cause::KubeletQps, Cause::Unknown];
             let causes: BTreeSet<Cause> = examined.failures.iter().map(|one| one.cause).collect();
             seen.retain(|cause, _| causes.contains(cause));
-            for cause in causes.into_iter().filter(|cause| !passing.contains(cause)) {
+            for cause in causes.into_iter() {
+                if cause.is_passing() || cause == Cause::Unknown {
+                    continue;
+                }
                 seen.entry(cause).or_insert(now);
             }
             if seen

@@ -30,6 +30,7 @@ mod review_difference;
 mod audit;
 mod bypass;
 mod decisions;
+mod doctor;
 mod faults;
 mod injection;
 mod intree;

@@ -5,24 +5,21 @@
 //! as soon as its pods are done, so that the memory does not grow with the cluster. Where a
 //! right is missing, it goes on and says what it could not see.
 
+use super::secrets::NamespaceSecrets;
 use super::target::{Target, TargetKind};
 use crate::cli::cluster_args::request_error;
 use crate::cli::{CliError, output};
 use crate::kube::dry_run::DryRunClient;
-use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use pullpass_core::diagnosis::cluster::{self, NodeFacts, PodFacts};
 use pullpass_core::diagnosis::message::diagnose;
 use pullpass_core::diagnosis::observation::{self, Observation, Subject};
-use pullpass_core::diagnosis::pull_secret::{self, NamedSecret, PodSecrets, SecretState};
+use pullpass_core::diagnosis::pull_secret;
 use pullpass_core::diagnosis::{self, ImageFailure, Platform};
-use pullpass_core::secret_manifest;
 use pullpass_core::text::visible;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Objects that are fetched at the same time, few enough for a busy API server.
-const AT_ONCE: usize = 8;
 /// How many owners are asked whether they still lack pods.
 const OWNERS: usize = 200;
 
@@ -246,7 +243,13 @@ impl Examiner<'_> {
             output::progress(&format!(
                 "Secrets of {namespace} ({done} of {all} namespaces)…"
             ));
-            let secrets = self.read_secrets(namespace, &pods, waiting).await;
+            let facts: Vec<&PodFacts> = pods
+                .iter()
+                .filter_map(|i| waiting.get(*i))
+                .map(|(pod, _)| pod)
+                .collect();
+            let secrets =
+                NamespaceSecrets::read(self.api, namespace, &facts, &mut self.notes).await;
             for i in pods {
                 let (Some((pod, _)), Some(failures)) = (waiting.get(i), failures.get_mut(i)) else {
                     continue;
@@ -256,78 +259,6 @@ impl Examiner<'_> {
                 }
             }
         }
-    }
-
-    /// What the pods of a namespace name, and what their ServiceAccounts list.
-    async fn read_secrets(
-        &mut self,
-        namespace: &str,
-        pods: &[usize],
-        waiting: &[WaitingPod],
-    ) -> NamespaceSecrets {
-        let facts = || {
-            pods.iter()
-                .filter_map(|i| waiting.get(*i))
-                .map(|(pod, _)| pod)
-        };
-        let accounts: BTreeSet<&str> = facts()
-            .map(|pod| pod.service_account.as_str())
-            .filter(|name| !name.is_empty())
-            .collect();
-        let api = self.api;
-        let read_account = |name: &str| {
-            let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}");
-            let name = name.to_owned();
-            async move { (name, api.read(&path).await) }
-        };
-        let mut lists = BTreeMap::new();
-        let accounts: Vec<_> = accounts.into_iter().map(read_account).collect();
-        let mut accounts = stream::iter(accounts).buffer_unordered(AT_ONCE);
-        while let Some((name, read)) = accounts.next().await {
-            match read {
-                Ok(response) if response.status == 200 => {
-                    let list = response
-                        .body
-                        .get("imagePullSecrets")
-                        .and_then(Value::as_array);
-                    let names = list
-                        .into_iter()
-                        .flatten()
-                        .filter_map(|one| one.get("name")?.as_str());
-                    lists.insert(name, names.map(str::to_owned).collect::<Vec<_>>());
-                }
-                _ => {
-                    self.notes.insert(
-                        "some ServiceAccounts could not be read, so their pull secrets are not known".to_owned(),
-                    );
-                }
-            }
-        }
-        let mut names: BTreeSet<String> =
-            facts().flat_map(|pod| pod.pull_secrets.clone()).collect();
-        names.extend(lists.values().flatten().cloned());
-        let read_secret = |name: String| async move {
-            let state = SecretRead::new(api, namespace, &name).await;
-            (name, state)
-        };
-        let reads: Vec<_> = names
-            .into_iter()
-            .filter(|name| name.parse::<Target>().is_ok())
-            .map(read_secret)
-            .collect();
-        let secrets: BTreeMap<String, SecretRead> = stream::iter(reads)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        if secrets
-            .values()
-            .any(|one| matches!(one, SecretRead::Hidden))
-        {
-            self.notes.insert(
-                "some Secrets could not be read, so it is not known whether they serve their images".to_owned(),
-            );
-        }
-        NamespaceSecrets { secrets, lists }
     }
 
     /// Owners whose pods are not admitted: the words are in events about the owner.
@@ -440,72 +371,4 @@ fn most_frequent(waiting: &[WaitingPod], nodes: &BTreeMap<String, NodeFacts>) ->
     }
     let most = counts.into_iter().max_by_key(|(_, count)| *count);
     most.map(|(platform, _)| platform).unwrap_or_default()
-}
-
-/// A Secret, as far as it could be read.
-enum SecretRead {
-    Seen(secret_manifest::Finding),
-    /// It does not exist here, but in these namespaces.
-    Missing(Vec<String>),
-    Hidden,
-}
-
-impl SecretRead {
-    async fn new(api: &DryRunClient, namespace: &str, name: &str) -> Self {
-        let path = format!("/api/v1/namespaces/{namespace}/secrets/{name}");
-        match api.read(&path).await {
-            Ok(response) if response.status == 200 => secret_manifest::from_object(&response.body)
-                .map_or(Self::Hidden, |secret| Self::Seen(secret.finding)),
-            Ok(response) if response.status == 404 => {
-                // Without the right to look elsewhere, it is just missing.
-                let query = format!("&fieldSelector=metadata.name%3D{name}");
-                let others = api
-                    .list("/api/v1/secrets", &query)
-                    .await
-                    .unwrap_or_default();
-                let namespaces = others
-                    .iter()
-                    .filter_map(|one| one.pointer("/metadata/namespace")?.as_str());
-                Self::Missing(namespaces.take(5).map(str::to_owned).collect())
-            }
-            _ => Self::Hidden,
-        }
-    }
-
-    fn state(&self) -> SecretState<'_> {
-        match self {
-            Self::Seen(finding) => SecretState::Seen(finding),
-            Self::Missing(others) => SecretState::Missing(others),
-            Self::Hidden => SecretState::Hidden,
-        }
-    }
-}
-
-/// The Secrets of a namespace, and which ServiceAccount lists which.
-struct NamespaceSecrets {
-    secrets: BTreeMap<String, SecretRead>,
-    lists: BTreeMap<String, Vec<String>>,
-}
-
-impl NamespaceSecrets {
-    fn of_pod<'s>(&'s self, pod: &'s PodFacts) -> PodSecrets<'s> {
-        let named = |name: &'s String| NamedSecret {
-            name,
-            state: self
-                .secrets
-                .get(name)
-                .map_or(SecretState::Hidden, SecretRead::state),
-        };
-        let list = self.lists.get(&pod.service_account);
-        PodSecrets {
-            named: pod.pull_secrets.iter().map(named).collect(),
-            shadowed: list
-                .into_iter()
-                .flatten()
-                .filter(|name| !pod.pull_secrets.contains(name))
-                .map(named)
-                .collect(),
-            service_account: &pod.service_account,
-        }
-    }
 }

@@ -214,6 +214,12 @@ impl Cause {
         )
     }
 
+    /// Whether it passes by itself, because the kubelet tries again.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Cancelled | Self::KubeletQps)
+    }
+
     /// How much this cause says beside others of the same pod; lower comes first. Retries
     /// and warnings step back behind a real failure.
     pub(super) fn rank(self) -> u8 {

@@ -10,7 +10,7 @@ use super::observation::{Observation, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many texts of evidence a finding keeps.
-const EVIDENCE: usize = 4;
+const EVIDENCE: usize = 6;
 /// How many different messages about one image of one object are looked at.
 const DIAGNOSES: usize = 32;
 /// How many pods and images a finding names; it counts all.
@@ -106,17 +106,14 @@ impl SubjectReader {
             .clone()
             .or_else(|| diagnosis.image.clone());
         let place = self.index.get(&image);
-        match place.and_then(|at| self.images.get_mut(*at)) {
-            Some((_, diagnoses, has_recovered)) => {
-                *has_recovered = false;
-                if diagnoses.len() < DIAGNOSES && !diagnoses.contains(&diagnosis) {
-                    diagnoses.push(diagnosis);
-                }
+        if let Some((_, known, has_recovered)) = place.and_then(|at| self.images.get_mut(*at)) {
+            *has_recovered = false;
+            if known.len() < DIAGNOSES && !known.contains(&diagnosis) {
+                known.push(diagnosis);
             }
-            None => {
-                self.index.insert(image.clone(), self.images.len());
-                self.images.push((image, vec![diagnosis], false));
-            }
+        } else {
+            self.index.insert(image.clone(), self.images.len());
+            self.images.push((image, vec![diagnosis], false));
         }
     }
 
@@ -162,8 +159,15 @@ fn put_together(
         has_recovered: false,
         commands: Vec::new(),
     };
+    let mut shown = vec![failure.cause, Cause::Unknown];
+    if !failure.cause.is_passing() {
+        // A turn that was put off says nothing about the pull that was made.
+        shown.extend([Cause::KubeletQps, Cause::Cancelled]);
+    }
     for diagnosis in diagnoses {
-        if diagnosis.cause != Cause::Unknown {
+        // One text for each cause: the kubelet repeats itself in status, event and back-off.
+        if !shown.contains(&diagnosis.cause) {
+            shown.push(diagnosis.cause);
             failure.also(diagnosis.cause);
             failure.show(diagnosis.evidence);
         }

@@ -153,21 +153,26 @@ impl Platform {
     }
 }
 
-/// containerd's `hosts.toml` for a host, with a certificate authority or with plain HTTP.
+/// What containerd reads about a host: a certificate authority, or that it speaks plain HTTP.
+///
+/// A folder with certificates and no `hosts.toml` is enough for the first. With a `hosts.toml`
+/// containerd 1.6 wants a `[host]`, and asks its `server` as well: one without the `ca` turns
+/// "not found" into "unknown authority".
 fn hosts_toml(folder: &str, host: &str, has_ca: bool) -> Vec<String> {
     let at = format!("{folder}/{host}");
-    let (scheme, ca) = if has_ca {
-        ("https", format!("\\n  ca = \"{at}/ca.crt\""))
-    } else {
-        ("http", String::new())
-    };
     let mut commands = vec![format!("mkdir -p '{at}'   # on every node")];
     if has_ca {
-        commands.push(format!("cp ca.crt '{at}/ca.crt'"));
+        commands.push(format!(
+            "cp ca.crt '{at}/ca.crt'   # if there is a hosts.toml, name it there as well: ca = \"{at}/ca.crt\""
+        ));
+    } else {
+        commands.push(format!(
+            "echo 'server = \"http://{host}\"' > '{at}/hosts.toml'"
+        ));
+        commands.push(format!(
+            "echo '[host.\"http://{host}\"]' >> '{at}/hosts.toml'"
+        ));
     }
-    commands.push(format!(
-        "printf 'server = \"{scheme}://{host}\"\\n[host.\"{scheme}://{host}\"]{ca}\\n' > '{at}/hosts.toml'"
-    ));
     commands
 }
 

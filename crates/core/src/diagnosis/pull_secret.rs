@@ -134,7 +134,9 @@ fn with_credential(failure: &mut ImageFailure, is_expired: bool) {
             failure.turn(Cause::NotPermitted);
             failure.also(Cause::NotFound);
         }
-        Cause::SecretMissing | Cause::DeniedOrMissing => failure.turn(Cause::CredentialRejected),
+        Cause::SecretMissing | Cause::DeniedOrMissing | Cause::CredentialRejected => {
+            failure.turn(Cause::CredentialRejected);
+        }
         _ => {}
     }
 }
@@ -216,24 +218,28 @@ impl NamedSecret<'_> {
                     .collect::<Vec<_>>()
                     .join(", ")
             ),
-            SecretState::Seen(Finding::Ignored(why)) => {
-                format!("Secret {name}: {}", visible(&why.to_string()))
-            }
-            SecretState::Seen(Finding::Broken(error)) => {
-                format!("Secret {name}: {}", visible(&error.to_string()))
-            }
-            SecretState::Seen(Finding::Read(secret)) => {
+            SecretState::Seen(finding) => {
                 format!(
                     "Secret {name}: {}",
-                    keys_that_do_not_serve(secret, reference, repository)
+                    why_unused(finding, reference, repository)
                 )
             }
         }
     }
 }
 
+/// Why the kubelet takes nothing from a Secret that serves no image of a repository.
+#[must_use]
+pub fn why_unused(finding: &Finding, reference: &Reference<'_>, repository: &str) -> String {
+    match finding {
+        Finding::Ignored(why) => visible(&why.to_string()),
+        Finding::Broken(error) => visible(&error.to_string()),
+        Finding::Read(secret) => keys_that_do_not_serve(secret, reference, repository),
+    }
+}
+
 /// Why no key of a Secret serves an image.
-pub(super) fn keys_that_do_not_serve(
+fn keys_that_do_not_serve(
     secret: &PullSecret,
     reference: &Reference<'_>,
     repository: &str,
@@ -320,10 +326,13 @@ fn split_port(registry: &str) -> (&str, Option<&str>) {
 impl ImageFailure {
     /// The failure has another cause than its words said.
     fn turn(&mut self, cause: Cause) {
+        if self.cause != Cause::NotPermitted && cause == Cause::NoCredential {
+            self.also_possible.retain(|one| *one != Cause::NotPermitted);
+        }
         if self.cause != cause {
             let words = std::mem::replace(&mut self.cause, cause);
             self.also_possible.retain(|one| *one != cause);
-            if words != Cause::Unknown && !words.is_denial() {
+            if words == Cause::NotPermitted || (words != Cause::Unknown && !words.is_denial()) {
                 self.also(words);
             }
         }

@@ -79,7 +79,7 @@ fn redact_word(word: &str, out: &mut String) {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
         let end = after
-            .find(|c: char| matches!(c, '"' | '\'' | '\\' | '<' | '>' | ')' | '`'))
+            .find(['"', '\'', '\\', '<', '>', ')', '`'])
             .unwrap_or(after.len());
         let (url, behind) = after.split_at(end);
         redact_url(url, out);
@@ -152,6 +152,9 @@ fn redact_pairs(word: &str, out: &mut String) {
     redact_tokens(rest, out);
 }
 
+/// How tokens of GitHub, GitLab and Docker Hub begin.
+const PREFIXES: [&str; 6] = ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "dckr_pat_"];
+
 /// JSON Web Tokens and the like, whatever stands before them.
 fn redact_tokens(text: &str, out: &mut String) {
     let mut rest = text;
@@ -165,7 +168,6 @@ fn redact_tokens(text: &str, out: &mut String) {
         out.push_str(if token.len() >= 20 { REDACTED } else { token });
         rest = behind;
     }
-    const PREFIXES: [&str; 6] = ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "dckr_pat_"];
     for prefix in PREFIXES {
         if let Some(at) = rest.find(prefix) {
             out.push_str(rest.get(..at).unwrap_or_default());

@@ -6,9 +6,12 @@
 
 use super::cause::Cause;
 use super::finding::Finding;
-use super::host::{HostRole, registry_of};
 use super::platform::Platform;
 use image_reference::Reference;
+
+mod names;
+
+use names::{Names, host_only};
 
 /// The page about the causes.
 pub const PAGE: &str = "docs/troubleshooting.md";
@@ -22,15 +25,6 @@ pub struct Remedy {
     pub commands: Vec<String>,
     /// Where the documentation says more.
     pub docs: String,
-}
-
-/// What stands in the commands.
-struct Names {
-    image: String,
-    host: String,
-    namespace: String,
-    pod: String,
-    platform: Platform,
 }
 
 /// What to do about a finding on nodes of this kind.
@@ -47,30 +41,6 @@ pub fn remedy(finding: &Finding, platform: Platform) -> Remedy {
 }
 
 impl Names {
-    fn of(finding: &Finding, platform: Platform) -> Self {
-        let image = finding
-            .images
-            .iter()
-            .find(|image| Reference::parse(image).is_ok());
-        let subject = finding.subjects.iter().next();
-        let name = |name: Option<&String>| name.filter(|name| is_name(name)).cloned();
-        let host = finding
-            .host
-            .as_ref()
-            .filter(|host| host.role != HostRole::Proxy)
-            .map(|host| host.host.clone())
-            .or_else(|| image.and_then(|image| registry_of(image)));
-        Self {
-            host: host.unwrap_or_else(|| "HOST".to_owned()),
-            image: image.cloned().unwrap_or_else(|| "IMAGE".to_owned()),
-            namespace: name(subject.and_then(|subject| subject.namespace.as_ref()))
-                .unwrap_or_else(|| "NAMESPACE".to_owned()),
-            pod: name(subject.and_then(|subject| subject.name.as_ref()))
-                .unwrap_or_else(|| "POD".to_owned()),
-            platform,
-        }
-    }
-
     #[expect(
         clippy::too_many_lines,
         reason = "a table with one row for each cause reads best in one piece"
@@ -139,7 +109,7 @@ impl Names {
                 ),
                 vec![
                     format!(
-                        "kubectl get secret SECRET -n {namespace} -o yaml | pullpass explain --secret /dev/stdin '{image}'"
+                        "kubectl get secret SECRET -n {namespace} -o yaml | pullpass explain --secret - '{image}'"
                     ),
                     format!(
                         "kubectl create secret docker-registry SECRET -n {namespace} --docker-server='{host}' --docker-username=USER --docker-password=PASSWORD --dry-run=client -o yaml | kubectl replace -f -"
@@ -372,70 +342,4 @@ impl Names {
             ),
         }
     }
-
-    /// What to look at, and to write, where credentials decide.
-    fn secret_commands(&self) -> Vec<String> {
-        let Self {
-            image,
-            host,
-            namespace,
-            pod,
-            ..
-        } = self;
-        let server = match registry_of(image).as_deref() {
-            Some("docker.io") | None if host == "docker.io" || host.ends_with(".docker.io") => {
-                "https://index.docker.io/v1/".to_owned()
-            }
-            Some("docker.io") => "https://index.docker.io/v1/".to_owned(),
-            Some(registry) => registry.to_owned(),
-            None => host.clone(),
-        };
-        vec![
-            format!("pullpass doctor {pod} -n {namespace}   # which Secret applies, and why not"),
-            format!(
-                "kubectl create secret docker-registry SECRET -n {namespace} --docker-server='{server}' --docker-username=USER --docker-password=PASSWORD"
-            ),
-            format!(
-                "crictl pull --creds USER:PASSWORD '{image}'   # on the node: repeats the kubelet's attempt"
-            ),
-        ]
-    }
-
-    fn show_certificate(&self) -> String {
-        let host = &self.host;
-        let address = if host_only(host) == host.as_str() {
-            format!("{host}:443")
-        } else {
-            host.clone()
-        };
-        format!(
-            "openssl s_client -connect '{address}' -servername '{}' </dev/null | openssl x509 -noout -subject -issuer -dates -ext subjectAltName",
-            host_only(host)
-        )
-    }
-
-    fn repository(&self) -> String {
-        Reference::parse(&self.image).map_or_else(|_| self.image.clone(), |image| image.name())
-    }
-}
-
-fn host_only(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
-        {
-            name
-        }
-        _ => host,
-    }
-}
-
-/// Whether a text can stand in a command as the name of an object.
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 253
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }

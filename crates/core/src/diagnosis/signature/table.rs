@@ -361,6 +361,7 @@ pub(super) const TABLE: &[Signature] = &[
     row(C::RegistryError, &["received unexpected http status: 5"], &[]),
     row(C::RegistryError, &["invalid status code from registry 5"], &[]),
     row(C::RegistryError, &["unknown: internal server error"], &[]),
+    row(C::NotARegistry, &["reports content size of zero"], &[C::RegistryError]),
     row(C::NotARegistry, &["invalid character '<'"], &[]),
     row(C::NotARegistry, &["missing service key"], &[]),
     row(C::NotARegistry, &["invalid character", "looking for beginning of value"], &[C::SecretMalformed]),
