@@ -112,9 +112,10 @@ impl Args {
     async fn look(&self, targets: Vec<Target>) -> Result<Status, CliError> {
         let api = self.cluster.connect().await?;
         let own = || Some(api.default_namespace().to_owned());
-        let namespace = match self.all_namespaces {
-            true => None,
-            false => self.namespace.clone().or_else(own),
+        let namespace = if self.all_namespaces {
+            None
+        } else {
+            self.namespace.clone().or_else(own)
         };
         let scope = Scope { namespace, targets };
         let (examined, timed_out) = if self.wait {
@@ -151,7 +152,7 @@ impl Args {
             // What passes by itself is no reason to give up.
             let causes: BTreeSet<Cause> = examined.failures.iter().map(|one| one.cause).collect();
             seen.retain(|cause, _| causes.contains(cause));
-            for cause in causes.into_iter() {
+            for cause in causes {
                 if cause.is_passing() || cause == Cause::Unknown {
                     continue;
                 }

@@ -219,6 +219,6 @@ fn long_and_odd_texts_come_to_an_end() {
         let start = Instant::now();
         let found = diagnosis::group(diagnosis::failures(&paste::observations(&text)));
         assert!(found.len() < 10);
-        assert!(start.elapsed() < Duration::from_secs(60), "{:.40}", text);
+        assert!(start.elapsed() < Duration::from_mins(1), "{text:.40}");
     }
 }

@@ -222,7 +222,7 @@ impl HostReport {
                 Some(false) => ", a public address",
                 None => "",
             };
-            words.push_str(&format!(" at {address}{kind}"));
+            words.extend([" at ", address, kind]);
         }
         words
     }
@@ -238,7 +238,7 @@ fn listed(names: &[String], count: usize) -> String {
         .join(", ");
     let more = count.saturating_sub(names.len().min(NAMED));
     if more > 0 && !words.is_empty() {
-        words.push_str(&format!(" and {}", counted(more, "other", "others")));
+        words.extend([" and ", &counted(more, "other", "others")]);
     }
     words
 }

@@ -1,4 +1,4 @@
-//! The pull secrets of a namespace, as its pods and their ServiceAccounts name them.
+//! The pull secrets of a namespace, as its pods and their `ServiceAccount`s name them.
 //!
 //! What is read is the user's own: without the right to read a Secret, it is called hidden.
 //! Nothing of a Secret's content is printed here.
@@ -15,14 +15,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Objects that are fetched at the same time, few enough for a busy API server.
 const AT_ONCE: usize = 8;
 
-/// The Secrets of a namespace, and which ServiceAccount lists which.
+/// The Secrets of a namespace, and which `ServiceAccount` lists which.
 pub(super) struct NamespaceSecrets {
     secrets: BTreeMap<String, SecretRead>,
     lists: BTreeMap<String, Vec<String>>,
 }
 
 impl NamespaceSecrets {
-    /// What pods of a namespace name, and what their ServiceAccounts list. It adds to the notes
+    /// What pods of a namespace name, and what their `ServiceAccount`s list. It adds to the notes
     /// what could not be read.
     pub(super) async fn read(
         api: &DryRunClient,
@@ -103,7 +103,7 @@ impl NamespaceSecrets {
     }
 }
 
-/// The pull secrets that a ServiceAccount lists; none if it cannot be read.
+/// The pull secrets that a `ServiceAccount` lists; none if it cannot be read.
 async fn read_account(
     api: &DryRunClient,
     namespace: &str,

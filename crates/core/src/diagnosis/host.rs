@@ -235,75 +235,88 @@ fn is_host(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    use HostRole as R;
+
+    type Case = (
+        &'static str,
+        Option<&'static str>,
+        &'static str,
+        HostRole,
+        Option<&'static str>,
+        Option<bool>,
+    );
+
+    /// Words, the image, and the host with role, address and whether that is private.
+    const CASES: [Case; 8] = [
+        (
+            "failed to do request: Head \"https://reg.example/v2/a/manifests/1\": dial tcp 10.0.0.1:443: i/o timeout",
+            Some("reg.example/a:1"),
+            "reg.example",
+            R::Registry,
+            Some("10.0.0.1:443"),
+            Some(true),
+        ),
+        (
+            "failed to fetch anonymous token: Get \"https://auth.docker.io/token?scope=x&service=y\": dial tcp 3.3.3.3:443: i/o timeout",
+            Some("nginx"),
+            "auth.docker.io",
+            R::Token,
+            Some("3.3.3.3:443"),
+            Some(false),
+        ),
+        (
+            "Head \"https://registry-1.docker.io/v2/library/nginx/manifests/1\": x509: certificate signed by unknown authority",
+            Some("nginx"),
+            "registry-1.docker.io",
+            R::Registry,
+            None,
+            None,
+        ),
+        (
+            "unexpected status code https://mirror.example/v2/library/nginx/blobs/sha256:a?ns=docker.io: 400 Bad Request",
+            Some("nginx"),
+            "mirror.example",
+            R::Mirror,
+            None,
+            None,
+        ),
+        (
+            "Get \"https://production.cloudflare.docker.com/registry-v2/docker/registry/v2/blobs/x/data?sig=REDACTED\": EOF",
+            Some("nginx"),
+            "production.cloudflare.docker.com",
+            R::Content,
+            None,
+            None,
+        ),
+        (
+            "Get https://registry-1.docker.io/v2/: proxyconnect tcp: dial tcp 127.0.0.1:1082: connect: connection refused",
+            Some("nginx"),
+            "127.0.0.1:1082",
+            R::Proxy,
+            Some("127.0.0.1:1082"),
+            Some(true),
+        ),
+        (
+            "dial tcp: lookup reg.example on 10.0.0.2:53: no such host",
+            None,
+            "reg.example",
+            R::Registry,
+            None,
+            None,
+        ),
+        (
+            "pulling from host 10.200.0.1:5000 failed with status code [manifests 1]: 401 Unauthorized",
+            Some("upstream.test/a:1"),
+            "10.200.0.1:5000",
+            R::Registry,
+            None,
+            None,
+        ),
+    ];
+
     #[test]
     fn the_host_that_failed_is_named_with_its_role() {
-        use HostRole as R;
-        for (words, image, host, role, address, private) in [
-            (
-                "failed to do request: Head \"https://reg.example/v2/a/manifests/1\": dial tcp 10.0.0.1:443: i/o timeout",
-                Some("reg.example/a:1"),
-                "reg.example",
-                R::Registry,
-                Some("10.0.0.1:443"),
-                Some(true),
-            ),
-            (
-                "failed to fetch anonymous token: Get \"https://auth.docker.io/token?scope=x&service=y\": dial tcp 3.3.3.3:443: i/o timeout",
-                Some("nginx"),
-                "auth.docker.io",
-                R::Token,
-                Some("3.3.3.3:443"),
-                Some(false),
-            ),
-            (
-                "Head \"https://registry-1.docker.io/v2/library/nginx/manifests/1\": x509: certificate signed by unknown authority",
-                Some("nginx"),
-                "registry-1.docker.io",
-                R::Registry,
-                None,
-                None,
-            ),
-            (
-                "unexpected status code https://mirror.example/v2/library/nginx/blobs/sha256:a?ns=docker.io: 400 Bad Request",
-                Some("nginx"),
-                "mirror.example",
-                R::Mirror,
-                None,
-                None,
-            ),
-            (
-                "Get \"https://production.cloudflare.docker.com/registry-v2/docker/registry/v2/blobs/x/data?sig=REDACTED\": EOF",
-                Some("nginx"),
-                "production.cloudflare.docker.com",
-                R::Content,
-                None,
-                None,
-            ),
-            (
-                "Get https://registry-1.docker.io/v2/: proxyconnect tcp: dial tcp 127.0.0.1:1082: connect: connection refused",
-                Some("nginx"),
-                "127.0.0.1:1082",
-                R::Proxy,
-                Some("127.0.0.1:1082"),
-                Some(true),
-            ),
-            (
-                "dial tcp: lookup reg.example on 10.0.0.2:53: no such host",
-                None,
-                "reg.example",
-                R::Registry,
-                None,
-                None,
-            ),
-            (
-                "pulling from host 10.200.0.1:5000 failed with status code [manifests 1]: 401 Unauthorized",
-                Some("upstream.test/a:1"),
-                "10.200.0.1:5000",
-                R::Registry,
-                None,
-                None,
-            ),
-        ] {
+        for (words, image, host, role, address, private) in CASES {
             let found = FailedHost::find(words, image).unwrap();
             assert_eq!((found.host.as_str(), found.role), (host, role), "{words}");
             assert_eq!(found.address.as_deref(), address, "{words}");

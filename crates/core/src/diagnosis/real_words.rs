@@ -5,6 +5,7 @@
 use super::{Cause, failures, group, paste};
 
 const KNOWN: &str = include_str!("../../../../tests/fixtures/doctor/known.txt");
+const LAST: &str = include_str!("../../../../tests/fixtures/doctor/last.txt");
 const LATER: &str = include_str!("../../../../tests/fixtures/doctor/later.txt");
 const HELD_OUT: &str = include_str!("../../../../tests/fixtures/doctor/held-out.txt");
 
@@ -56,7 +57,10 @@ fn hits(fixture: &'static str) -> (usize, usize, Vec<String>) {
 
 #[test]
 fn the_labels_are_causes() {
-    for one in [KNOWN, HELD_OUT, LATER].into_iter().flat_map(reported) {
+    for one in [KNOWN, HELD_OUT, LATER, LAST]
+        .into_iter()
+        .flat_map(reported)
+    {
         assert!(
             Cause::ALL.iter().any(|cause| cause.as_str() == one.cause),
             "{}",
@@ -75,9 +79,11 @@ fn reported_failures_that_the_table_was_made_with_get_their_cause() {
 
 #[test]
 fn failures_that_were_collected_later_get_their_cause() {
-    let (right, all, misses) = hits(LATER);
-    println!("later: {right} of {all}\n{}", misses.join("\n"));
-    assert!(right * 100 >= all * 90, "{}", misses.join("\n"));
+    for later in [LATER, LAST] {
+        let (right, all, misses) = hits(later);
+        println!("later: {right} of {all}\n{}", misses.join("\n"));
+        assert!(right * 100 >= all * 90, "{}", misses.join("\n"));
+    }
 }
 
 #[test]

@@ -58,6 +58,11 @@ pub(super) const PULL: &[&str] = &[
 
 /// Words that only say that a pull fails, not why.
 pub(super) const FAILED: &[&str] = &[
+    "can't be pulled",
+    "trying and failing to pull image",
+    "cannotpullcontainererror",
+    "httpreadseeker: failed open",
+    "httpreaderseeker: failed open",
     "errimagepull",
     "imagepullbackoff",
     "failed to pull image",
@@ -357,6 +362,8 @@ pub(super) const TABLE: &[Signature] = &[
     row(C::RegistryError, &["status code 504"], &[]),
     row(C::RegistryError, &["stopped after 10 redirects"], &[]),
     row(C::RegistryError, &["400 bad request"], &[]),
+    row(C::NotFound, &["error pulling image", "http code 404"], &[C::NotPermitted]),
+    row(C::RegistryError, &["does not match bearer token resource"], &[C::BadReference]),
     row(C::RegistryError, &["405 method not allowed"], &[]),
     row(C::RegistryError, &["received unexpected http status: 5"], &[]),
     row(C::RegistryError, &["invalid status code from registry 5"], &[]),
