@@ -1,5 +1,5 @@
 //! `pullpass doctor` on a real API server: pods with a kubelet's words in their status, and
-//! the Secrets, ServiceAccounts and nodes that prove the cause.
+//! the Secrets, `ServiceAccount`s and nodes that prove the cause.
 
 use crate::api::{Api, Namespace, eventually};
 use crate::control_plane::{ControlPlane, control_plane};
@@ -8,6 +8,7 @@ use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A test's own namespace, and the program to look at it with.
@@ -126,11 +127,8 @@ fn named(secrets: &[&str]) -> Value {
     json!({"imagePullSecrets": list})
 }
 
-#[tokio::test]
-async fn the_secrets_of_a_pod_prove_why_the_registry_denies_it() {
-    let Some(ward) = Ward::new().await else {
-        return;
-    };
+/// One Secret of each kind that people have.
+async fn make_secrets(ward: &Ward) {
     let ecr = STANDARD.encode("{\"payload\":\"hunter2\",\"expiration\":1600000000}");
     ward.login("fits", "registry.corp.example", "u", "hunter2")
         .await;
@@ -162,39 +160,50 @@ async fn the_secrets_of_a_pod_prove_why_the_registry_denies_it() {
         "{\"auths\":{\"registry.corp.example\":{\"auth\":\"hunter2!\"}}}",
     )
     .await;
-    for (secret, cause, evidence) in [
-        ("fits", "credential-rejected", "sends its credential"),
-        ("robot", "credential-rejected", "single quotes"),
-        ("old", "credential-rejected", "its token expired"),
-        (
-            "port",
-            "no-credential",
-            "the kubelet compares ports as text",
-        ),
-        ("case", "no-credential", "letter by letter"),
-        (
-            "path",
-            "no-credential",
-            "not the beginning of the image's path",
-        ),
-        (
-            "elsewhere",
-            "no-credential",
-            "the image's registry is registry.corp.example",
-        ),
-        ("opaque", "no-credential", "which the kubelet ignores"),
-        ("helper", "no-credential", "never calls"),
-        (
-            "malformed",
-            "secret-malformed",
-            "the kubelet starts no pull",
-        ),
-        (
-            "absent",
-            "secret-missing",
-            "does not exist in this namespace",
-        ),
-    ] {
+}
+
+/// Cause and evidence for a pod that has this Secret.
+const BY_SECRET: [(&str, &str, &str); 11] = [
+    ("fits", "credential-rejected", "sends its credential"),
+    ("robot", "credential-rejected", "single quotes"),
+    ("old", "credential-rejected", "its token expired"),
+    (
+        "port",
+        "no-credential",
+        "the kubelet compares ports as text",
+    ),
+    ("case", "no-credential", "letter by letter"),
+    (
+        "path",
+        "no-credential",
+        "not the beginning of the image's path",
+    ),
+    (
+        "elsewhere",
+        "no-credential",
+        "the image's registry is registry.corp.example",
+    ),
+    ("opaque", "no-credential", "which the kubelet ignores"),
+    ("helper", "no-credential", "never calls"),
+    (
+        "malformed",
+        "secret-malformed",
+        "the kubelet starts no pull",
+    ),
+    (
+        "absent",
+        "secret-missing",
+        "does not exist in this namespace",
+    ),
+];
+
+#[tokio::test]
+async fn the_secrets_of_a_pod_prove_why_the_registry_denies_it() {
+    let Some(ward) = Ward::new().await else {
+        return;
+    };
+    make_secrets(&ward).await;
+    for (secret, cause, evidence) in BY_SECRET {
         let name = format!("with-{secret}");
         ward.patient(&name, IMAGE, named(&[secret]), DENIED).await;
         ward.expect(&name, cause, evidence);
@@ -374,14 +383,8 @@ async fn an_owner_whose_pods_are_denied_is_found_by_its_events() {
     .await;
 }
 
-#[tokio::test]
-async fn without_rights_the_words_are_read_and_the_rest_is_said() {
-    let Some(ward) = Ward::new().await else {
-        return;
-    };
-    ward.login("fits", "registry.corp.example", "u", "hunter2")
-        .await;
-    ward.patient("web", IMAGE, named(&["fits"]), DENIED).await;
+/// The kubeconfig of somebody who may read the pods and nothing else.
+async fn reader(ward: &Ward) -> PathBuf {
     let user = format!("reader-of-{}", ward.namespace.name);
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "pods"},
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}]});
@@ -414,6 +417,18 @@ async fn without_rights_the_words_are_read_and_the_rest_is_said() {
         .folder
         .join(format!("{}.kubeconfig", ward.namespace.name));
     std::fs::write(&path, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn without_rights_the_words_are_read_and_the_rest_is_said() {
+    let Some(ward) = Ward::new().await else {
+        return;
+    };
+    ward.login("fits", "registry.corp.example", "u", "hunter2")
+        .await;
+    ward.patient("web", IMAGE, named(&["fits"]), DENIED).await;
+    let path = reader(&ward).await;
     let output = Command::new(env!("CARGO_BIN_EXE_pullpass"))
         .env_clear()
         .args([

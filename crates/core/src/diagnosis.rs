@@ -2,8 +2,8 @@
 //! evidence and a remedy.
 //!
 //! [`observation`] and [`paste`] read pods, events and pasted text; [`message`] finds the
-//! cause in the words, by the table in `signature`; [`finding`] puts together what belongs
-//! together, and [`remedy`] says what to do. The room must not reach a cluster, a registry or
+//! cause in the words, by the table in `signature`; `finding` puts together what belongs
+//! together, and [`remedy()`] says what to do. The room must not reach a cluster, a registry or
 //! a clock, and it keeps nothing that could be a credential.
 
 mod cause;
