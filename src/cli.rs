@@ -13,6 +13,7 @@ pub mod certs;
 pub mod check;
 pub mod cluster_args;
 pub mod config;
+pub mod doctor;
 pub mod explain;
 pub mod generate;
 pub mod map_args;
@@ -100,6 +101,7 @@ struct Cli {
 enum Command {
     Serve(Box<serve::Args>),
     Explain(explain::Args),
+    Doctor(doctor::Args),
     Verify(verify::Args),
     Check(check::Args),
     #[command(subcommand)]
@@ -145,6 +147,7 @@ fn dispatch(command: Command) -> Result<Status, CliError> {
     match command {
         Command::Serve(args) => serve::run(*args),
         Command::Explain(args) => explain::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Config(command) => config::run(command),

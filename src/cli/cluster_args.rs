@@ -15,15 +15,31 @@ use std::path::PathBuf;
 /// Where all `ConfigMap`s are.
 const MAPS: &str = "/api/v1/configmaps";
 
-/// The flags of every command that reaches a cluster.
+/// The flags that say which cluster is meant.
 #[derive(Debug, clap::Args)]
-pub struct ClusterArgs {
+pub struct ConnectionArgs {
     /// The kubeconfig, instead of $KUBECONFIG or ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// The context of the kubeconfig, instead of its current one
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+}
+
+impl ConnectionArgs {
+    /// Prepares requests to the API server.
+    pub async fn connect(&self) -> Result<DryRunClient, CliError> {
+        DryRunClient::new(self.kubeconfig.as_deref(), self.context.as_deref())
+            .await
+            .map_err(|error| request_error(&error))
+    }
+}
+
+/// The flags of every command that reaches a cluster and its map.
+#[derive(Debug, clap::Args)]
+pub struct ClusterArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
     /// The namespace that pullpass is installed in; found by the map's ConfigMap where it is
     /// left out
     #[arg(long, value_name = "NAME", value_parser = namespace)]
@@ -51,9 +67,7 @@ struct MapObject {
 impl ClusterArgs {
     /// Prepares requests to the API server.
     pub async fn connect(&self) -> Result<DryRunClient, CliError> {
-        DryRunClient::new(self.kubeconfig.as_deref(), self.context.as_deref())
-            .await
-            .map_err(|error| request_error(&error))
+        self.connection.connect().await
     }
 
     /// The map: `--config`, `$PULLPASS_CONFIG`, else the ConfigMap that is labelled

@@ -7,8 +7,9 @@ use super::map_args::MapArgs;
 use super::output::{Format, Printer};
 use super::{CliError, Status, output};
 use image_reference::Reference;
-use kubelet_keyring::{Keyring, PullSecret};
+use kubelet_keyring::Keyring;
 use pullpass_core::admission::verdict;
+use pullpass_core::diagnosis::pull_secret::why_unused;
 use pullpass_core::policy::message;
 use pullpass_core::policy::{
     Context, Judgement, LabelMap, LabelsUnknown, MissingContext, Namespace, Rule,
@@ -17,7 +18,7 @@ use pullpass_core::secret_manifest::{self, ManifestSecret, SecretFinding};
 use pullpass_core::text::{SHOWN, quoted, visible};
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -42,8 +43,9 @@ pub struct Args {
     /// the answer depends on them
     #[arg(long, value_name = "KEY=VALUE,...", requires = "namespace")]
     namespace_labels: Option<LabelArg>,
-    /// A Secret manifest or a docker config.json: also list its credentials that the kubelet would
-    /// try, in its order. The exit code is 1 if the kubelet cannot read the file
+    /// A Secret manifest or a docker config.json, - for stdin: also list its credentials that the
+    /// kubelet would try, in its order, or say why there is none. The exit code is 1 if it serves
+    /// an image that is named here not at all, or if the kubelet cannot read it
     #[arg(long, value_name = "FILE")]
     secret: Option<PathBuf>,
     /// The output format
@@ -86,22 +88,32 @@ impl Args {
 /// Explains images in one context, with the credentials of one keyring.
 struct Explainer<'e> {
     context: Context<'e, 'e>,
-    keyring: Option<Keyring<'e>>,
+    secrets: Option<(&'e Secrets, Keyring<'e>)>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Status, CliError> {
+    let is_filter = args.images == ["-"];
+    if is_filter && args.secret.as_deref() == Some(Path::new("-")) {
+        return Err(CliError::input(
+            "the images and --secret cannot both be read from stdin",
+        ));
+    }
     let loaded = args.map.load_or_defaults()?;
     let secrets = args.secret.as_deref().map(Secrets::of_file).transpose()?;
     let explainer = Explainer {
         context: loaded.policy.context(args.namespace(), args.map.now()),
-        keyring: secrets.as_ref().map(Secrets::keyring),
+        secrets: secrets.as_ref().map(|read| (read, read.keyring())),
     };
     let mut printer = Printer::default();
-    if args.images == ["-"] {
+    let mut status = secrets.as_ref().map_or(Status::Ok, Secrets::status);
+    if is_filter {
         explainer.answer_lines(&mut io::stdin().lock(), &mut printer)?;
     } else {
         for (i, image) in args.images.iter().enumerate() {
+            if explainer.lacks_credential(image)? {
+                status = Status::Findings;
+            }
             match args.output {
                 Format::Json => printer.json(&explainer.answer(image)?)?,
                 Format::Text => {
@@ -113,65 +125,74 @@ pub fn run(args: &Args) -> Result<Status, CliError> {
             }
         }
     }
-    printer.finish(secrets.as_ref().map_or(Status::Ok, Secrets::status))
+    printer.finish(status)
 }
 
 /// The secrets of a file as the kubelet would take them.
-#[derive(Default)]
 struct Secrets {
-    read: Vec<PullSecret>,
-    /// Whether the kubelet pulls nothing for a pod that names one of them.
-    broken: bool,
+    /// Each with a name for people.
+    found: Vec<(String, SecretFinding)>,
 }
 
 impl Secrets {
     /// Reads a file, and prints to stderr what the kubelet ignores or cannot read.
     fn of_file(path: &Path) -> Result<Self, CliError> {
-        let at = path.display();
-        let bytes = std::fs::read(path)
-            .map_err(|error| CliError::input(format_args!("cannot read {at}: {error}")))?;
+        let is_stdin = path == Path::new("-");
+        let at = if is_stdin {
+            "stdin".to_owned()
+        } else {
+            path.display().to_string()
+        };
+        let bytes = if is_stdin {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        } else {
+            std::fs::read(path)
+        };
+        let bytes =
+            bytes.map_err(|error| CliError::input(format_args!("cannot read {at}: {error}")))?;
         let found = secret_manifest::parse_manifest(&bytes)
             .map_err(|error| CliError::input(format_args!("{at}: {error}")))?;
-        let mut secrets = Self::default();
+        let mut secrets = Vec::new();
         for ManifestSecret { name, finding, .. } in found {
-            let name = name.map_or_else(
-                || at.to_string(),
-                |name| format!("{at}: {}", visible(&name)),
-            );
+            let name = name.map_or_else(|| at.clone(), |name| format!("{at}: {}", visible(&name)));
             let note = |words: &dyn Display| {
                 output::say(&format_args!(
                     "note: {name}: {}",
                     visible(&words.to_string())
                 ));
             };
-            match finding {
+            match &finding {
                 SecretFinding::Read(secret) => {
-                    secret.warnings().iter().for_each(|warning| note(warning));
-                    secrets.read.push(secret);
+                    secret.warnings().iter().for_each(|warning| note(warning))
                 }
-                SecretFinding::Broken(error) => {
-                    note(&format_args!(
-                        "{error}; the kubelet starts no pull for a pod that names this secret"
-                    ));
-                    secrets.broken = true;
-                }
-                SecretFinding::Ignored(why) => note(&why),
+                SecretFinding::Broken(error) => note(&format_args!(
+                    "{error}; the kubelet starts no pull for a pod that names this secret"
+                )),
+                SecretFinding::Ignored(why) => note(why),
             }
+            secrets.push((name, finding));
         }
-        Ok(secrets)
+        Ok(Self { found: secrets })
+    }
+
+    /// Whether the kubelet pulls nothing for a pod that names one of them.
+    fn is_broken(&self) -> bool {
+        let mut found = self.found.iter();
+        found.any(|(_, finding)| matches!(finding, SecretFinding::Broken(_)))
     }
 
     /// The credentials that the kubelet looks through; none if it gives up.
     fn keyring(&self) -> Keyring<'_> {
-        Keyring::from_secrets(if self.broken {
-            &[]
-        } else {
-            self.read.as_slice()
-        })
+        let gives_up = self.is_broken();
+        Keyring::from_secrets(self.found.iter().filter_map(|(_, finding)| match finding {
+            SecretFinding::Read(secret) if !gives_up => Some(secret),
+            _ => None,
+        }))
     }
 
     fn status(&self) -> Status {
-        if self.broken {
+        if self.is_broken() {
             Status::Findings
         } else {
             Status::Ok
@@ -199,6 +220,9 @@ struct Explained<'e> {
     depends_on: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     credentials: Option<Vec<Tried>>,
+    /// Why there is no credential, for each secret.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    why_none: Vec<String>,
 }
 
 /// A credential that the kubelet would try, without its password.
@@ -252,11 +276,12 @@ impl Explainer<'_> {
                 .into_iter()
                 .collect(),
             credentials: self.credentials(reference),
+            why_none: self.why_none(reference),
         })
     }
 
     fn credentials(&self, reference: Option<&Reference<'_>>) -> Option<Vec<Tried>> {
-        let keyring = self.keyring.as_ref()?;
+        let (_, keyring) = self.secrets.as_ref()?;
         let Some(reference) = reference else {
             return Some(Vec::new());
         };
@@ -270,6 +295,30 @@ impl Explainer<'_> {
                 })
                 .collect(),
         )
+    }
+}
+
+impl Explainer<'_> {
+    /// Whether secrets are named, and none of them serves an image.
+    fn lacks_credential(&self, image: &str) -> Result<bool, LabelsUnknown> {
+        let judgement = self.context.judge(image)?;
+        Ok(!self.why_none(judgement.reference.as_ref().ok()).is_empty())
+    }
+
+    /// For each secret why it does not serve an image that none serves.
+    fn why_none(&self, reference: Option<&Reference<'_>>) -> Vec<String> {
+        let (Some((secrets, keyring)), Some(reference)) = (&self.secrets, reference) else {
+            return Vec::new();
+        };
+        let repository = reference.name();
+        if !keyring.lookup(&repository).is_empty() {
+            return Vec::new();
+        }
+        let why = |(name, finding): &(String, SecretFinding)| {
+            let why = why_unused(finding, reference, &repository);
+            format!("{name}: {why}")
+        };
+        secrets.found.iter().map(why).collect()
     }
 }
 
@@ -351,6 +400,25 @@ impl Explainer<'_> {
                 "  {:LABEL$} {number}. {key} as {user}",
                 "credential"
             ))?;
+        }
+        for (i, why) in self
+            .why_none(judgement.reference.as_ref().ok())
+            .iter()
+            .enumerate()
+        {
+            if i == 0 {
+                let is_broken = self
+                    .secrets
+                    .as_ref()
+                    .is_some_and(|(secrets, _)| secrets.is_broken());
+                let then = if is_broken {
+                    "none; the kubelet starts no pull"
+                } else {
+                    "none; the kubelet pulls without a login"
+                };
+                printer.line(format_args!("  {:LABEL$} {then}", "credential"))?;
+            }
+            printer.line(format_args!("  {:LABEL$} {why}", "why none"))?;
         }
         Ok(())
     }

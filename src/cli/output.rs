@@ -11,7 +11,7 @@ use pullpass_core::text::is_hidden;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::fmt;
-use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, StdoutLock, Write};
 
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -107,6 +107,16 @@ pub fn coloured() -> bool {
 pub fn say(words: &(impl fmt::Display + ?Sized)) {
     // A failure cannot be reported where stderr is closed.
     let _ = writeln!(io::stderr().lock(), "{words}");
+}
+
+/// Shows how far a command has come, in one line of stderr that the next one overwrites; only
+/// on a terminal. Empty words remove the line.
+pub fn progress(words: &str) {
+    let mut err = io::stderr();
+    if err.is_terminal() {
+        let _ = write!(err, "\r\u{1b}[K{words}");
+        let _ = err.flush();
+    }
 }
 
 #[expect(

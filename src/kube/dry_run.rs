@@ -63,11 +63,21 @@ impl DryRunClient {
         self.send(Method::PATCH, &path, media_type, change).await
     }
 
+    /// The namespace of the kubeconfig's context, or of the pod.
+    #[must_use]
+    pub fn default_namespace(&self) -> &str {
+        self.client.default_namespace()
+    }
+
+    /// Reads what is at a path, whatever the API server answers.
+    pub async fn read(&self, path: &str) -> Result<ApiResponse, KubeError> {
+        self.send(Method::GET, path, "application/json", &Value::Null)
+            .await
+    }
+
     /// Reads what is at a path.
     pub async fn get(&self, path: &str) -> Result<Value, KubeError> {
-        let response = self
-            .send(Method::GET, path, "application/json", &Value::Null)
-            .await?;
+        let response = self.read(path).await?;
         if (200..300).contains(&response.status) {
             return Ok(response.body);
         }
@@ -89,17 +99,30 @@ impl DryRunClient {
     /// Reads a list, page by page.
     pub async fn list(&self, path: &str, query: &str) -> Result<Vec<Value>, KubeError> {
         let mut items = Vec::new();
+        self.each_page(path, query, |page| items.extend(page))
+            .await?;
+        Ok(items)
+    }
+
+    /// Reads a list and hands over one page after the other, so that a long list needs no
+    /// more memory than a page.
+    pub async fn each_page(
+        &self,
+        path: &str,
+        query: &str,
+        mut take: impl FnMut(Vec<Value>),
+    ) -> Result<(), KubeError> {
         let mut next = String::new();
         loop {
             let path = format!("{path}?limit={PAGE}{query}{next}");
             let mut page = self.get(&path).await?;
             if let Some(Value::Array(some)) = page.get_mut("items").map(Value::take) {
-                items.extend(some);
+                take(some);
             }
             // Letters and digits, `-` and `_` (base64url), since Kubernetes 1.8.
             match page.pointer("/metadata/continue").and_then(Value::as_str) {
                 Some(token) if !token.is_empty() => next = format!("&continue={token}"),
-                _ => return Ok(items),
+                _ => return Ok(()),
             }
         }
     }

@@ -33,6 +33,7 @@ mod callers;
 mod check;
 mod decisions;
 mod denials;
+mod doctor;
 mod faults;
 mod injection;
 mod intree;

@@ -31,6 +31,7 @@ const CORE: Package = Package {
         ("admission", &["map", "policy", "text", "well_known"]),
         ("manifest", &["admission", "policy", "text", "yaml"]),
         ("secret_manifest", &["manifest", "yaml"]),
+        ("diagnosis", &["manifest", "secret_manifest", "text"]),
         ("probe", &["policy", "text", "well_known"]),
         ("vap", &["policy", "text", "well_known"]),
     ],

@@ -159,6 +159,23 @@ fn explain_lists_credentials_in_the_kubelets_order_and_no_password() {
 }
 
 #[test]
+fn explain_says_why_a_secret_from_stdin_does_not_serve_an_image() {
+    let secret =
+        br#"{"auths": {"Registry.corp.example": {"username": "u", "password": "hunter2"}}}"#;
+    let output = with_input(
+        &["explain", "--secret", "-", "registry.corp.example/a"],
+        secret,
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("credential    none"), "{text}");
+    assert!(text.contains("upper and lower case differ"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    let twice = with_input(&["explain", "--secret", "-", "-"], secret);
+    assert_eq!(twice.status.code(), Some(2), "{twice:?}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let mut child = pullpass(&["explain", MAP[0], MAP[1], "-"])
         .stdin(Stdio::piped())

@@ -16,6 +16,7 @@ mod check;
 mod cli;
 mod dates;
 mod docs;
+mod doctor;
 #[path = "../golden.rs"]
 mod golden;
 mod policy;

@@ -8,6 +8,7 @@
 //! show.
 
 pub mod admission;
+pub mod diagnosis;
 pub mod manifest;
 pub mod map;
 pub mod policy;

@@ -125,7 +125,7 @@ fn names_kind(content: &[u8]) -> bool {
 
 fn collect(manifest: &Value, secrets: &mut Vec<ManifestSecret>) -> Result<(), ManifestError> {
     match manifest.get("kind").and_then(Value::as_str) {
-        Some("Secret") => secrets.push(secret(manifest)?),
+        Some("Secret") => secrets.push(from_object(manifest)?),
         // Lists do not nest for kubectl; one level is enough, and bounded.
         Some("List" | "SecretList") => {
             for item in manifest
@@ -136,7 +136,7 @@ fn collect(manifest: &Value, secrets: &mut Vec<ManifestSecret>) -> Result<(), Ma
             {
                 let kind = item.get("kind").and_then(Value::as_str);
                 if kind.is_none_or(|kind| kind == "Secret") {
-                    secrets.push(secret(item)?);
+                    secrets.push(from_object(item)?);
                 }
             }
         }
@@ -145,7 +145,8 @@ fn collect(manifest: &Value, secrets: &mut Vec<ManifestSecret>) -> Result<(), Ma
     Ok(())
 }
 
-fn secret(manifest: &Value) -> Result<ManifestSecret, ManifestError> {
+/// One Secret, as the API server returns it or as it stands in a file.
+pub fn from_object(manifest: &Value) -> Result<ManifestSecret, ManifestError> {
     let metadata = object(manifest, "metadata")?;
     let text = |field: &str| {
         let value = metadata.and_then(|metadata| metadata.get(field));
