@@ -71,25 +71,12 @@ fn the_labels_are_causes() {
     }
 }
 
+/// The first runs are in docs/measurements.md; what was right once has to stay right.
 #[test]
-fn reported_failures_that_the_table_was_made_with_get_their_cause() {
-    let (right, all, misses) = hits(KNOWN);
-    println!("known: {right} of {all}\n{}", misses.join("\n"));
-    assert!(right * 100 >= all * 97, "{}", misses.join("\n"));
-}
-
-#[test]
-fn failures_that_were_collected_later_get_their_cause() {
-    for later in [LATER, LAST] {
-        let (right, all, misses) = hits(later);
-        println!("later: {right} of {all}\n{}", misses.join("\n"));
-        assert!(right * 100 >= all * 90, "{}", misses.join("\n"));
+fn reported_failures_get_their_cause() {
+    for (fixture, wrong) in [(KNOWN, 0), (HELD_OUT, 1), (LATER, 0), (LAST, 1)] {
+        let (right, all, misses) = hits(fixture);
+        println!("{right} of {all}\n{}", misses.join("\n"));
+        assert!(all - right <= wrong, "{}", misses.join("\n"));
     }
-}
-
-#[test]
-fn reported_failures_that_the_table_has_not_seen_get_their_cause() {
-    let (right, all, misses) = hits(HELD_OUT);
-    println!("held out: {right} of {all}\n{}", misses.join("\n"));
-    assert!(right * 100 >= all * 90, "{}", misses.join("\n"));
 }
