@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const CHECK: Bound = Bound {
     what: "map::check",
-    peak_bytes: Line::new(600_000, 130),
+    peak_bytes: Line::new(1_000_000, 400),
     allocations: Line::new(1_000, 4),
     steps: Line::new(200_000, 1_200),
 };
@@ -20,14 +20,14 @@ const CHECK: Bound = Bound {
 /// The map itself is an index, whose pairs of patterns and namespaces take 60 MB at most.
 const LOAD: Bound = Bound {
     what: "map::load",
-    peak_bytes: Line::new(62_000_000, 120),
+    peak_bytes: Line::new(62_000_000, 400),
     allocations: Line::new(2_000_000, 4),
     steps: Line::new(400_000_000, 1_000),
 };
 
 const TESTS: Bound = Bound {
     what: "map::tests",
-    peak_bytes: Line::new(600_000, 130),
+    peak_bytes: Line::new(1_000_000, 400),
     allocations: Line::new(1_000, 4),
     steps: Line::new(200_000, 1_200),
 };
@@ -41,7 +41,7 @@ const RENDER: Bound = Bound {
 
 const MAP_REVIEW: Bound = Bound {
     what: "map_review::review",
-    peak_bytes: Line::new(900_000, 130),
+    peak_bytes: Line::new(1_300_000, 400),
     allocations: Line::new(12_000, 5),
     steps: Line::new(600_000, 1_500),
 };

@@ -20,7 +20,7 @@ const REVIEW: Bound = Bound {
 
 const MAP_REVIEW: Bound = Bound {
     what: "map_review::review of any body",
-    peak_bytes: Line::new(900_000, 130),
+    peak_bytes: Line::new(1_300_000, 400),
     allocations: Line::new(12_000, 5),
     steps: Line::new(600_000, 1_500),
 };
