@@ -164,7 +164,7 @@ impl Secrets {
             };
             match &finding {
                 SecretFinding::Read(secret) => {
-                    secret.warnings().iter().for_each(|warning| note(warning))
+                    secret.warnings().iter().for_each(|warning| note(warning));
                 }
                 SecretFinding::Broken(error) => note(&format_args!(
                     "{error}; the kubelet starts no pull for a pod that names this secret"

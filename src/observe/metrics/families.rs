@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Metric, Registry, Unit};
 use pullpass_core::admission::Outcome;
 
-/// MetricLabels whose values are all written in this program.
+/// Labels of metrics whose values are all written in this program.
 pub(super) type MetricLabels = Vec<(&'static str, &'static str)>;
 
 /// The label of a path. Not `endpoint`: the Prometheus operator gives each target a label
