@@ -4,7 +4,7 @@
 //!
 //! This module asks [`caller`](super::caller) who is answered before anything of a request is
 //! read, counts and logs. It must not decide about images, and an error must not become a
-//! verdict: it is answered with a 4xx or 5xx ([`request_error`]), which the API server leaves to
+//! verdict: it is answered with a 4xx or 5xx (`request_error`), which the API server leaves to
 //! the webhook's `failurePolicy`.
 //!
 //! The router needs no socket, so that tests are function calls.
