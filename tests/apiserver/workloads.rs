@@ -21,22 +21,32 @@ contact: "#platform on chat"
 const UNKNOWN: &str = "registry.unknown.example/web:1";
 const FINE: &str = "registry.corp.example/web:1";
 
-/// A list of the webhook in the chart's template, up to where a template begins.
-fn of_the_chart(key: &str) -> Vec<Value> {
-    let path = "charts/pullpass/templates/validatingwebhookconfiguration-workloads.yaml";
-    let text = std::fs::read_to_string(path).unwrap();
-    let (_, rest) = text.split_once(&format!("\n    {key}:\n")).unwrap();
+/// A list of the webhook in a template of the chart, from after this line up to where another
+/// template begins.
+fn of_the_chart(file: &str, line: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(format!("charts/pullpass/templates/{file}")).unwrap();
+    let (_, rest) = text.split_once(&format!("\n{line}\n")).unwrap();
+    let indent = rest.len() - rest.trim_start_matches(' ').len();
     let lines = rest
         .lines()
-        .take_while(|line| line.starts_with("      ") && !line.contains("{{"));
+        .take_while(|line| line.len() - line.trim_start().len() >= indent && !line.contains("{{"));
     let list: Vec<_> = lines.collect();
-    serde_saphyr::from_str(&list.join("\n")).unwrap()
+    let list: Vec<Value> = serde_saphyr::from_str(&list.join("\n")).unwrap();
+    assert!(!list.is_empty(), "{file}: {line}");
+    list
 }
 
 /// A scene whose workloads are judged too, with the chart's rules.
 async fn scene(severity: &str) -> Option<Scene> {
     let scene = Scene::new(MAP).await?;
-    let [mut rules, mut conditions] = ["rules", "matchConditions"].map(of_the_chart);
+    let mut rules = of_the_chart(
+        "validatingwebhookconfiguration-workloads.yaml",
+        "    rules:",
+    );
+    let mut conditions = of_the_chart(
+        "_registration.tpl",
+        r#"{{- define "pullpass.matchConditions.validateWorkloads" -}}"#,
+    );
     // Only to learn when the configuration is in force: no pod but a probe's is sent.
     rules.push(rule("", &["pods"], &["CREATE"]));
     let probes =
